@@ -1,0 +1,277 @@
+//! Every kernel of this build against its portable meaning, and both against known answers.
+//!
+//! Runs on the host, under QEMU and on hardware (`selftest`). The inputs hold the extremes of every type, every
+//! length around the tiles, and guard values around the outputs; the known answers catch a build in which
+//! the portable kernels themselves give other bits than on the machine that recorded them.
+
+use super::{Activation, Channels, KEY_TILE, NormParameters, VALUE_LIMIT, dot_limit, portable};
+use crate::digest::Digest;
+use crate::num::{LogScore, Requant};
+
+/// What went wrong with a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Mismatch {
+    /// The backend gives other values than the portable kernel, or writes outside its output.
+    Backend {
+        /// Case that differs, from 0.
+        case: u32,
+    },
+    /// The portable kernel gives other values than on the machine where they were recorded.
+    KnownAnswer {
+        /// Digest of all outputs.
+        found: u64,
+    },
+}
+
+/// Runs every check; `report` gets the kernel's name and its result.
+pub fn all(report: &mut impl FnMut(&'static str, Result<(), Mismatch>)) {
+    report("linear_i8", linear_i8());
+    report("linear_i16", linear_i16());
+    report("attention_tile", attention_tile());
+    report("layer_norm", layer_norm());
+    report("activate", activate());
+    report("add", add());
+    report("clamp", clamp());
+}
+
+/// Digests of all outputs, as the portable kernels give them; `tests/kernels.rs` prints what it finds.
+mod known {
+    pub(super) const LINEAR_I8: u64 = 0x93d4_7e81_87c4_8dbe;
+    pub(super) const LINEAR_I16: u64 = 0x8b6b_bafd_dc51_b1c5;
+    pub(super) const ATTENTION_TILE: u64 = 0x697c_f689_e8ee_2773;
+    pub(super) const LAYER_NORM: u64 = 0xe0af_e035_1abe_4b07;
+    pub(super) const ACTIVATE: u64 = 0xb685_f4be_3e71_c2e2;
+    pub(super) const ADD: u64 = 0xbab2_552a_a9ab_9ea2;
+    pub(super) const CLAMP: u64 = 0xae88_94ec_f2e7_f6d6;
+}
+
+/// Longest row of the checks.
+const LONGEST: usize = 67;
+/// Written around every output: must survive.
+const GUARD: i16 = 0x5a5a;
+
+/// Compares outputs and collects them for the known answer.
+struct Comparison {
+    digest: Digest,
+    cases: u32,
+    failed: Option<u32>,
+}
+
+impl Comparison {
+    const fn new() -> Self {
+        Self { digest: Digest::new(), cases: 0, failed: None }
+    }
+
+    fn compare<T: PartialEq>(&mut self, portable: &[T], backend: &[T]) {
+        if portable != backend && self.failed.is_none() {
+            self.failed = Some(self.cases);
+        }
+        self.cases += 1;
+    }
+
+    /// Compares two guarded buffers of which `1 ..= used` is output.
+    fn guarded(&mut self, portable: &[i16], backend: &[i16], used: usize) {
+        let outside = backend.iter().take(1).chain(backend.iter().skip(1 + used));
+        let intact = outside.fold(true, |intact, &value| intact & (value == GUARD));
+        self.compare(&[true], &[intact]);
+        self.compare(portable, backend);
+        self.digest.scores(portable.get(1..=used).unwrap_or_default());
+    }
+
+    fn finish(self, known: u64) -> Result<(), Mismatch> {
+        match self.failed {
+            Some(case) => Err(Mismatch::Backend { case }),
+            None if self.digest.value() != known => Err(Mismatch::KnownAnswer { found: self.digest.value() }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Deterministic values with many extremes (xorshift, Marsaglia 2003).
+struct Source(u32);
+
+impl Source {
+    fn next(&mut self) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 17;
+        self.0 ^= self.0 << 5;
+        self.0
+    }
+
+    /// Within `-limit - 1 ..= limit`, one in eight at an end.
+    fn below(&mut self, limit: i16) -> i16 {
+        let bits = self.next();
+        match bits >> 28 {
+            0 => limit,
+            1 => -limit - 1,
+            _ => {
+                ((bits & 0xffff) as i32 % (i32::from(limit) + 1)) as i16
+                    * if bits >> 27 & 1 == 0 { 1 } else { -1 }
+            }
+        }
+    }
+
+    fn fill(&mut self, values: &mut [i16], limit: i16) {
+        values.iter_mut().for_each(|value| *value = self.below(limit));
+    }
+}
+
+fn linear_i8() -> Result<(), Mismatch> {
+    linear::<i8>(|source| source.below(127) as i8, known::LINEAR_I8)
+}
+
+fn linear_i16() -> Result<(), Mismatch> {
+    linear::<i16>(|source| source.below(900), known::LINEAR_I16)
+}
+
+fn linear<W: super::Weight + Default>(
+    weight: impl Fn(&mut Source) -> W,
+    known: u64,
+) -> Result<(), Mismatch> {
+    const ROWS: usize = 5;
+    const OUTPUTS: usize = 7;
+    let mut source = Source(1);
+    let mut comparison = Comparison::new();
+    for inputs in [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, LONGEST] {
+        for (rows, outputs) in [(1, 1), (1, OUTPUTS), (2, 2), (3, 4), (4, 5), (ROWS, OUTPUTS)] {
+            let mut x = [0; ROWS * LONGEST];
+            let mut weights = [W::default(); OUTPUTS * LONGEST];
+            let (mut bias, mut multipliers) = ([0; OUTPUTS], [0; OUTPUTS]);
+            source.fill(&mut x, i16::MAX);
+            weights.iter_mut().for_each(|w| *w = weight(&mut source));
+            bias.iter_mut().for_each(|b| *b = i32::from(source.below(i16::MAX)) << 8);
+            multipliers.iter_mut().for_each(|m| *m = source.below(i16::MAX).max(0));
+            let x = x.get(..rows * inputs).unwrap_or_default();
+            let weights = weights.get(..outputs * inputs).unwrap_or_default();
+            let channels = Channels {
+                bias: bias.get(..outputs).unwrap_or_default(),
+                multipliers: multipliers.get(..outputs).unwrap_or_default(),
+                shift: 1 + inputs as u32 % 12,
+            };
+            let mut buffers = [[GUARD; ROWS * OUTPUTS + 2]; 2];
+            let [expected, found] = &mut buffers;
+            let used = 1..1 + rows * outputs;
+            portable::linear(
+                x,
+                inputs,
+                weights,
+                channels,
+                expected.get_mut(used.clone()).unwrap_or_default(),
+            );
+            super::linear(x, inputs, weights, channels, found.get_mut(used).unwrap_or_default());
+            comparison.guarded(expected, found, rows * outputs);
+        }
+    }
+    comparison.finish(known)
+}
+
+/// Scores, weights and weighted sum: what one key tile goes through.
+fn attention_tile() -> Result<(), Mismatch> {
+    const WIDEST: usize = 32;
+    let mut source = Source(2);
+    let mut comparison = Comparison::new();
+    for width in [1, 2, 3, 4, 7, 8, 15, 16, 17, WIDEST] {
+        for keys in 1..=KEY_TILE {
+            let (mut q, mut k, mut v) = ([0; WIDEST], [0; WIDEST * KEY_TILE], [0; WIDEST * KEY_TILE]);
+            source.fill(&mut q, dot_limit(width) - 1);
+            source.fill(&mut k, dot_limit(width) - 1);
+            source.fill(&mut v, VALUE_LIMIT - 1);
+            let q = q.get(..width).unwrap_or_default();
+            let k = k.get(..width * keys).unwrap_or_default();
+            let v = v.get(..width * keys).unwrap_or_default();
+            let scale = Requant { multiplier: 20_000, shift: 13 + width as u32 % 3 };
+            let visible = source.next() as u16 | 1;
+
+            let mut scores = [[LogScore::ZERO; KEY_TILE]; 2];
+            portable::scores(q, k, scale, &mut scores[0]);
+            super::scores(q, k, scale, &mut scores[1]);
+            comparison.compare(&scores[0], &scores[1]);
+
+            let top = scores[0].iter().map(|score| score.to_bits() >> 10).max().unwrap_or_default() + 1;
+            let mut weights = [[0; KEY_TILE]; 2];
+            let total = portable::softmax_weights(&scores[0], visible, top, &mut weights[0]);
+            let found = super::softmax_weights(&scores[0], visible, top, &mut weights[1]);
+            comparison.compare(&[total], &[found]);
+            comparison.compare(&weights[0], &weights[1]);
+            comparison.digest.scores(&weights[0]);
+
+            let mut sums = [[-12_345; WIDEST]; 2];
+            portable::weighted_sum(&weights[0], v, sums[0].get_mut(..width).unwrap_or_default());
+            super::weighted_sum(&weights[0], v, sums[1].get_mut(..width).unwrap_or_default());
+            comparison.compare(&sums[0], &sums[1]);
+            for sum in sums[0] {
+                comparison.digest.scores(&[sum as i16, (sum >> 16) as i16]);
+            }
+        }
+    }
+    comparison.finish(known::ATTENTION_TILE)
+}
+
+fn layer_norm() -> Result<(), Mismatch> {
+    let mut source = Source(3);
+    let mut comparison = Comparison::new();
+    for width in [1, 2, 3, 4, 5, 8, 16, 31, 32, 33, 64, LONGEST] {
+        for (limit, epsilon) in [(i16::MAX, 0), (3000, 10_737), (3, 1), (0, 0), (0, 77)] {
+            let (mut x, mut gain, mut bias) = ([0; LONGEST], [0; LONGEST], [0; LONGEST]);
+            source.fill(&mut x, limit);
+            source.fill(&mut gain, i16::MAX - 1);
+            bias.iter_mut().for_each(|b| *b = i32::from(source.below(i16::MAX)) << 10);
+            let norm = NormParameters {
+                gain: gain.get(..width).unwrap_or_default(),
+                bias: bias.get(..width).unwrap_or_default(),
+                shift: 13,
+                epsilon,
+            };
+            let x = x.get(..width).unwrap_or_default();
+            let mut buffers = [[GUARD; LONGEST + 2]; 2];
+            let [expected, found] = &mut buffers;
+            portable::layer_norm(x, norm, expected.get_mut(1..=width).unwrap_or_default());
+            super::layer_norm(x, norm, found.get_mut(1..=width).unwrap_or_default());
+            comparison.guarded(expected, found, width);
+        }
+    }
+    comparison.finish(known::LAYER_NORM)
+}
+
+fn activate() -> Result<(), Mismatch> {
+    in_place(4, known::ACTIVATE, |x, case, backend| {
+        let activation =
+            [Activation::Relu, Activation::GeluErf, Activation::GeluTanh].into_iter().nth(case % 3);
+        let activation = activation.unwrap_or(Activation::Relu);
+        let kernel = if backend { super::activate } else { portable::activate };
+        kernel(x, activation, case as u32 % 16);
+    })
+}
+
+fn add() -> Result<(), Mismatch> {
+    in_place(5, known::ADD, |x, case, backend| {
+        let mut y = [0; LONGEST];
+        Source(1 + case as u32).fill(&mut y, i16::MAX);
+        let kernel = if backend { super::add } else { portable::add };
+        kernel(x, case as i32 % 9 - 4, &y);
+    })
+}
+
+fn clamp() -> Result<(), Mismatch> {
+    in_place(6, known::CLAMP, |x, case, backend| {
+        let kernel = if backend { super::clamp } else { portable::clamp };
+        kernel(x, 1 + (case as i16) * 300);
+    })
+}
+
+/// Kernels that change a row in place: `kernel(row, case, whether it is the backend's)`.
+fn in_place(seed: u32, known: u64, kernel: impl Fn(&mut [i16], usize, bool)) -> Result<(), Mismatch> {
+    let mut source = Source(seed);
+    let mut comparison = Comparison::new();
+    for length in 0..LONGEST {
+        let mut buffers = [[GUARD; LONGEST + 2]; 2];
+        let [expected, found] = &mut buffers;
+        source.fill(expected.get_mut(1..=length).unwrap_or_default(), i16::MAX);
+        *found = *expected;
+        kernel(expected.get_mut(1..=length).unwrap_or_default(), length, false);
+        kernel(found.get_mut(1..=length).unwrap_or_default(), length, true);
+        comparison.guarded(expected, found, length);
+    }
+    comparison.finish(known)
+}

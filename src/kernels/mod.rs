@@ -1,0 +1,77 @@
+//! Rows: the only place where an instruction set may matter.
+//!
+//! [`portable`] defines what each kernel means. A backend holds only what its instruction set does better
+//! and gives the same bits; [`check`] runs the backend of this build against the definition.
+
+pub mod check;
+pub mod portable;
+
+pub use portable::{
+    activate, add, clamp, layer_norm, linear, normalised_frac, scores, softmax_weights, weighted_sum,
+};
+
+/// The backend of this build.
+pub const BACKEND: &str = "portable";
+
+/// Keys that one call of [`scores`], [`softmax_weights`] and [`weighted_sum`] takes at most.
+pub const KEY_TILE: usize = 16;
+
+/// Largest magnitude of a value row in [`weighted_sum`]: `KEY_TILE * 2^14 * VALUE_LIMIT < 2^31`.
+pub const VALUE_LIMIT: i16 = 8191;
+
+/// Fractional bits of a softmax weight.
+pub const WEIGHT_FRAC: u32 = 14;
+
+/// Bits that [`weighted_sum`] drops when it adds a tile: 16,384 keys fit into 32 bits.
+pub const SUM_SHIFT: u32 = 10;
+
+/// Largest magnitude of queries and keys for which a dot product over `width` stays within 32 bits:
+/// `width * limit^2 < 2^31`.
+pub const fn dot_limit(width: usize) -> i16 {
+    if width == 0 {
+        return i16::MAX;
+    }
+    let limit = ((i32::MAX as u32 / width as u32).isqrt()) as i32;
+    crate::num::saturate(limit)
+}
+
+/// A matrix element as stored: 8 bits, or 16 where the quantiser found 8 to cost accuracy.
+pub trait Weight: Copy + Into<i32> {}
+impl Weight for i8 {}
+impl Weight for i16 {}
+
+/// Activation of a feed-forward layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Activation {
+    /// `max(x, 0)`.
+    Relu,
+    /// [`crate::num::gelu_erf`].
+    GeluErf,
+    /// [`crate::num::gelu_tanh`].
+    GeluTanh,
+}
+
+/// Gain and bias of a layer normalisation in integers; see [`layer_norm`].
+#[derive(Clone, Copy, Debug)]
+pub struct NormParameters<'a> {
+    /// `[width]`, gain with a scale common to the row.
+    pub gain: &'a [i16],
+    /// `[width]`, bias at the scale of `normalised * gain`.
+    pub bias: &'a [i32],
+    /// Right shift from `normalised * gain` to the output.
+    pub shift: u32,
+    /// `epsilon * width^2 * 2^(2 frac)` with the fractional bits of the input row.
+    pub epsilon: u64,
+}
+
+/// Output channels of a linear layer in integers; see [`linear`].
+#[derive(Clone, Copy, Debug)]
+pub struct Channels<'a> {
+    /// `[outputs]`, bias at the scale of the accumulator.
+    pub bias: &'a [i32],
+    /// `[outputs]`, multiplier of each channel's [`crate::num::Requant`].
+    pub multipliers: &'a [i16],
+    /// Shift common to the channels.
+    pub shift: u32,
+}

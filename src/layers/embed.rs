@@ -1,0 +1,159 @@
+//! From a recording to token rows: windows through a stem or a table, positions, norm.
+
+use super::{ROW_TILE, Shape, Workspace, front};
+use crate::kernels::add;
+use crate::model::{Input, Model, Positions, Window};
+use crate::num::{round_shift, saturate, sine};
+use crate::session::InputError;
+use crate::trace::{Site, Tensor, Tile, Trace};
+
+/// Number of tokens of a recording, if the model can take it.
+pub(crate) fn check(model: &Model<'_>, input: &[i16]) -> Result<usize, InputError> {
+    if input.is_empty() {
+        return Err(InputError::Empty);
+    }
+    let tokens = match &model.input {
+        Input::Samples { channels, window, .. } => {
+            if !input.len().is_multiple_of(*channels) {
+                return Err(InputError::Channels { found: input.len(), channels: *channels });
+            }
+            count(*window, input.len() / channels)?
+        }
+        Input::OneHot { symbols, window, .. } => {
+            check_ids(input, *symbols)?;
+            count(*window, input.len())?
+        }
+        Input::Tokens { table } => {
+            check_ids(input, table.rows - 1)?;
+            input.len()
+        }
+    };
+    if tokens > model.max_tokens {
+        return Err(InputError::TooLong { tokens, max: model.max_tokens });
+    }
+    Ok(tokens)
+}
+
+fn count(window: Window, steps: usize) -> Result<usize, InputError> {
+    match window.tokens(steps) {
+        0 => Err(InputError::TooShort { steps, window: window.width }),
+        tokens => Ok(tokens),
+    }
+}
+
+fn check_ids(input: &[i16], last: usize) -> Result<(), InputError> {
+    match input.iter().position(|&id| usize::try_from(id).map_or(true, |id| id > last)) {
+        Some(position) => {
+            let found = input.get(position).copied().unwrap_or_default();
+            Err(InputError::Token { position, found, last })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Fills the stream with embedded tokens; returns its fractional bits.
+pub(crate) fn embed(
+    model: &Model<'_>,
+    shape: Shape,
+    input: &[i16],
+    work: &mut Workspace<'_>,
+    trace: &mut impl Trace,
+) -> i32 {
+    let Workspace { stream, narrow, wide, totals, .. } = work;
+    if let Input::Samples { channels, shift, remove_mean: true, .. } = model.input {
+        means(input, channels, shift, totals);
+    } else {
+        totals.fill(0);
+    }
+    let frac = model.embedding_norm.as_ref().map_or(model.input.frac(), |norm| norm.frac);
+    let rows = front(stream, shape.elements());
+    for (tile, rows) in rows.chunks_mut(ROW_TILE * shape.width).enumerate() {
+        let first = tile * ROW_TILE;
+        tokens(&model.input, input, first, totals, wide, rows);
+        for (row, x) in rows.chunks_exact_mut(shape.width).enumerate() {
+            add_position(&model.positions, first + row, model.input.frac(), narrow, x);
+        }
+        if let Some(norm) = &model.embedding_norm {
+            norm.forward_in_place(rows, narrow);
+        }
+        let tile =
+            Tile { row: first, column: 0, width: shape.width, tensor_width: shape.width, values: rows, frac };
+        trace.tile(Site { block: None, tensor: Tensor::Embedding }, tile);
+    }
+    frac
+}
+
+/// Tokens `first ..` into `rows`, `[n, width]`.
+fn tokens(model: &Input<'_>, input: &[i16], first: usize, means: &[i32], wide: &mut [i16], rows: &mut [i16]) {
+    let (window, stem) = match model {
+        Input::Samples { window, stem, .. } | Input::OneHot { window, stem, .. } => (window, stem),
+        Input::Tokens { table } => {
+            let ids = input.iter().skip(first);
+            for (row, &id) in rows.chunks_exact_mut(table.width).zip(ids) {
+                table.lookup(id as usize, row);
+            }
+            return;
+        }
+    };
+    let rows_here = rows.len() / stem.outputs;
+    let gathered = front(wide, rows_here * stem.inputs);
+    let step = model.step_values();
+    for (row, x) in gathered.chunks_exact_mut(stem.inputs).enumerate() {
+        let start = (first + row) * window.stride * step;
+        let steps = input.get(start..start + window.width * step).unwrap_or_default();
+        match *model {
+            Input::Samples { channels, shift, .. } => samples(steps, channels, shift, means, x),
+            Input::OneHot { symbols, shift, .. } => one_hot(steps, symbols, shift, x),
+            Input::Tokens { .. } => {}
+        }
+    }
+    stem.forward(gathered, rows);
+}
+
+/// Raw samples `[steps, channels]`, shifted up and freed of the channels' means.
+fn samples(steps: &[i16], channels: usize, shift: u32, means: &[i32], out: &mut [i16]) {
+    for (step, out) in steps.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
+        for ((&sample, &mean), out) in step.iter().zip(means).zip(out) {
+            *out = saturate((i32::from(sample) << shift) - mean);
+        }
+    }
+}
+
+/// One-hot codes `[steps, symbols]`; the value `symbols` is a row of zeros.
+fn one_hot(steps: &[i16], symbols: usize, shift: u32, out: &mut [i16]) {
+    out.fill(0);
+    for (&symbol, code) in steps.iter().zip(out.chunks_exact_mut(symbols)) {
+        if let Some(one) = code.get_mut(symbol as usize) {
+            *one = 1 << shift;
+        }
+    }
+}
+
+/// Mean of each channel over the recording, with `shift` fractional bits, rounded to nearest.
+fn means(input: &[i16], channels: usize, shift: u32, means: &mut [i32]) {
+    let steps = (input.len() / channels) as i64;
+    for (channel, mean) in means.iter_mut().enumerate().take(channels) {
+        let samples = input.iter().skip(channel).step_by(channels);
+        let sum = samples.map(|&sample| i64::from(sample)).sum::<i64>() << shift;
+        *mean = (2 * sum + steps).div_euclid(2 * steps) as i32;
+    }
+}
+
+fn add_position(positions: &Positions<'_>, token: usize, frac: i32, scratch: &mut [i16], x: &mut [i16]) {
+    let position = front(scratch, x.len());
+    match positions {
+        Positions::None => return,
+        Positions::Learned(table) => table.lookup(token, position),
+        Positions::Sinusoidal(steps) => {
+            const QUARTER: u32 = 1 << 30;
+            let down = 15_u32.saturating_sub(frac as u32);
+            for (pair, &step) in position.chunks_mut(2).zip(*steps) {
+                let phase = step.wrapping_mul(token as u32);
+                for (out, phase) in pair.iter_mut().zip([phase, phase.wrapping_add(QUARTER)]) {
+                    *out = round_shift(i32::from(sine(phase).to_bits()), down) as i16;
+                }
+            }
+        }
+    }
+    add(x, 0, position);
+}

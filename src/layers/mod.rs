@@ -1,0 +1,88 @@
+//! A sequence through parameters, a few rows at a time.
+
+mod block;
+mod embed;
+mod pool;
+mod project;
+
+pub(crate) use block::run as run_block;
+pub(crate) use embed::{check as check_input, embed};
+pub(crate) use pool::pool;
+
+use crate::model::{Model, Norm};
+
+/// Rows that pass through a layer together.
+pub(crate) const ROW_TILE: usize = 4;
+
+/// Keys of a word of the visibility map.
+pub(crate) const KEYS_PER_WORD: usize = crate::kernels::KEY_TILE;
+
+/// Every buffer of a forward pass, carved from one arena.
+pub(crate) struct Workspace<'m> {
+    /// `[tokens, width]`, the residual stream.
+    pub(crate) stream: &'m mut [i16],
+    /// `[heads, tokens, head width]`.
+    pub(crate) keys: &'m mut [i16],
+    /// `[heads, tokens, head width]`.
+    pub(crate) values: &'m mut [i16],
+    /// Bit `j` of element `i`: token `16 i + j` is not masked.
+    pub(crate) visible: &'m mut [u16],
+    /// `[ROW_TILE, width]`.
+    pub(crate) narrow: &'m mut [i16],
+    /// `[ROW_TILE, max(width, hidden, stem inputs)]`.
+    pub(crate) wide: &'m mut [i16],
+    /// `[head width]`.
+    pub(crate) sum: &'m mut [i32],
+    /// `[width]`, or the channels' means while embedding.
+    pub(crate) totals: &'m mut [i32],
+    /// `[width]`.
+    pub(crate) pooled: &'m mut [i16],
+    /// `[classes]`.
+    pub(crate) scores: &'m mut [i16],
+}
+
+/// What the layers need to know of the model and of this input.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) tokens: usize,
+    pub(crate) width: usize,
+    pub(crate) heads: usize,
+}
+
+impl Shape {
+    pub(crate) fn new(model: &Model<'_>, tokens: usize) -> Self {
+        Self { tokens, width: model.width, heads: model.heads }
+    }
+
+    pub(crate) fn head_width(self) -> usize {
+        self.width / self.heads
+    }
+
+    /// Elements of all tokens.
+    pub(crate) fn elements(self) -> usize {
+        self.tokens * self.width
+    }
+}
+
+impl Norm<'_> {
+    /// Normalises each row of `x` into `out`, both `[rows, width]`.
+    pub(crate) fn forward(&self, x: &[i16], out: &mut [i16]) {
+        let width = self.parameters.gain.len();
+        for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+            crate::kernels::layer_norm(x, self.parameters, out);
+        }
+    }
+
+    /// Normalises each row of `x`; `scratch` is at least as long.
+    pub(crate) fn forward_in_place(&self, x: &mut [i16], scratch: &mut [i16]) {
+        for (copy, x) in scratch.iter_mut().zip(x.iter()) {
+            *copy = *x;
+        }
+        self.forward(scratch.get(..x.len()).unwrap_or_default(), x);
+    }
+}
+
+/// The first `count` elements; a buffer of the plan is never shorter.
+pub(crate) fn front(buffer: &mut [i16], count: usize) -> &mut [i16] {
+    buffer.get_mut(..count).unwrap_or_default()
+}

@@ -1,0 +1,19 @@
+#![no_std]
+#[cfg(feature = "std")]
+extern crate std;
+
+pub mod arena;
+pub mod attention;
+pub mod digest;
+#[cfg(feature = "std")]
+pub mod host;
+pub mod kernels;
+mod layers;
+pub mod model;
+pub mod num;
+pub mod session;
+pub mod trace;
+
+pub use digest::Digest;
+pub use model::{Model, ModelError};
+pub use session::{Arena, ArenaError, Embedded, InputError, Scores, Session};

@@ -1,0 +1,254 @@
+//! Writes a model file: the mirror of [`super::Model::parse`].
+
+use std::vec::Vec;
+
+use super::{MAGIC, NAME_WORDS, NormOrder, PREAMBLE, Pooling, VERSION, Window, crc::crc32};
+use crate::kernels::Activation;
+use crate::num::Requant;
+
+/// A matrix to write, `[outputs, inputs]`.
+#[derive(Clone, Debug)]
+pub struct Matrix {
+    /// Elements; within `i8` if `bits` is 8.
+    pub values: Vec<i16>,
+    /// 8 or 16.
+    pub bits: u32,
+}
+
+/// A linear layer to write; see [`super::Linear`].
+#[derive(Clone, Debug)]
+pub struct Linear {
+    /// Input width.
+    pub inputs: usize,
+    /// `[outputs, inputs]`.
+    pub weights: Matrix,
+    /// `[outputs]`.
+    pub multipliers: Vec<i16>,
+    /// Common shift.
+    pub shift: u32,
+    /// `[outputs]`, at the scale of the accumulator.
+    pub bias: Vec<i32>,
+    /// Fractional bits of the output.
+    pub frac: i32,
+}
+
+/// Rows to look up; see [`super::Table`].
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// `[rows, width]`.
+    pub values: Matrix,
+    /// `[width]`.
+    pub multipliers: Vec<i16>,
+    /// Common shift.
+    pub shift: u32,
+    /// Fractional bits of a row.
+    pub frac: i32,
+}
+
+/// Layer normalisation; see [`super::Norm`].
+#[derive(Clone, Debug)]
+pub struct Norm {
+    /// `[width]`.
+    pub gain: Vec<i16>,
+    /// `[width]`.
+    pub bias: Vec<i32>,
+    /// Right shift to the output.
+    pub shift: u32,
+    /// At the scale of the integer variance.
+    pub epsilon: u64,
+    /// Fractional bits of the output.
+    pub frac: i32,
+}
+
+/// What a recording is; see [`super::Input`].
+#[derive(Clone, Debug)]
+#[allow(missing_docs)] // The fields are those of `super::Input`.
+pub enum Input {
+    Samples { channels: usize, window: Window, shift: u32, remove_mean: bool, stem: Linear },
+    OneHot { symbols: usize, window: Window, shift: u32, stem: Linear },
+    Tokens { table: Table },
+}
+
+/// Positions; see [`super::Positions`].
+#[derive(Clone, Debug)]
+#[allow(missing_docs)] // The variants are those of `super::Positions`.
+pub enum Positions {
+    None,
+    Learned(Table),
+    Sinusoidal(Vec<u32>),
+}
+
+/// An encoder block; see [`super::Block`].
+#[derive(Clone, Debug)]
+#[allow(missing_docs)] // The fields are those of `super::Block`.
+pub struct Block {
+    pub order: NormOrder,
+    pub causal: bool,
+    pub scale: Requant,
+    pub query: Linear,
+    pub key: Linear,
+    pub value: Linear,
+    pub output: Linear,
+    pub norm1: Norm,
+    pub activation: Activation,
+    pub expand: Linear,
+    pub contract: Linear,
+    pub norm2: Norm,
+}
+
+/// A whole model; see [`super::Model`].
+#[derive(Clone, Debug)]
+#[allow(missing_docs)] // The fields are those of `super::Model`.
+pub struct File {
+    pub name: std::string::String,
+    pub max_tokens: usize,
+    pub width: usize,
+    pub heads: usize,
+    pub pooling: Pooling,
+    pub sample_scale: f32,
+    pub input: Input,
+    pub positions: Positions,
+    pub embedding_norm: Option<Norm>,
+    pub blocks: Vec<Block>,
+    pub final_norm: Option<Norm>,
+    pub head: Linear,
+}
+
+impl File {
+    /// The words of the file. Whether they make a valid model only [`super::Model::parse`] says.
+    pub fn words(&self) -> Vec<u32> {
+        let mut out = Words(std::vec![MAGIC, VERSION, 0, 0]);
+        out.name(&self.name);
+        out.sizes(&[self.max_tokens, self.width, self.heads, self.blocks.len(), self.head.multipliers.len()]);
+        out.0.push(self.pooling as u32);
+        out.0.push(self.sample_scale.to_bits());
+        match &self.input {
+            Input::Samples { channels, window, shift, remove_mean, stem } => {
+                out.sizes(&[0, *channels, window.width, window.stride]);
+                out.0.extend([*shift, u32::from(*remove_mean)]);
+                out.linear(stem);
+            }
+            Input::OneHot { symbols, window, shift, stem } => {
+                out.sizes(&[1, *symbols, window.width, window.stride]);
+                out.0.push(*shift);
+                out.linear(stem);
+            }
+            Input::Tokens { table } => {
+                out.0.push(2);
+                out.table(table);
+            }
+        }
+        match &self.positions {
+            Positions::None => out.0.push(0),
+            Positions::Learned(table) => {
+                out.0.push(1);
+                out.table(table);
+            }
+            Positions::Sinusoidal(steps) => {
+                out.0.push(2);
+                out.0.extend(steps);
+            }
+        }
+        out.optional_norm(self.embedding_norm.as_ref());
+        self.blocks.iter().for_each(|block| out.block(block));
+        out.optional_norm(self.final_norm.as_ref());
+        out.linear(&self.head);
+        out.0[2] = out.0.len() as u32;
+        out.0[3] = crc32(&out.0[PREAMBLE..]);
+        out.0
+    }
+
+    /// The bytes of the file.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.words().into_iter().flat_map(u32::to_le_bytes).collect()
+    }
+}
+
+struct Words(Vec<u32>);
+
+impl Words {
+    fn sizes(&mut self, values: &[usize]) {
+        self.0.extend(values.iter().map(|&value| value as u32));
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(4) {
+            let mut word = [0; 4];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.0.push(u32::from_le_bytes(word));
+        }
+    }
+
+    fn name(&mut self, name: &str) {
+        let mut end = name.len().min(4 * NAME_WORDS);
+        while !name.is_char_boundary(end) {
+            end -= 1;
+        }
+        let mut bytes = [0; 4 * NAME_WORDS];
+        bytes[..end].copy_from_slice(&name.as_bytes()[..end]);
+        self.bytes(&bytes);
+    }
+
+    fn i16s(&mut self, values: &[i16]) {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.bytes(&bytes);
+    }
+
+    fn i32s(&mut self, values: &[i32]) {
+        self.0.extend(values.iter().map(|&value| value as u32));
+    }
+
+    fn matrix(&mut self, matrix: &Matrix) {
+        self.0.push(matrix.bits);
+        if matrix.bits == 8 {
+            let bytes: Vec<u8> = matrix.values.iter().map(|&value| value as i8 as u8).collect();
+            self.bytes(&bytes);
+        } else {
+            self.i16s(&matrix.values);
+        }
+    }
+
+    fn linear(&mut self, linear: &Linear) {
+        self.sizes(&[linear.inputs, linear.multipliers.len()]);
+        self.0.extend([linear.shift, linear.frac as u32]);
+        self.i16s(&linear.multipliers);
+        self.i32s(&linear.bias);
+        self.matrix(&linear.weights);
+    }
+
+    fn table(&mut self, table: &Table) {
+        let width = table.multipliers.len();
+        self.sizes(&[table.values.values.len() / width, width]);
+        self.0.extend([table.shift, table.frac as u32]);
+        self.i16s(&table.multipliers);
+        self.matrix(&table.values);
+    }
+
+    fn norm(&mut self, norm: &Norm) {
+        self.sizes(&[norm.gain.len()]);
+        self.0.extend([norm.shift, norm.frac as u32, norm.epsilon as u32, (norm.epsilon >> 32) as u32]);
+        self.i16s(&norm.gain);
+        self.i32s(&norm.bias);
+    }
+
+    fn optional_norm(&mut self, norm: Option<&Norm>) {
+        self.0.push(u32::from(norm.is_some()));
+        if let Some(norm) = norm {
+            self.norm(norm);
+        }
+    }
+
+    fn block(&mut self, block: &Block) {
+        const EXACT: u32 = 0;
+        self.0.extend([block.order as u32, EXACT, u32::from(block.causal)]);
+        self.0.extend([block.scale.multiplier as u32, block.scale.shift]);
+        for linear in [&block.query, &block.key, &block.value, &block.output] {
+            self.linear(linear);
+        }
+        self.norm(&block.norm1);
+        self.0.push(block.activation as u32);
+        self.linear(&block.expand);
+        self.linear(&block.contract);
+        self.norm(&block.norm2);
+    }
+}

@@ -1,0 +1,18 @@
+//! Fixed point: one number in, one number out.
+//!
+//! Every function states its error against real arithmetic; `tests/num.rs` asserts it over the whole
+//! domain, from above and from below, so that a changed constant fails.
+
+mod exp;
+mod gelu;
+mod q;
+mod recip;
+mod rsqrt;
+mod sine;
+
+pub use exp::{EXP2_STEPS, LogScore, Probability, exp2_neg};
+pub use gelu::{GELU_INPUT_MAX, gelu_erf, gelu_tanh};
+pub use q::{Requant, round_shift, round_shift_wide, saturate};
+pub use recip::{Reciprocal, recip};
+pub use rsqrt::{ReciprocalSqrt, rsqrt};
+pub use sine::sine;

@@ -1,0 +1,118 @@
+//! A model in its arena.
+
+mod embedded;
+mod error;
+mod plan;
+mod scores;
+
+pub use embedded::{Arena, Embedded, Words, words};
+pub use error::{ArenaError, InputError};
+pub use plan::Plan;
+pub use scores::Scores;
+
+use crate::layers::{KEYS_PER_WORD, Shape, check_input, embed, pool, run_block};
+use crate::model::Model;
+use crate::trace::{Site, Tensor, Tile, Trace};
+
+/// A model and the memory it works in.
+#[derive(Debug)]
+pub struct Session<'a> {
+    model: Model<'a>,
+    memory: &'a mut [u32],
+}
+
+impl<'a> Session<'a> {
+    /// Runs `model` in `memory`, which must have [`Plan::words`] words and need not be cleared.
+    ///
+    /// # Errors
+    /// [`ArenaError::TooSmall`] with the words needed.
+    pub fn new(model: Model<'a>, memory: &'a mut [u32]) -> Result<Self, ArenaError> {
+        let needed = Plan::of(&model).words();
+        if memory.len() < needed {
+            return Err(ArenaError::TooSmall { found: memory.len(), needed });
+        }
+        Ok(Self { model, memory })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model<'a> {
+        &self.model
+    }
+
+    /// Classifies one recording: raw samples `[steps, channels]`, symbols or token ids, of any length up to the
+    /// model's maximum.
+    ///
+    /// # Errors
+    /// [`InputError`] if the model cannot take the input; the session stays usable.
+    pub fn run(&mut self, input: &[i16]) -> Result<Scores<'_>, InputError> {
+        self.run_traced(input, None, &mut ())
+    }
+
+    /// [`Session::run`] with a mask, one element a token: where it is false the token is not attended to and not
+    /// pooled.
+    ///
+    /// # Errors
+    /// As [`Session::run`]; also if the mask has another length or hides every token.
+    pub fn run_masked(&mut self, input: &[i16], mask: &[bool]) -> Result<Scores<'_>, InputError> {
+        self.run_traced(input, Some(mask), &mut ())
+    }
+
+    /// [`Session::run`], showing every tensor to `trace`.
+    ///
+    /// # Errors
+    /// As [`Session::run_masked`].
+    pub fn run_traced(
+        &mut self,
+        input: &[i16],
+        mask: Option<&[bool]>,
+        trace: &mut impl Trace,
+    ) -> Result<Scores<'_>, InputError> {
+        let model = &self.model;
+        let tokens = check_input(model, input)?;
+        check_mask(mask, tokens)?;
+        let shape = Shape::new(model, tokens);
+        let mut work = Plan::of(model).carve(self.memory);
+        show_visible(mask, tokens, work.visible);
+
+        let mut frac = embed(model, shape, input, &mut work, trace);
+        for (index, block) in model.blocks().enumerate() {
+            frac = run_block(&block, index, shape, frac, &mut work, trace);
+        }
+        pool(model, shape, frac, &mut work, trace);
+        model.head.forward(work.pooled, work.scores);
+
+        let (values, frac) = (&*work.scores, model.head.frac);
+        let width = model.classes;
+        let tile = Tile { row: 0, column: 0, width, tensor_width: width, values, frac };
+        trace.tile(Site { block: None, tensor: Tensor::Scores }, tile);
+        Ok(Scores::new(work.scores, frac))
+    }
+}
+
+fn check_mask(mask: Option<&[bool]>, tokens: usize) -> Result<(), InputError> {
+    match mask {
+        Some(mask) if mask.len() != tokens => Err(InputError::MaskLength { found: mask.len(), tokens }),
+        Some(mask) if !mask.contains(&true) => Err(InputError::AllMasked),
+        _ => Ok(()),
+    }
+}
+
+/// The bit map of tokens that count.
+fn show_visible(mask: Option<&[bool]>, tokens: usize, visible: &mut [u16]) {
+    for (index, word) in visible.iter_mut().enumerate() {
+        let first = index * KEYS_PER_WORD;
+        *word = match mask {
+            Some(mask) => mask
+                .iter()
+                .skip(first)
+                .take(KEYS_PER_WORD)
+                .enumerate()
+                .fold(0, |word, (bit, &seen)| word | u16::from(seen) << bit),
+            None => match tokens.saturating_sub(first) {
+                0 => 0,
+                left if left < KEYS_PER_WORD => (1 << left) - 1,
+                _ => u16::MAX,
+            },
+        };
+    }
+}

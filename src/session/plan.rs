@@ -1,0 +1,96 @@
+//! How much memory a model needs, and where each buffer lies in it.
+
+use crate::arena::Carver;
+use crate::layers::{KEYS_PER_WORD, ROW_TILE, Workspace};
+use crate::model::{Input, Model};
+
+/// Length of every buffer of a forward pass, in elements. Linear in `max_tokens`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// `[max_tokens, width]` of i16: residual stream.
+    pub stream: usize,
+    /// `[max_tokens, width]` of i16: keys of the block at work.
+    pub keys: usize,
+    /// `[max_tokens, width]` of i16: values of the block at work.
+    pub values: usize,
+    /// Bit map of the tokens that are not masked, in u16.
+    pub visible: usize,
+    /// A tile of rows of the model's width, i16.
+    pub narrow: usize,
+    /// A tile of the widest rows, i16.
+    pub wide: usize,
+    /// Weighted sum of one attention row, i32.
+    pub sum: usize,
+    /// Column totals, i32.
+    pub totals: usize,
+    /// `[width]` of i16.
+    pub pooled: usize,
+    /// `[classes]` of i16.
+    pub scores: usize,
+}
+
+impl Plan {
+    /// The plan of a model.
+    pub const fn of(model: &Model<'_>) -> Self {
+        let channels = match &model.input {
+            Input::Samples { channels, .. } => *channels,
+            Input::OneHot { .. } | Input::Tokens { .. } => 0,
+        };
+        Self {
+            stream: model.max_tokens * model.width,
+            keys: model.max_tokens * model.width,
+            values: model.max_tokens * model.width,
+            visible: model.max_tokens.div_ceil(KEYS_PER_WORD),
+            narrow: ROW_TILE * model.width,
+            wide: ROW_TILE * max(model.hidden, model.input.stem_inputs()),
+            sum: model.head_width(),
+            totals: max(model.width, channels),
+            pooled: model.width,
+            scores: model.classes,
+        }
+    }
+
+    /// 32-bit words of the arena.
+    pub const fn words(&self) -> usize {
+        halves(self.stream)
+            + halves(self.keys)
+            + halves(self.values)
+            + halves(self.visible)
+            + halves(self.narrow)
+            + halves(self.wide)
+            + self.sum
+            + self.totals
+            + halves(self.pooled)
+            + halves(self.scores)
+    }
+
+    /// Bytes of the arena.
+    pub const fn bytes(&self) -> usize {
+        self.words() * 4
+    }
+
+    pub(super) fn carve<'m>(&self, memory: &'m mut [u32]) -> Workspace<'m> {
+        let mut carver = Carver::new(memory);
+        Workspace {
+            stream: carver.i16s(self.stream),
+            keys: carver.i16s(self.keys),
+            values: carver.i16s(self.values),
+            visible: carver.u16s(self.visible),
+            narrow: carver.i16s(self.narrow),
+            wide: carver.i16s(self.wide),
+            sum: carver.i32s(self.sum),
+            totals: carver.i32s(self.totals),
+            pooled: carver.i16s(self.pooled),
+            scores: carver.i16s(self.scores),
+        }
+    }
+}
+
+/// Words that hold `count` 16-bit elements.
+const fn halves(count: usize) -> usize {
+    count.div_ceil(2)
+}
+
+const fn max(a: usize, b: usize) -> usize {
+    if a > b { a } else { b }
+}

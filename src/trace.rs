@@ -1,0 +1,93 @@
+//! A look at the tensors between the layers, which costs nothing when it is not used.
+
+/// A tensor of the forward pass, `[tokens, width]` unless said otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Tensor {
+    /// Stem or table, positions and norm.
+    Embedding,
+    /// Norm of the attention sublayer.
+    Norm1,
+    /// Queries of all heads.
+    Query,
+    /// Keys of all heads.
+    Key,
+    /// Values of all heads.
+    Value,
+    /// Weighted values, heads side by side.
+    Attended,
+    /// Stream after the attention sublayer.
+    Residual1,
+    /// Norm of the feed-forward sublayer.
+    Norm2,
+    /// `[tokens, hidden]` after the activation.
+    Hidden,
+    /// Stream after the feed-forward sublayer.
+    Residual2,
+    /// After the final norm.
+    Normed,
+    /// `[1, width]`.
+    Pooled,
+    /// `[1, classes]`.
+    Scores,
+}
+
+impl Tensor {
+    /// Name in reports: `residual1`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Embedding => "embedding",
+            Self::Norm1 => "norm1",
+            Self::Query => "query",
+            Self::Key => "key",
+            Self::Value => "value",
+            Self::Attended => "attended",
+            Self::Residual1 => "residual1",
+            Self::Norm2 => "norm2",
+            Self::Hidden => "hidden",
+            Self::Residual2 => "residual2",
+            Self::Normed => "normed",
+            Self::Pooled => "pooled",
+            Self::Scores => "scores",
+        }
+    }
+}
+
+/// Which tensor: its block, if it belongs to one, and its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Site {
+    /// Block, from 0.
+    pub block: Option<usize>,
+    /// Tensor.
+    pub tensor: Tensor,
+}
+
+/// A rectangle of a tensor: rows `row ..` and columns `column .. column + width`, row-major.
+#[derive(Clone, Copy, Debug)]
+pub struct Tile<'a> {
+    /// First token.
+    pub row: usize,
+    /// First column.
+    pub column: usize,
+    /// Columns.
+    pub width: usize,
+    /// Columns of the whole tensor.
+    pub tensor_width: usize,
+    /// Values.
+    pub values: &'a [i16],
+    /// Their fractional bits.
+    pub frac: i32,
+}
+
+/// Sees every tensor as it is made, in tiles.
+pub trait Trace {
+    /// One tile.
+    fn tile(&mut self, site: Site, tile: Tile<'_>);
+}
+
+/// Looks at nothing.
+impl Trace for () {
+    #[inline(always)]
+    fn tile(&mut self, _: Site, _: Tile<'_>) {}
+}

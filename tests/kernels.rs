@@ -1,0 +1,169 @@
+//! The kernels of the host's build: against portable, against known answers, against real arithmetic.
+
+use fixformer::attention::{OUTPUT_GAIN, exact};
+use fixformer::kernels::{Channels, NormParameters, VALUE_LIMIT, check, dot_limit, layer_norm, linear};
+use fixformer::num::Requant;
+use proptest::prelude::*;
+
+#[test]
+fn every_kernel_agrees_with_portable_and_the_known_answers() {
+    let mut failures = Vec::new();
+    let mut count = 0;
+    check::all(&mut |kernel, result| {
+        count += 1;
+        if let Err(mismatch) = result {
+            failures.push(format!("{kernel}: {mismatch:x?}"));
+        }
+    });
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert_eq!(count, 7);
+}
+
+#[test]
+fn dot_products_at_the_limit_do_not_overflow() {
+    for width in 1..=1024_usize {
+        let limit = i64::from(dot_limit(width));
+        assert!(width as i64 * limit * limit <= i64::from(i32::MAX), "{width}");
+    }
+    assert_eq!(dot_limit(16), 11_585);
+    assert_eq!(dot_limit(32), 8191);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A linear layer is the real result, rounded once.
+    #[test]
+    fn linear_rounds_once(
+        x in prop::collection::vec(any::<i16>(), 24),
+        weights in prop::collection::vec(any::<i8>(), 5 * 8),
+        bias in prop::collection::vec(-100_000..100_000, 5),
+        multipliers in prop::collection::vec(0..=i16::MAX, 5),
+        shift in 1_u32..12,
+    ) {
+        let channels = Channels { bias: &bias, multipliers: &multipliers, shift };
+        let mut out = [0; 15];
+        linear(&x, 8, &weights, channels, &mut out);
+        for (row, out) in out.chunks(5).enumerate() {
+            for (channel, &found) in out.iter().enumerate() {
+                let products = x[row * 8..][..8].iter().zip(&weights[channel * 8..][..8]);
+                let sum: f64 = products.map(|(&x, &w)| f64::from(x) * f64::from(w)).sum();
+                let scale = f64::from(multipliers[channel]) * (-16.0 - f64::from(shift)).exp2();
+                let exact = ((sum + f64::from(bias[channel])) * scale + 0.5).floor();
+                prop_assert_eq!(f64::from(found), exact.clamp(-32768.0, 32767.0));
+            }
+        }
+    }
+
+    /// Layer normalisation is within two units of the real result.
+    #[test]
+    fn layer_norm_is_close(x in prop::collection::vec(-9000_i16..9000, 2..200), epsilon in 0_u32..100_000) {
+        let n = x.len() as f64;
+        let (gain, bias) = (vec![1 << 14; x.len()], vec![3 << 12; x.len()]);
+        let norm = NormParameters { gain: &gain, bias: &bias, shift: 14, epsilon: u64::from(epsilon) };
+        let mut out = vec![0; x.len()];
+        layer_norm(&x, norm, &mut out);
+        let frac = fixformer::kernels::normalised_frac(x.len());
+        let mean = x.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
+        let variance = x.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / n;
+        prop_assume!(variance > 1.0);
+        for (&x, &found) in x.iter().zip(&out) {
+            let normalised = (f64::from(x) - mean) / (variance + f64::from(epsilon) / (n * n)).sqrt();
+            let exact = normalised * f64::from(frac).exp2() + 0.75;
+            prop_assert!((f64::from(found) - exact).abs() < 2.0, "{} {}", found, exact);
+        }
+    }
+}
+
+/// Exact attention of one query row in f64.
+fn reference(q: &[f64], k: &[f64], v: &[f64], seen: impl Fn(usize) -> bool) -> Vec<f64> {
+    let d = q.len();
+    let scores: Vec<f64> = k
+        .chunks(d)
+        .enumerate()
+        .map(|(j, k)| {
+            if seen(j) {
+                q.iter().zip(k).map(|(a, b)| a * b).sum::<f64>() / (d as f64).sqrt()
+            } else {
+                f64::NEG_INFINITY
+            }
+        })
+        .collect();
+    let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights: Vec<f64> = scores.iter().map(|s| (s - top).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    (0..d).map(|c| weights.iter().zip(v.chunks(d)).map(|(w, v)| w * v[c]).sum::<f64>() / total).collect()
+}
+
+/// Relative L2 error of `exact::attend` over `n` queries of one head, values normally distributed with deviation
+/// `hot` for queries and keys.
+fn attention_error(n: usize, d: usize, hot: f64, causal: bool, mask: impl Fn(usize) -> bool) -> f64 {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut normal = || {
+        let mut sum = -6.0;
+        for _ in 0..12 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            sum += (state >> 11) as f64 / (1_u64 << 53) as f64;
+        }
+        sum
+    };
+    let q: Vec<f64> = (0..n * d).map(|_| hot * normal()).collect();
+    let k: Vec<f64> = (0..n * d).map(|_| hot * normal()).collect();
+    let v: Vec<f64> = (0..n * d).map(|_| normal()).collect();
+    let peak = |x: &[f64]| x.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+    let frac = |x: &[f64], limit: i16| (f64::from(limit) / peak(x)).log2().floor();
+    let (fq, fk, fv) = (frac(&q, dot_limit(d)), frac(&k, dot_limit(d)), frac(&v, VALUE_LIMIT));
+    let integers =
+        |x: &[f64], frac: f64| x.iter().map(|x| (x * frac.exp2()).round() as i16).collect::<Vec<_>>();
+    let (qi, ki, vi) = (integers(&q, fq), integers(&k, fk), integers(&v, fv));
+
+    let factor = std::f64::consts::LOG2_E * 1024.0 * (-fq - fk).exp2() / (d as f64).sqrt();
+    let shift = (f64::from(i16::MAX) / factor).log2().floor() - 16.0;
+    let scale = Requant { multiplier: (factor * (16.0 + shift).exp2()).round() as i16, shift: shift as u32 };
+    let visible: Vec<u16> = (0..n.div_ceil(16))
+        .map(|w| (0..16).fold(0, |word, bit| word | u16::from(16 * w + bit < n && mask(16 * w + bit)) << bit))
+        .collect();
+    let (mut sum, mut out) = (vec![0; d], vec![0; d]);
+    let (mut error, mut size) = (0.0, 0.0);
+    for i in 0..n {
+        let horizon = if causal { i + 1 } else { n };
+        let memory = exact::Memory { keys: &ki, values: &vi, visible: &visible };
+        exact::attend(&qi[i * d..][..d], memory, horizon, scale, &mut sum, &mut out);
+        let exact = reference(&q[i * d..][..d], &k, &v, |j| j < horizon && mask(j));
+        for (&found, exact) in out.iter().zip(exact) {
+            error += (f64::from(found) * (-fv - f64::from(OUTPUT_GAIN)).exp2() - exact).powi(2);
+            size += exact * exact;
+        }
+    }
+    (error / size).sqrt()
+}
+
+#[test]
+fn exact_attention_is_within_a_thousandth_of_the_real_one() {
+    for (n, d) in [(1, 16), (15, 16), (16, 8), (17, 16), (100, 32), (256, 16), (300, 64), (64, 5)] {
+        for (causal, hot) in [(false, 1.0), (true, 1.0), (false, 2.5), (true, 2.5)] {
+            let error = attention_error(n, d, hot, causal, |j| j % 7 != 3);
+            println!("n {n} d {d} causal {causal} deviation {hot}: {error:.2e}");
+            assert!(error <= if hot > 1.0 { 2e-3 } else { 1e-3 }, "n {n} d {d}: {error:e}");
+        }
+    }
+}
+
+#[test]
+fn a_long_sequence_does_not_overflow_the_accumulator() {
+    // All scores equal and all values at the limit: the largest sum there can be.
+    let (n, d) = (16_384, 2);
+    let (keys, values, visible) = (vec![0; n * d], vec![-VALUE_LIMIT; n * d], vec![u16::MAX; n / 16]);
+    let memory = exact::Memory { keys: &keys, values: &values, visible: &visible };
+    let (mut sum, mut out) = ([0; 2], [0; 2]);
+    exact::attend(&[0; 2], memory, n, Requant { multiplier: 1, shift: 1 }, &mut sum, &mut out);
+    assert_eq!(out, [-VALUE_LIMIT << OUTPUT_GAIN; 2]);
+}
+
+#[test]
+fn attention_to_nothing_is_zero() {
+    let memory = exact::Memory { keys: &[1; 4], values: &[1; 4], visible: &[0] };
+    let (mut sum, mut out) = ([7; 2], [7; 2]);
+    exact::attend(&[1; 2], memory, 2, Requant { multiplier: 1, shift: 1 }, &mut sum, &mut out);
+    assert_eq!(out, [0; 2]);
+}

@@ -1,0 +1,133 @@
+//! The stated error of every approximation, over its whole domain, from above and from below.
+
+use fixed::types::I17F15;
+use fixformer::num::*;
+
+/// Largest and root-mean-square absolute error of a series of differences.
+#[derive(Default)]
+struct Errors {
+    max: f64,
+    sum: f64,
+    count: f64,
+}
+
+impl Errors {
+    fn add(&mut self, error: f64) {
+        self.max = self.max.max(error.abs());
+        self.sum += error * error;
+        self.count += 1.0;
+    }
+
+    /// Both figures lie in `0.9 .. 1.0` of what the documentation states.
+    #[track_caller]
+    fn assert(&self, max: f64, rms: f64) {
+        let found = (self.sum / self.count).sqrt();
+        println!("max {:.4e} (stated {max:.4e}), rms {found:.4e} (stated {rms:.4e})", self.max);
+        assert!(self.max <= max && self.max > 0.9 * max, "maximum {:e}, stated {max:e}", self.max);
+        assert!(found <= rms && found > 0.9 * rms, "rms {found:e}, stated {rms:e}");
+    }
+}
+
+#[test]
+fn exp2_neg_over_every_exponent() {
+    let mut errors = Errors::default();
+    for bits in 0..20 << 10 {
+        let exact = f64::from(bits as f32 / 1024.0);
+        let found = exp2_neg(LogScore::from_bits(bits)).to_bits();
+        errors.add(f64::from(found) - 32768.0 * (-exact).exp2());
+    }
+    errors.assert(0.75, 0.29);
+    assert_eq!(exp2_neg(LogScore::ZERO), 1);
+    assert_eq!(exp2_neg(LogScore::from_bits(-5)), 1);
+    assert_eq!(exp2_neg(LogScore::MAX), 0);
+}
+
+#[test]
+fn recip_over_one_octave_and_all_exponents() {
+    let mut errors = Errors::default();
+    let relative = |x: u32| {
+        let r = recip(x);
+        f64::from(r.mantissa) * (-f64::from(r.exponent)).exp2() * f64::from(x) - 1.0
+    };
+    for x in (0x8000_0000_u32..=u32::MAX).step_by(1021) {
+        errors.add(relative(x));
+    }
+    errors.assert(1.1e-9, 3.7e-10);
+    for x in (1..70_000).chain((0..32).map(|k| 1 << k)) {
+        assert!(relative(x).abs() <= 1.1e-9, "{x}");
+    }
+    assert_eq!(recip(0), recip(1));
+}
+
+#[test]
+fn rsqrt_over_two_octaves_and_all_exponents() {
+    let mut errors = Errors::default();
+    let relative = |x: u64| {
+        let r = rsqrt(x);
+        f64::from(r.mantissa) * (-f64::from(r.exponent)).exp2() * (x as f64).sqrt() - 1.0
+    };
+    for top in (0x4000_0000_u64..=0xffff_ffff).step_by(3067) {
+        errors.add(relative(top << 32));
+    }
+    errors.assert(1.35e-9, 3.9e-10);
+    for x in (1..70_000).chain((0..64).map(|k| 1 << k)) {
+        assert!(relative(x).abs() <= 1.35e-9, "{x}");
+    }
+    assert_eq!(rsqrt(0), rsqrt(1));
+}
+
+#[test]
+fn sine_over_the_turn() {
+    let mut errors = Errors::default();
+    for phase in (0..=u32::MAX).step_by(65_521) {
+        let exact = (std::f64::consts::TAU * f64::from(phase) / 4294967296.0).sin();
+        errors.add(f64::from(sine(phase).to_bits()) - exact * 32768.0);
+    }
+    errors.assert(1.0, 0.3);
+}
+
+#[test]
+fn gelu_over_its_domain() {
+    let mut erf = Errors::default();
+    let mut tanh = Errors::default();
+    for bits in -(8 << 15)..=8 << 15 {
+        let fixed = I17F15::from_bits(bits);
+        let x = f64::from(bits) / 32768.0;
+        erf.add(gelu_erf(fixed).to_num::<f64>() - x * 0.5 * libm::erfc(-x / 2f64.sqrt()));
+        let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
+        tanh.add(gelu_tanh(fixed).to_num::<f64>() - 0.5 * x * (1.0 + inner.tanh()));
+    }
+    erf.assert(3.7e-5, 8.9e-6);
+    tanh.assert(3.9e-5, 8.9e-6);
+    assert_eq!(gelu_erf(I17F15::MAX), I17F15::MAX);
+    assert_eq!(gelu_tanh(I17F15::MIN), 0);
+}
+
+#[test]
+fn one_rounding_rule() {
+    for x in -70_000..70_000 {
+        for shift in 1..12 {
+            let exact = (f64::from(x) / f64::from(1 << shift) + 0.5).floor() as i32;
+            assert_eq!(round_shift(x, shift), exact);
+            assert_eq!(round_shift_wide(i64::from(x), shift), i64::from(exact));
+        }
+    }
+    assert_eq!(round_shift(i32::MAX, 1), 1 << 30);
+    assert_eq!(round_shift(i32::MIN, 31), -1);
+    assert_eq!(round_shift_wide(i64::MAX, 63), 1);
+    assert_eq!(saturate(32_768), i16::MAX);
+    assert_eq!(saturate(-32_769), i16::MIN);
+}
+
+#[test]
+fn requant_rounds_once() {
+    for multiplier in [1, 2, 16_384, 20_001, i16::MAX] {
+        for shift in [1, 2, 7, 15, 30] {
+            let requant = Requant { multiplier, shift };
+            for x in [0, 1, -1, 12_345, -54_321, 99_999_999, i32::MAX, i32::MIN] {
+                let exact = (i128::from(x) * i128::from(multiplier) + (1 << (15 + shift))) >> (16 + shift);
+                assert_eq!(i128::from(requant.apply(x)), exact, "{x} * {multiplier} >> {shift}");
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! One numpy array: a header that is a Python literal, then the elements.
+//!
+//! The format is numpy's NEP 1, versions 1 to 3; booleans, integers and floats of 32 and 64 bits.
+
+use std::format;
+use std::io::Read;
+use std::string::{String, ToString};
+use std::vec;
+use std::vec::Vec;
+
+use super::Number;
+
+/// An array in row-major order.
+pub(super) struct Array {
+    pub(super) shape: Vec<usize>,
+    element: Element,
+    /// Big-endian elements are turned round when read.
+    big_endian: bool,
+    bytes: Vec<u8>,
+}
+
+#[derive(Clone, Copy)]
+enum Element {
+    Bool,
+    Signed(usize),
+    Unsigned(usize),
+    Float(usize),
+}
+
+impl Element {
+    fn size(self) -> usize {
+        match self {
+            Element::Bool => 1,
+            Element::Signed(size) | Element::Unsigned(size) | Element::Float(size) => size,
+        }
+    }
+}
+
+impl Array {
+    /// Reads a whole array; an error is a sentence for the user.
+    pub(super) fn read(mut reader: impl Read) -> Result<Self, String> {
+        let header = header(&mut reader)?;
+        let description = entry(&header, "descr")?;
+        let (element, big_endian) = element_type(description)?;
+        let fortran = entry(&header, "fortran_order")?.starts_with("True");
+        let shape = shape(entry(&header, "shape")?)?;
+
+        let size = shape.iter().try_fold(element.size(), |size, &n| size.checked_mul(n));
+        let size = size.ok_or_else(|| format!("shape {shape:?} is larger than any memory"))?;
+        let mut bytes = Vec::new();
+        reader.take(size as u64).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        if bytes.len() < size {
+            let got = bytes.len();
+            return Err(format!("cut off: {got} of {size} bytes; copy or download it again"));
+        }
+        if fortran {
+            bytes = row_major(&bytes, &shape, element.size());
+        }
+        Ok(Array { shape, element, big_endian, bytes })
+    }
+
+    /// Number of elements.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() / self.element.size()
+    }
+
+    /// The elements in row-major order.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = Number> + '_ {
+        self.bytes.chunks_exact(self.element.size()).map(|bytes| self.number(bytes))
+    }
+
+    fn number(&self, bytes: &[u8]) -> Number {
+        let mut wide = [0; 8];
+        let wide_bytes = &mut wide[..bytes.len()];
+        wide_bytes.copy_from_slice(bytes);
+        if self.big_endian {
+            wide_bytes.reverse();
+        }
+        let unsigned = u64::from_le_bytes(wide);
+        let shift = 64 - 8 * bytes.len() as u32;
+        match self.element {
+            Element::Bool => Number::Integer(i64::from(unsigned != 0)),
+            Element::Signed(_) => Number::Integer((unsigned << shift) as i64 >> shift),
+            // Whatever does not fit here fits in no 16 bits either.
+            Element::Unsigned(_) => Number::Integer(unsigned.try_into().unwrap_or(i64::MAX)),
+            Element::Float(4) => Number::Real(f32::from_bits(unsigned as u32).into()),
+            Element::Float(_) => Number::Real(f64::from_bits(unsigned)),
+        }
+    }
+}
+
+/// The text of the header.
+fn header(reader: &mut impl Read) -> Result<String, String> {
+    let not_npy = |_| "not a numpy array; write it with `numpy.save` or `numpy.savez`".to_string();
+    let mut start = [0; 10];
+    reader.read_exact(&mut start).map_err(not_npy)?;
+    if !start.starts_with(b"\x93NUMPY") {
+        return Err(not_npy(std::io::ErrorKind::InvalidData.into()));
+    }
+    let mut length = u64::from(u16::from_le_bytes([start[8], start[9]]));
+    if start[6] >= 2 {
+        let mut rest = [0; 2];
+        reader.read_exact(&mut rest).map_err(not_npy)?;
+        length |= u64::from(u16::from_le_bytes(rest)) << 16;
+    }
+    let mut text = Vec::new();
+    reader.take(length).read_to_end(&mut text).map_err(|error| error.to_string())?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// What follows `'key':` in the header's dictionary.
+fn entry<'a>(header: &'a str, key: &str) -> Result<&'a str, String> {
+    let quoted = format!("'{key}':");
+    let found = header.find(&quoted).map(|start| header[start + quoted.len()..].trim_start());
+    found.ok_or_else(|| format!("its header has no `{key}`; write it again with `numpy.save`"))
+}
+
+/// The element type that a description such as `'<i2'` means, and whether it is big-endian.
+fn element_type(text: &str) -> Result<(Element, bool), String> {
+    let description = text.strip_prefix('\'').and_then(|text| text.split('\'').next());
+    let refused = || {
+        let found = description.unwrap_or("a structured array");
+        format!("its element type is {found}; convert it with `.astype('int16')` or `.astype('float32')`")
+    };
+    let order_and_code = description.ok_or_else(refused)?;
+    let code = order_and_code.trim_start_matches(['<', '>', '|', '=']);
+    let element = match code {
+        "b1" => Element::Bool,
+        "i1" | "i2" | "i4" | "i8" => Element::Signed(size_of_code(code)),
+        "u1" | "u2" | "u4" | "u8" => Element::Unsigned(size_of_code(code)),
+        "f4" | "f8" => Element::Float(size_of_code(code)),
+        _ => return Err(refused()),
+    };
+    Ok((element, order_and_code.starts_with('>')))
+}
+
+fn size_of_code(code: &str) -> usize {
+    code[1..].parse().unwrap_or(1)
+}
+
+/// A tuple such as `(500, 64, 1)`.
+fn shape(text: &str) -> Result<Vec<usize>, String> {
+    let inside = text.strip_prefix('(').and_then(|text| text.split(')').next());
+    let numbers = inside.unwrap_or("?").split(',').map(str::trim).filter(|text| !text.is_empty());
+    numbers.map(|number| number.parse().map_err(|_| format!("its shape has an extent `{number}`"))).collect()
+}
+
+/// Column-major elements in row-major order.
+fn row_major(bytes: &[u8], shape: &[usize], size: usize) -> Vec<u8> {
+    let mut ordered = Vec::with_capacity(bytes.len());
+    let mut index = vec![0; shape.len()];
+    while ordered.len() < bytes.len() {
+        let position = index.iter().zip(shape).rev().fold(0, |sum, (i, n)| sum * n + i);
+        ordered.extend_from_slice(&bytes[position * size..][..size]);
+        for (i, n) in index.iter_mut().zip(shape).rev() {
+            *i += 1;
+            if *i < *n {
+                break;
+            }
+            *i = 0;
+        }
+    }
+    ordered
+}

@@ -1,0 +1,229 @@
+//! The tensors of a safetensors file, each checked as it is read.
+
+use std::borrow::ToOwned;
+use std::collections::BTreeSet;
+use std::format;
+use std::path::Path;
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use safetensors::{Dtype, SafeTensors};
+
+use super::description::Tensors;
+use super::error::{ImportError, quoted};
+
+/// A parsed file and the names that were asked for.
+pub(super) struct Checkpoint<'a> {
+    path: &'a Path,
+    tensors: SafeTensors<'a>,
+    names: &'a Tensors,
+    used: BTreeSet<String>,
+}
+
+/// What the description says about one axis.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Extent {
+    /// This many.
+    Exactly(usize),
+    /// The file decides, but at least one; the word stands for it in messages.
+    Free(&'static str),
+}
+
+impl<'a> Checkpoint<'a> {
+    pub(super) fn parse(path: &'a Path, bytes: &'a [u8], names: &'a Tensors) -> Result<Self, ImportError> {
+        let tensors = SafeTensors::deserialize(bytes).map_err(|error| ImportError::NotSafetensors {
+            path: path.to_owned(),
+            message: error.to_string(),
+        })?;
+        Ok(Checkpoint { path, tensors, names, used: BTreeSet::new() })
+    }
+
+    /// The shape and the values of tensor `name`; `key` is where the description names it.
+    pub(super) fn tensor(
+        &mut self,
+        key: &str,
+        name: &str,
+        expected: &[Extent],
+    ) -> Result<(Vec<usize>, Vec<f64>), ImportError> {
+        let Ok(view) = self.tensors.tensor(name) else {
+            return Err(self.missing(key, name));
+        };
+        let found = view.shape();
+        let fits = |(expected, &found): (&Extent, &usize)| match expected {
+            Extent::Exactly(length) => *length == found,
+            Extent::Free(_) => found > 0,
+        };
+        if found.len() != expected.len() || !expected.iter().zip(found).all(fits) {
+            let transposed = found.len() == 2 && expected.len() == 2;
+            let transposed = transposed && expected.iter().zip(found.iter().rev()).all(fits);
+            return Err(ImportError::Shape {
+                path: self.path.to_owned(),
+                tensor: name.to_string(),
+                key: key.into(),
+                expected: written(expected),
+                found: found.to_vec(),
+                transposed,
+            });
+        }
+
+        let values = match view.dtype() {
+            Dtype::F64 => decode(view.data(), f64::from_le_bytes),
+            Dtype::F32 => decode(view.data(), |bytes| f32::from_le_bytes(bytes).into()),
+            Dtype::F16 => decode(view.data(), |bytes| half(u16::from_le_bytes(bytes))),
+            Dtype::BF16 => decode(view.data(), |bytes| brain(u16::from_le_bytes(bytes))),
+            other => {
+                return Err(ImportError::ElementType {
+                    path: self.path.to_owned(),
+                    tensor: name.to_string(),
+                    found: other.to_string(),
+                });
+            }
+        };
+        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+            return Err(ImportError::NotFinite {
+                path: self.path.to_owned(),
+                tensor: name.to_string(),
+                index,
+                value: values[index],
+            });
+        }
+        self.used.insert(name.to_string());
+        Ok((found.to_vec(), values))
+    }
+
+    /// Refuses a standard deviation that is not above 0.
+    pub(super) fn all_positive(&self, name: &str, values: &[f64]) -> Result<(), ImportError> {
+        match values.iter().position(|&value| value <= 0.0) {
+            None => Ok(()),
+            Some(index) => Err(ImportError::Deviation {
+                path: self.path.to_owned(),
+                tensor: name.to_string(),
+                index,
+                value: values[index],
+            }),
+        }
+    }
+
+    /// Refuses tensors that nothing asked for, but for those that a pattern of `ignore` covers.
+    pub(super) fn finish(&self, ignore: &[String]) -> Result<(), ImportError> {
+        let ignored = |name: &str| {
+            ignore.iter().any(|pattern| match pattern.strip_suffix('*') {
+                Some(prefix) => name.starts_with(prefix),
+                None => pattern == name,
+            })
+        };
+        let tensors: Vec<String> = self.unused().into_iter().filter(|name| !ignored(name)).collect();
+        if tensors.is_empty() {
+            return Ok(());
+        }
+        Err(ImportError::Unused { path: self.path.to_owned(), tensors })
+    }
+
+    fn missing(&self, key: &str, name: &str) -> ImportError {
+        // A tensor that another key names is no candidate, however close.
+        let mut free = self.unused();
+        free.retain(|name| !self.names.cover(name));
+        let near = nearest(name, &free);
+        let suggestion = match &near {
+            Some(near) => format!("did you mean `{near}`? Then set `{key}` in the description"),
+            None if free.is_empty() => {
+                "every tensor of the file has another use: correct the description, or export it".to_string()
+            }
+            None => format!("set `{key}` in the description to one of {}", quoted(&free)),
+        };
+        let remedy = match key.ends_with(".bias") {
+            true => "; set it to false if the model has none",
+            false => "",
+        };
+        ImportError::MissingTensor {
+            path: self.path.to_owned(),
+            tensor: name.to_string(),
+            key: key.into(),
+            near,
+            suggestion: suggestion + remedy,
+        }
+    }
+
+    /// Names that nothing has asked for, sorted.
+    fn unused(&self) -> Vec<String> {
+        let names: BTreeSet<String> = self.tensors.names().into_iter().map(String::from).collect();
+        names.difference(&self.used).cloned().collect()
+    }
+}
+
+/// A shape as the user would write it.
+fn written(expected: &[Extent]) -> String {
+    let extents: Vec<String> = expected
+        .iter()
+        .map(|extent| match extent {
+            Extent::Exactly(length) => length.to_string(),
+            Extent::Free(word) => (*word).to_string(),
+        })
+        .collect();
+    format!("[{}]", extents.join(", "))
+}
+
+fn decode<const N: usize>(bytes: &[u8], element: impl Fn([u8; N]) -> f64) -> Vec<f64> {
+    bytes.as_chunks::<N>().0.iter().map(|&bytes| element(bytes)).collect()
+}
+
+/// IEEE 754 binary16.
+fn half(bits: u16) -> f64 {
+    let sign = if bits >> 15 == 0 { 1.0 } else { -1.0 };
+    let fraction = f64::from(bits & 0x3ff);
+    sign * match i32::from(bits >> 10 & 0x1f) {
+        0 => fraction * 2f64.powi(-24),
+        31 if fraction == 0.0 => f64::INFINITY,
+        31 => f64::NAN,
+        exponent => (1024.0 + fraction) * 2f64.powi(exponent - 25),
+    }
+}
+
+/// The upper half of an f32.
+fn brain(bits: u16) -> f64 {
+    f32::from_bits(u32::from(bits) << 16).into()
+}
+
+/// The closest of `names`, if it is close.
+fn nearest(wanted: &str, names: &[String]) -> Option<String> {
+    let (distance, name) = names.iter().map(|name| (edit_distance(wanted, name), name)).min()?;
+    (distance <= wanted.len() / 2).then(|| name.clone())
+}
+
+/// Levenshtein's.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixteen_bit_floats() {
+        for (bits, value) in [(0x3c00, 1.0), (0xc000, -2.0), (0x7bff, 65504.0), (0x0001, 2f64.powi(-24))] {
+            assert_eq!(half(bits), value);
+        }
+        assert_eq!(half(0xfc00), f64::NEG_INFINITY);
+        assert!(half(0x7e00).is_nan());
+        assert_eq!(brain(0x3f80), 1.0);
+        assert_eq!(brain(0xc049), -3.140625);
+    }
+
+    #[test]
+    fn distance() {
+        assert_eq!(edit_distance("kitten", "sitting"), 3);
+        assert_eq!(edit_distance("", "abc"), 3);
+    }
+}

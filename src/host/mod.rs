@@ -1,0 +1,10 @@
+//! Everything that needs an operating system.
+
+pub mod calibrate;
+pub mod data;
+pub mod evaluate;
+pub mod fit;
+pub mod import;
+pub mod quantize;
+pub mod reference;
+pub mod report;

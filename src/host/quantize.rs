@@ -1,0 +1,401 @@
+//! From a float network to the integers of a model file.
+//!
+//! Activations get one power-of-two scale each, from their calibrated range. Weights get a free scale per
+//! output channel, *derived from* the integer multiplier that undoes it, so that the scale itself has no
+//! error. Weights have 8 bits; a layer in [`Precision`] has 16.
+
+mod linear;
+mod precision;
+
+pub use precision::{Progress, Promotion, Quantized, Settings, quantize};
+
+use std::collections::BTreeSet;
+use std::string::String;
+use std::vec::Vec;
+
+use self::linear::{Columns, quantize_columns};
+use super::calibrate::{Range, Ranges};
+use super::reference as float;
+use crate::attention::OUTPUT_GAIN;
+use crate::kernels::{Activation, VALUE_LIMIT, dot_limit, normalised_frac};
+use crate::model::write;
+use crate::model::{NormOrder, Pooling, Table, Window};
+use crate::num::Requant;
+
+/// Room above the calibrated peak: recordings not seen may go higher.
+const HEADROOM: f64 = 1.2;
+/// Raw samples vary more between recordings than what comes after a norm.
+const INPUT_HEADROOM: f64 = 2.0;
+/// GELU is not flat before about minus four: its input must reach that far.
+const GELU_REACH: f64 = 4.0;
+
+/// The layers whose weights have 16 bits, by name: `stem`, `positions`, `block 0 query`, `head`, …
+pub type Precision = BTreeSet<String>;
+
+/// Why a network cannot be quantised.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QuantizeError {
+    /// A weight or range is NaN or infinite.
+    #[error("{tensor}: not finite; check the checkpoint and the calibration data")]
+    NotFinite {
+        /// Name of the tensor.
+        tensor: String,
+    },
+    /// The blocks have different numbers of heads.
+    #[error("block {block} has {found} heads, block 0 has {expected}; a model file has one number for all")]
+    Heads {
+        /// The block.
+        block: usize,
+        /// Its heads.
+        found: usize,
+        /// Heads of block 0.
+        expected: usize,
+    },
+    /// No scale exists that keeps the layer's integers within their types.
+    #[error("{tensor}: a weight of {weight:.3e} is out of proportion to the range of the layer's output")]
+    Scale {
+        /// Name of the tensor.
+        tensor: String,
+        /// Its largest weight.
+        weight: f64,
+    },
+    /// No recordings to calibrate with.
+    #[error("no recordings to calibrate with; give at least one")]
+    NoRecordings,
+    /// A recording that the network cannot take.
+    #[error(transparent)]
+    Recording(#[from] super::calibrate::CalibrationError),
+    /// The file written is not a valid model.
+    #[error("the model is not one that the engine can run: {0}")]
+    Model(#[from] crate::ModelError),
+}
+
+/// The integers of `network`, given the ranges of its tensors.
+///
+/// # Errors
+/// [`QuantizeError`] names the tensor for which no integers exist.
+pub fn integers(
+    network: &float::Network,
+    ranges: &Ranges,
+    precision: &Precision,
+) -> Result<write::File, QuantizeError> {
+    Builder { network, ranges, precision }.file()
+}
+
+struct Builder<'a> {
+    network: &'a float::Network,
+    ranges: &'a Ranges,
+    precision: &'a Precision,
+}
+
+impl Builder<'_> {
+    fn file(&self) -> Result<write::File, QuantizeError> {
+        let (network, ranges) = (self.network, self.ranges);
+        let heads = network.blocks.first().map_or(1, |block| block.attention.heads);
+        // Stem, positions and their sum share a format.
+        let peak = ["stem", "summed"].map(|tensor| ranges.tensor(None, tensor).peak());
+        let position = match &network.positions {
+            float::Positions::None => 0.0,
+            float::Positions::Learned(table) => largest(table),
+            float::Positions::Sinusoidal => 1.0,
+        };
+        let peak = peak.into_iter().fold(position, f64::max);
+        let frac = fractional_bits(peak * HEADROOM, i16::MAX).clamp(0, 15);
+        let input = self.input(frac)?;
+        let mut frac = match &input {
+            write::Input::Samples { stem, .. } | write::Input::OneHot { stem, .. } => stem.frac,
+            write::Input::Tokens { table } => table.frac,
+        };
+        let positions = self.positions(frac)?;
+        let embedding_norm = match &network.embedding_norm {
+            Some(norm) => {
+                Some(self.norm("embedding_norm", norm, frac, self.frac(None, "embedding", i16::MAX))?)
+            }
+            None => None,
+        };
+        frac = embedding_norm.as_ref().map_or(frac, |norm| norm.frac);
+
+        let mut blocks = Vec::new();
+        for (index, block) in network.blocks.iter().enumerate() {
+            if block.attention.heads != heads {
+                let found = block.attention.heads;
+                return Err(QuantizeError::Heads { block: index, found, expected: heads });
+            }
+            let block = self.block(index, block, frac)?;
+            frac = match block.order {
+                NormOrder::Pre => block.contract.frac,
+                NormOrder::Post => block.norm2.frac,
+            };
+            blocks.push(block);
+        }
+        let final_norm = match &network.final_norm {
+            Some(norm) => Some(self.norm("final_norm", norm, frac, self.frac(None, "normed", i16::MAX))?),
+            None => None,
+        };
+        frac = final_norm.as_ref().map_or(frac, |norm| norm.frac);
+        let head = self.linear("head", &network.head, frac, self.frac(None, "scores", i16::MAX))?;
+        let sample_scale = match &network.input {
+            float::Input::Samples { scale, .. } => *scale as f32,
+            _ => 0.0,
+        };
+        Ok(write::File {
+            name: network.name.clone(),
+            max_tokens: network.max_tokens,
+            width: network.head.inputs,
+            heads,
+            pooling: match network.pooling {
+                float::Pooling::Mean => Pooling::Mean,
+                float::Pooling::Max => Pooling::Max,
+                float::Pooling::First => Pooling::First,
+                float::Pooling::Last => Pooling::Last,
+            },
+            sample_scale,
+            input,
+            positions,
+            embedding_norm,
+            blocks,
+            final_norm,
+            head,
+        })
+    }
+
+    fn input(&self, frac: i32) -> Result<write::Input, QuantizeError> {
+        let windows = |window: &float::Window| Window { width: window.width, stride: window.stride };
+        Ok(match &self.network.input {
+            float::Input::Samples { channels, window, scale, remove_mean, mean, deviation, stem } => {
+                let shift = fractional_bits(self.ranges.input * INPUT_HEADROOM, i16::MAX).clamp(0, 15);
+                let folded = fold_normalisation(stem, *scale, mean, deviation);
+                write::Input::Samples {
+                    channels: *channels,
+                    window: windows(window),
+                    shift: shift as u32,
+                    remove_mean: *remove_mean,
+                    stem: self.linear("stem", &folded, shift, frac)?,
+                }
+            }
+            float::Input::OneHot { symbols, window, stem } => {
+                const ONE: i32 = 14;
+                let stem = self.linear("stem", stem, ONE, frac)?;
+                write::Input::OneHot { symbols: *symbols, window: windows(window), shift: ONE as u32, stem }
+            }
+            float::Input::Tokens { table, .. } => {
+                write::Input::Tokens { table: self.table("table", table, frac)? }
+            }
+        })
+    }
+
+    fn positions(&self, frac: i32) -> Result<write::Positions, QuantizeError> {
+        Ok(match &self.network.positions {
+            float::Positions::None => write::Positions::None,
+            float::Positions::Learned(table) => {
+                write::Positions::Learned(self.table("positions", table, frac)?)
+            }
+            float::Positions::Sinusoidal => {
+                write::Positions::Sinusoidal(angular_steps(self.network.head.inputs))
+            }
+        })
+    }
+
+    fn block(&self, index: usize, block: &float::Block, stream: i32) -> Result<write::Block, QuantizeError> {
+        let name = |tensor: &str| super::calibrate::site_name(Some(index), tensor);
+        let frac = |tensor, limit| self.frac(Some(index), tensor, limit);
+        let (attention, network) = (&block.attention, &block.feed_forward);
+        let head_width = attention.query.outputs / attention.heads;
+        let order = match block.order {
+            float::NormOrder::Pre => NormOrder::Pre,
+            float::NormOrder::Post => NormOrder::Post,
+        };
+
+        let x = if order == NormOrder::Pre { frac("norm1", i16::MAX) } else { stream };
+        let limit = dot_limit(head_width);
+        let query = self.linear(&name("query"), &attention.query, x, frac("query", limit))?;
+        let key = self.linear(&name("key"), &attention.key, x, frac("key", limit))?;
+        let value = self.linear(&name("value"), &attention.value, x, frac("value", VALUE_LIMIT))?;
+        let attended = value.frac + OUTPUT_GAIN as i32;
+        let residual1 = frac("residual1", i16::MAX);
+        let output = self.linear(&name("output"), &attention.output, attended, residual1)?;
+        let scale = score_scale(query.frac + key.frac, head_width).ok_or_else(|| QuantizeError::Scale {
+            tensor: name("query"),
+            weight: largest(&attention.query.weights),
+        })?;
+        let norm1_input = if order == NormOrder::Pre { stream } else { output.frac };
+        let norm1 = self.norm(&name("norm1"), &block.norm1, norm1_input, frac("norm1", i16::MAX))?;
+
+        let x = if order == NormOrder::Pre { frac("norm2", i16::MAX) } else { norm1.frac };
+        let (activation, reach) = match network.activation {
+            float::Activation::Relu => (Activation::Relu, 0.0),
+            float::Activation::GeluErf => (Activation::GeluErf, GELU_REACH),
+            float::Activation::GeluTanh => (Activation::GeluTanh, GELU_REACH),
+        };
+        // What is negative becomes zero or nearly so: only the positive side needs room.
+        let hidden = self.ranges.tensor(Some(index), "hidden").high.max(reach);
+        let hidden = fractional_bits(hidden * HEADROOM, i16::MAX).clamp(0, 15);
+        let expand = self.linear(&name("expand"), &network.expand, x, hidden)?;
+        let residual2 = frac("residual2", i16::MAX);
+        let contract = self.linear(&name("contract"), &network.contract, expand.frac, residual2)?;
+        let norm2_input = if order == NormOrder::Pre { output.frac } else { contract.frac };
+        let norm2 = self.norm(&name("norm2"), &block.norm2, norm2_input, frac("norm2", i16::MAX))?;
+        Ok(write::Block {
+            order,
+            causal: attention.causal,
+            scale,
+            query,
+            key,
+            value,
+            output,
+            norm1,
+            activation,
+            expand,
+            contract,
+            norm2,
+        })
+    }
+
+    /// Fractional bits for a tensor, such that its calibrated range and some headroom stay within `limit`.
+    fn frac(&self, block: Option<usize>, tensor: &'static str, limit: i16) -> i32 {
+        let range: Range = self.ranges.tensor(block, tensor);
+        fractional_bits(range.peak() * HEADROOM, limit)
+    }
+
+    fn bits(&self, name: &str) -> u32 {
+        if self.precision.contains(name) { 16 } else { 8 }
+    }
+
+    fn linear(
+        &self,
+        name: &str,
+        linear: &float::Linear,
+        input_frac: i32,
+        output_frac: i32,
+    ) -> Result<write::Linear, QuantizeError> {
+        finite(name, linear.weights.iter().chain(&linear.bias))?;
+        let columns = Columns {
+            weights: &linear.weights,
+            bias: &linear.bias,
+            bits: self.bits(name),
+            input_frac,
+            output_frac,
+        };
+        let integers = quantize_columns(columns).ok_or_else(|| QuantizeError::Scale {
+            tensor: String::from(name),
+            weight: largest(&linear.weights),
+        })?;
+        Ok(write::Linear { inputs: linear.inputs, ..integers })
+    }
+
+    fn table(&self, name: &str, values: &[f64], frac: i32) -> Result<write::Table, QuantizeError> {
+        let width = self.network.head.inputs;
+        finite(name, values)?;
+        let none = std::vec![0.0; width];
+        let columns = Columns {
+            weights: values,
+            bias: &none,
+            bits: self.bits(name),
+            input_frac: Table::ONE_SHIFT as i32,
+            output_frac: frac,
+        };
+        let integers = quantize_columns(columns)
+            .filter(|integers| integers.frac == frac)
+            .ok_or_else(|| QuantizeError::Scale { tensor: String::from(name), weight: largest(values) })?;
+        // A row of a table is one row of the matrix, not one of its columns.
+        let stored = &integers.weights.values;
+        let rows = values.len() / width;
+        let values = (0..rows * width).map(|i| stored[i % width * rows + i / width]).collect();
+        Ok(write::Table {
+            values: write::Matrix { values, bits: integers.weights.bits },
+            multipliers: integers.multipliers,
+            shift: integers.shift,
+            frac,
+        })
+    }
+
+    fn norm(
+        &self,
+        name: &str,
+        norm: &float::Norm,
+        input_frac: i32,
+        output_frac: i32,
+    ) -> Result<write::Norm, QuantizeError> {
+        finite(name, norm.gain.iter().chain(&norm.bias))?;
+        let width = norm.gain.len();
+        let normalised = normalised_frac(width) as i32;
+        let gain = largest(&norm.gain);
+        let bias = largest(&norm.bias);
+        // output = (normalised * gain * 2^scale + bias * 2^(output + shift)) >> shift
+        let fits = |shift: i32| {
+            let scale = output_frac - normalised + shift;
+            gain * exp2(scale) <= f64::from(i16::MAX)
+                && bias * exp2(output_frac + shift) <= f64::from(1 << 30)
+        };
+        let shift = (0..=30)
+            .rev()
+            .find(|&shift| fits(shift))
+            .ok_or_else(|| QuantizeError::Scale { tensor: String::from(name), weight: gain.max(bias) })?;
+        let scale = exp2(output_frac - normalised + shift);
+        let n = width as f64;
+        Ok(write::Norm {
+            gain: norm.gain.iter().map(|gain| (gain * scale).round() as i16).collect(),
+            bias: norm.bias.iter().map(|bias| (bias * exp2(output_frac + shift)).round() as i32).collect(),
+            shift: shift as u32,
+            epsilon: (norm.epsilon * n * n * exp2(2 * input_frac)).round() as u64,
+            frac: output_frac,
+        })
+    }
+}
+
+/// `y = ((raw * scale - mean) / deviation) W + b` as one linear layer on raw values.
+fn fold_normalisation(stem: &float::Linear, scale: f64, mean: &[f64], deviation: &[f64]) -> float::Linear {
+    let mut folded = stem.clone();
+    for (input, row) in folded.weights.chunks_exact_mut(stem.outputs).enumerate() {
+        let channel = input % mean.len();
+        for (weight, bias) in row.iter_mut().zip(&mut folded.bias) {
+            let per_unit = *weight / deviation[channel];
+            *bias -= per_unit * mean[channel];
+            *weight = per_unit * scale;
+        }
+    }
+    folded
+}
+
+/// Turns of each sine and cosine pair from one position to the next, in units of 2^-32.
+fn angular_steps(width: usize) -> Vec<u32> {
+    (0..width.div_ceil(2))
+        .map(|pair| {
+            let radians = f64::powf(10_000.0, -2.0 * pair as f64 / width as f64);
+            (radians / std::f64::consts::TAU * exp2(32)).round() as u32
+        })
+        .collect()
+}
+
+/// From a product of query and key with `frac` fractional bits to a score in units of log2.
+fn score_scale(frac: i32, head_width: usize) -> Option<Requant> {
+    let log = f64::from(crate::num::LogScore::FRAC_NBITS).exp2() * std::f64::consts::LOG2_E;
+    let factor = exp2(-frac) * log / (head_width as f64).sqrt();
+    (1..=30).rev().find_map(|shift| {
+        let multiplier = (factor * exp2(16 + shift)).round();
+        let fits = (1.0..=f64::from(i16::MAX)).contains(&multiplier);
+        fits.then_some(Requant { multiplier: multiplier as i16, shift: shift as u32 })
+    })
+}
+
+/// Most fractional bits with which `peak` stays within `limit`.
+fn fractional_bits(peak: f64, limit: i16) -> i32 {
+    if peak > 0.0 { (f64::from(limit) / peak).log2().floor().clamp(-15.0, 24.0) as i32 } else { 15 }
+}
+
+fn finite<'v>(name: &str, values: impl IntoIterator<Item = &'v f64>) -> Result<(), QuantizeError> {
+    if values.into_iter().all(|value| value.is_finite()) {
+        Ok(())
+    } else {
+        Err(QuantizeError::NotFinite { tensor: String::from(name) })
+    }
+}
+
+fn largest(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |most: f64, value| most.max(value.abs()))
+}
+
+fn exp2(exponent: i32) -> f64 {
+    f64::from(exponent).exp2()
+}

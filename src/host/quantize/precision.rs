@@ -1,0 +1,174 @@
+//! The whole way from a float network to a model: ranges, integers, and 16 bits for the layers that need them.
+
+use std::string::String;
+use std::vec::Vec;
+
+use super::{Precision, QuantizeError, integers};
+use crate::host::calibrate::{calibrate, site_name};
+use crate::host::reference::{Input, Network, Positions};
+use crate::host::report::{Fidelity, TensorReport, fidelity, tensors};
+use crate::model::{Model, write};
+
+/// What the quantiser aims at.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Mean relative L2 error of the scores up to which 8-bit weights stay, over the quarter of the probes with
+    /// the smallest scores: a network is surer of its training rows than of others.
+    pub score_error: f64,
+    /// Recordings on which the error is measured, spread evenly over those given.
+    pub probes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { score_error: 0.006, probes: 256 }
+    }
+}
+
+/// A quantised network and what is known of it.
+#[derive(Clone, Debug)]
+pub struct Quantized {
+    /// Integers of every layer.
+    pub file: write::File,
+    /// The model file.
+    pub words: Vec<u32>,
+    /// Layers that got 16-bit weights, in the order in which they were chosen.
+    pub promotions: Vec<Promotion>,
+    /// Score error and agreement on the probes.
+    pub fidelity: Fidelity,
+    /// Every tensor against the reference, in order of the forward pass.
+    pub tensors: Vec<TensorReport>,
+}
+
+impl Quantized {
+    /// The bytes of the model file.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+}
+
+/// A layer that got 16-bit weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Promotion {
+    /// Its name.
+    pub layer: String,
+    /// Score error before.
+    pub before: f64,
+    /// Score error after.
+    pub after: f64,
+}
+
+/// How far the work is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// One more recording was calibrated.
+    Calibrated,
+    /// One more layer was tried with 16-bit weights.
+    Tried,
+}
+
+/// Quantises `network` with the ranges that `recordings` (training rows) show.
+///
+/// # Errors
+/// [`QuantizeError`] names the tensor or the recording.
+pub fn quantize(
+    network: &Network,
+    recordings: &[Vec<i16>],
+    settings: Settings,
+    mut progress: impl FnMut(Progress),
+) -> Result<Quantized, QuantizeError> {
+    if recordings.is_empty() {
+        return Err(QuantizeError::NoRecordings);
+    }
+    let ranges = calibrate(network, recordings, || progress(Progress::Calibrated))?;
+    let stride = recordings.len().div_ceil(settings.probes.max(1));
+    let probes = Probes::new(network, recordings.iter().step_by(stride));
+
+    let attempt = |precision: &Precision| -> Result<Attempt, QuantizeError> {
+        let file = integers(network, &ranges, precision)?;
+        let words = file.words();
+        let error = probes.hard_error(Model::parse(&words)?);
+        Ok(Attempt { file, words, error })
+    };
+
+    let mut precision = Precision::new();
+    let mut promotions = Vec::new();
+    let mut reached = attempt(&precision)?;
+    if reached.error > settings.score_error {
+        // Rounding errors of different layers are independent: they add in squares. Spend the flash where a byte
+        // removes most.
+        let mut gains = Vec::new();
+        for layer in layers(network) {
+            let alone = attempt(&Precision::from([layer.clone()]))?;
+            let bytes = 4 * (alone.words.len() - reached.words.len()).max(1);
+            gains.push(((reached.error.powi(2) - alone.error.powi(2)) / bytes as f64, layer));
+            progress(Progress::Tried);
+        }
+        gains.sort_by(|a, b| b.0.total_cmp(&a.0));
+        for (_, layer) in gains {
+            if reached.error <= settings.score_error {
+                break;
+            }
+            precision.insert(layer.clone());
+            let next = attempt(&precision)?;
+            if next.error < reached.error {
+                promotions.push(Promotion { layer, before: reached.error, after: next.error });
+                reached = next;
+            } else {
+                precision.remove(&layer);
+            }
+        }
+    }
+    let Attempt { file, words, .. } = reached;
+    let fidelity = fidelity(Model::parse(&words)?, &probes.recordings, &probes.expected);
+    let tensors = tensors(network, Model::parse(&words)?, &probes.recordings);
+    Ok(Quantized { file, words, promotions, fidelity, tensors })
+}
+
+struct Attempt {
+    file: write::File,
+    words: Vec<u32>,
+    error: f64,
+}
+
+/// Recordings with the scores that the float network gives them, those with the smallest scores first.
+struct Probes<'a> {
+    recordings: Vec<&'a [i16]>,
+    expected: Vec<Vec<f64>>,
+}
+
+impl<'a> Probes<'a> {
+    fn new(network: &Network, recordings: impl Iterator<Item = &'a Vec<i16>>) -> Self {
+        // Calibration has run every recording: none fails here.
+        let scores = |recording: &[i16]| network.forward(recording, None, &mut |_, _| {}).unwrap_or_default();
+        let mut rows: Vec<_> = recordings.map(|row| (row.as_slice(), scores(row))).collect();
+        let size = |scores: &[f64]| scores.iter().map(|score| score * score).sum::<f64>();
+        rows.sort_by(|a, b| size(&a.1).total_cmp(&size(&b.1)));
+        let (recordings, expected) = rows.into_iter().unzip();
+        Self { recordings, expected }
+    }
+
+    fn hard_error(&self, model: Model<'_>) -> f64 {
+        let quarter = self.recordings.len().div_ceil(4);
+        fidelity(model, &self.recordings[..quarter], &self.expected[..quarter]).score_error
+    }
+}
+
+/// Names of the layers with weights, as the quantiser uses them.
+fn layers(network: &Network) -> Vec<String> {
+    let mut names = Vec::new();
+    names.push(String::from(match network.input {
+        Input::Samples { .. } | Input::OneHot { .. } => "stem",
+        Input::Tokens { .. } => "table",
+    }));
+    if matches!(network.positions, Positions::Learned(_)) {
+        names.push(String::from("positions"));
+    }
+    for block in 0..network.blocks.len() {
+        for layer in ["query", "key", "value", "output", "expand", "contract"] {
+            names.push(site_name(Some(block), layer));
+        }
+    }
+    names.push(String::from("head"));
+    names
+}

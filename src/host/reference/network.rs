@@ -1,0 +1,271 @@
+//! The forward pass.
+
+use std::vec;
+use std::vec::Vec;
+
+use super::attention::{self, Visible};
+use super::layers::sinusoid;
+use super::{
+    Attention, AttentionKind, Block, FeedForward, Input, Network, NormOrder, Pooling, Positions,
+    ReferenceError, Site, Window,
+};
+
+impl Network {
+    /// Scores of one recording, `[classes]`.
+    ///
+    /// `input` is raw integers `[steps, channels]`, symbols `[steps]` or token ids `[steps]`. `mask`
+    /// has one flag per token; a token with `false` is no key and is not pooled. `observer` is given
+    /// every intermediate tensor, whole and row-major, in the order in which it is computed.
+    pub fn forward(
+        &self,
+        input: &[i16],
+        mask: Option<&[bool]>,
+        observer: &mut dyn FnMut(Site, &[f64]),
+    ) -> Result<Vec<f64>, ReferenceError> {
+        let tokens = self.tokens(input)?;
+        if let Some(mask) = mask {
+            if mask.len() != tokens {
+                return Err(ReferenceError::MaskLength { mask: mask.len(), tokens });
+            }
+            if !mask.contains(&true) {
+                return Err(ReferenceError::AllMasked);
+            }
+        }
+
+        let mut stream = self.embed(input, observer)?;
+        observer(Site { block: None, tensor: "embedding" }, &stream);
+        for (index, block) in self.blocks.iter().enumerate() {
+            let site = |tensor| Site { block: Some(index), tensor };
+            block.forward(&mut stream, mask, &mut |tensor, x| observer(site(tensor), x));
+        }
+        if let Some(norm) = &self.final_norm {
+            stream = norm.apply(&stream);
+            observer(Site { block: None, tensor: "normed" }, &stream);
+        }
+        let pooled = pool(self.pooling, &stream, self.head.inputs, mask);
+        observer(Site { block: None, tensor: "pooled" }, &pooled);
+        let scores = self.head.apply(&pooled);
+        observer(Site { block: None, tensor: "scores" }, &scores);
+        Ok(scores)
+    }
+
+    /// Number of tokens that `input` makes, after checking its length.
+    pub fn tokens(&self, input: &[i16]) -> Result<usize, ReferenceError> {
+        let (channels, window) = match &self.input {
+            Input::Samples { channels, window, .. } => (*channels, *window),
+            Input::OneHot { window, .. } => (1, *window),
+            Input::Tokens { .. } => (1, Window { width: 1, stride: 1 }),
+        };
+        if input.is_empty() {
+            return Err(ReferenceError::Empty);
+        }
+        if !input.len().is_multiple_of(channels) {
+            return Err(ReferenceError::PartialStep { values: input.len(), channels });
+        }
+        let steps = input.len() / channels;
+        if steps < window.width {
+            return Err(ReferenceError::TooShort { steps, width: window.width });
+        }
+        let tokens = (steps - window.width) / window.stride + 1;
+        if tokens > self.max_tokens {
+            return Err(ReferenceError::TooManyTokens { tokens, max: self.max_tokens });
+        }
+        Ok(tokens)
+    }
+
+    /// The stream before the first block, `[tokens, width]`.
+    fn embed(
+        &self,
+        input: &[i16],
+        observer: &mut dyn FnMut(Site, &[f64]),
+    ) -> Result<Vec<f64>, ReferenceError> {
+        let width = self.head.inputs;
+        let mut stream = match &self.input {
+            Input::Samples { channels, window, scale, remove_mean, mean, deviation, stem } => {
+                let mut x: Vec<f64> = input.iter().map(|&raw| f64::from(raw) * scale).collect();
+                if *remove_mean {
+                    subtract_own_mean(&mut x, *channels);
+                }
+                for step in x.chunks_exact_mut(*channels) {
+                    for ((x, mean), deviation) in step.iter_mut().zip(mean).zip(deviation) {
+                        *x = (*x - mean) / deviation;
+                    }
+                }
+                stem.apply(&windows(&x, *channels, *window))
+            }
+            Input::OneHot { symbols, window, stem } => {
+                let mut x = vec![0.0; input.len() * symbols];
+                for (&raw, step) in input.iter().zip(x.chunks_exact_mut(*symbols)) {
+                    if let Some(x) = usize::try_from(raw).ok().and_then(|s| step.get_mut(s)) {
+                        *x = 1.0;
+                    }
+                }
+                stem.apply(&windows(&x, *symbols, *window))
+            }
+            Input::Tokens { vocabulary, table } => {
+                let mut stream = Vec::with_capacity(input.len() * width);
+                for (position, &id) in input.iter().enumerate() {
+                    let row = usize::try_from(id).ok().filter(|row| row < vocabulary);
+                    let Some(row) = row else {
+                        let vocabulary = *vocabulary;
+                        return Err(ReferenceError::OutsideVocabulary { position, id, vocabulary });
+                    };
+                    stream.extend_from_slice(&table[row * width..][..width]);
+                }
+                stream
+            }
+        };
+        observer(Site { block: None, tensor: "stem" }, &stream);
+        match &self.positions {
+            Positions::None => {}
+            Positions::Learned(table) => add(&mut stream, table),
+            Positions::Sinusoidal => {
+                for (position, token) in stream.chunks_exact_mut(width).enumerate() {
+                    add(token, &sinusoid(position, width));
+                }
+            }
+        }
+        observer(Site { block: None, tensor: "summed" }, &stream);
+        Ok(match &self.embedding_norm {
+            Some(norm) => norm.apply(&stream),
+            None => stream,
+        })
+    }
+}
+
+impl Block {
+    /// Passes the stream, `[tokens, width]`, through both sublayers.
+    fn forward(
+        &self,
+        stream: &mut Vec<f64>,
+        mask: Option<&[bool]>,
+        observer: &mut dyn FnMut(&'static str, &[f64]),
+    ) {
+        match self.order {
+            NormOrder::Pre => {
+                let x = self.norm1.apply(stream);
+                observer("norm1", &x);
+                add(stream, &self.attention.forward(&x, mask, observer));
+                observer("residual1", stream);
+                let x = self.norm2.apply(stream);
+                observer("norm2", &x);
+                add(stream, &self.feed_forward.forward(&x, observer));
+                observer("residual2", stream);
+            }
+            NormOrder::Post => {
+                let change = self.attention.forward(stream, mask, observer);
+                add(stream, &change);
+                observer("residual1", stream);
+                *stream = self.norm1.apply(stream);
+                observer("norm1", stream);
+                let change = self.feed_forward.forward(stream, observer);
+                add(stream, &change);
+                observer("residual2", stream);
+                *stream = self.norm2.apply(stream);
+                observer("norm2", stream);
+            }
+        }
+    }
+}
+
+impl Attention {
+    /// All heads of `x`, `[tokens, width]`, and the output projection.
+    fn forward(
+        &self,
+        x: &[f64],
+        mask: Option<&[bool]>,
+        observer: &mut dyn FnMut(&'static str, &[f64]),
+    ) -> Vec<f64> {
+        let q = self.query.apply(x);
+        observer("query", &q);
+        let k = self.key.apply(x);
+        observer("key", &k);
+        let v = self.value.apply(x);
+        observer("value", &v);
+
+        let width = self.query.outputs;
+        let d = width / self.heads;
+        let visible = Visible { causal: self.causal, keys: mask };
+        let mut attended = vec![0.0; q.len()];
+        for head in 0..self.heads {
+            let [q, k, v] = [&q, &k, &v].map(|x| columns(x, width, head * d, d));
+            let out = match self.kind {
+                AttentionKind::Exact => attention::exact(&q, &k, &v, d, visible),
+            };
+            for (token, out) in attended.chunks_exact_mut(width).zip(out.chunks_exact(d)) {
+                token[head * d..][..d].copy_from_slice(out);
+            }
+        }
+        observer("attended", &attended);
+        self.output.apply(&attended)
+    }
+}
+
+impl FeedForward {
+    /// Both maps of `x`, `[tokens, width]`.
+    fn forward(&self, x: &[f64], observer: &mut dyn FnMut(&'static str, &[f64])) -> Vec<f64> {
+        let mut hidden = self.expand.apply(x);
+        for x in &mut hidden {
+            *x = self.activation.apply(*x);
+        }
+        observer("hidden", &hidden);
+        self.contract.apply(&hidden)
+    }
+}
+
+/// `[tokens, width]` to `[width]`; at least one flag of the mask is true.
+fn pool(pooling: Pooling, stream: &[f64], width: usize, mask: Option<&[bool]>) -> Vec<f64> {
+    let valid = |index: &usize| mask.is_none_or(|mask| mask[*index]);
+    let mut kept = (0..stream.len() / width).filter(valid).map(|t| &stream[t * width..][..width]);
+    match pooling {
+        Pooling::First => kept.next().unwrap_or_default().to_vec(),
+        Pooling::Last => kept.next_back().unwrap_or_default().to_vec(),
+        Pooling::Max => {
+            let mut pooled = vec![f64::NEG_INFINITY; width];
+            for token in kept {
+                pooled.iter_mut().zip(token).for_each(|(p, &x)| *p = p.max(x));
+            }
+            pooled
+        }
+        Pooling::Mean => {
+            let mut pooled = vec![0.0; width];
+            let mut count = 0.0;
+            for token in kept {
+                add(&mut pooled, token);
+                count += 1.0;
+            }
+            pooled.iter_mut().for_each(|p| *p /= count);
+            pooled
+        }
+    }
+}
+
+/// Overlapping windows of `x`, `[steps, channels]`, each flattened: `[tokens, width * channels]`.
+fn windows(x: &[f64], channels: usize, window: Window) -> Vec<f64> {
+    x.windows(window.width * channels)
+        .step_by(window.stride.saturating_mul(channels))
+        .flatten()
+        .copied()
+        .collect()
+}
+
+/// Subtracts from each channel of `x`, `[steps, channels]`, its mean over the steps.
+fn subtract_own_mean(x: &mut [f64], channels: usize) {
+    let steps = (x.len() / channels) as f64;
+    for channel in 0..channels {
+        let mean = x.iter().skip(channel).step_by(channels).sum::<f64>() / steps;
+        x.iter_mut().skip(channel).step_by(channels).for_each(|x| *x -= mean);
+    }
+}
+
+/// Columns `from..from + count` of `x`, `[rows, width]`.
+fn columns(x: &[f64], width: usize, from: usize, count: usize) -> Vec<f64> {
+    x.chunks_exact(width).flat_map(|row| &row[from..from + count]).copied().collect()
+}
+
+/// x += y over the length of x.
+fn add(x: &mut [f64], y: &[f64]) {
+    for (x, y) in x.iter_mut().zip(y) {
+        *x += y;
+    }
+}

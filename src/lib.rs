@@ -1,4 +1,6 @@
+#![doc = include_str!("../README.md")]
 #![no_std]
+
 #[cfg(feature = "std")]
 extern crate std;
 

@@ -125,10 +125,7 @@ fn linear_i16() -> Result<(), Mismatch> {
     linear::<i16>(|source| source.below(900), known::LINEAR_I16)
 }
 
-fn linear<W: super::Weight + Default>(
-    weight: impl Fn(&mut Source) -> W,
-    known: u64,
-) -> Result<(), Mismatch> {
+fn linear<W: super::Weight + Default>(weight: impl Fn(&mut Source) -> W, known: u64) -> Result<(), Mismatch> {
     const ROWS: usize = 5;
     const OUTPUTS: usize = 7;
     let mut source = Source(1);

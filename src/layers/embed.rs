@@ -1,10 +1,9 @@
 //! From a recording to token rows: windows through a stem or a table, positions, norm.
 
-use super::{ROW_TILE, Shape, Workspace, front};
+use super::{InputError, ROW_TILE, Shape, Workspace, front};
 use crate::kernels::add;
 use crate::model::{Input, Model, Positions, Window};
 use crate::num::{round_shift, saturate, sine};
-use crate::session::InputError;
 use crate::trace::{Site, Tensor, Tile, Trace};
 
 /// Number of tokens of a recording, if the model can take it.

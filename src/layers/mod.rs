@@ -2,11 +2,13 @@
 
 mod block;
 mod embed;
+mod error;
 mod pool;
 mod project;
 
 pub(crate) use block::run as run_block;
 pub(crate) use embed::{check as check_input, embed};
+pub use error::InputError;
 pub(crate) use pool::pool;
 
 use crate::model::{Model, Norm};

@@ -75,7 +75,7 @@ pub const fn words<const BYTES: usize, const WORDS: usize>(bytes: &[u8; BYTES]) 
 /// ```
 /// fixformer::model! {
 ///     /// Handwritten digits: 64 pixels to 10 classes.
-///     pub struct Digits = "../models/digits.fxm"
+///     pub struct Digits = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits.fxm")
 /// }
 /// static ARENA: fixformer::Arena<Digits> = fixformer::Arena::new();
 ///

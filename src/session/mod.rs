@@ -5,8 +5,9 @@ mod error;
 mod plan;
 mod scores;
 
+pub use crate::layers::InputError;
 pub use embedded::{Arena, Embedded, Words, words};
-pub use error::{ArenaError, InputError};
+pub use error::ArenaError;
 pub use plan::Plan;
 pub use scores::Scores;
 

@@ -1,0 +1,322 @@
+//! The engine against the f64 reference, over every option of a model.
+
+use fixformer::host::quantize::{Precision, Settings, integers, quantize};
+use fixformer::host::reference::*;
+use fixformer::host::{calibrate::calibrate, report};
+use fixformer::session::Plan;
+use fixformer::{InputError, Model, Session};
+
+/// Deterministic normal values.
+struct Source(u64);
+
+impl Source {
+    fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn normal(&mut self) -> f64 {
+        (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
+    }
+
+    fn values(&mut self, count: usize, deviation: f64) -> Vec<f64> {
+        (0..count).map(|_| deviation * self.normal()).collect()
+    }
+
+    fn linear(&mut self, inputs: usize, outputs: usize) -> Linear {
+        let weights = self.values(inputs * outputs, 1.5 / (inputs as f64).sqrt());
+        Linear { inputs, outputs, weights, bias: self.values(outputs, 0.2) }
+    }
+
+    fn norm(&mut self, width: usize) -> Norm {
+        let gain = self.values(width, 0.3).into_iter().map(|g| 1.0 + g).collect();
+        Norm { gain, bias: self.values(width, 0.3), epsilon: 1e-5 }
+    }
+
+    fn recording(&mut self, length: usize, input: &Input) -> Vec<i16> {
+        (0..length)
+            .map(|_| match input {
+                Input::Samples { .. } => (700.0 * self.normal() + 400.0) as i16,
+                Input::OneHot { symbols, .. } => (self.uniform() * (*symbols as f64 + 1.0)) as i16,
+                Input::Tokens { vocabulary, .. } => (self.uniform() * *vocabulary as f64) as i16,
+            })
+            .collect()
+    }
+}
+
+/// The options of a model.
+#[derive(Clone, Copy, Debug)]
+struct Options {
+    input: u8,
+    positions: u8,
+    order: NormOrder,
+    activation: Activation,
+    causal: bool,
+    heads: usize,
+    width: usize,
+    pooling: Pooling,
+    norms: bool,
+}
+
+const MAX_TOKENS: usize = 40;
+
+fn network(source: &mut Source, options: Options) -> Network {
+    let width = options.width;
+    let window = Window { width: 5, stride: 2 };
+    let input = match options.input {
+        0 => Input::Samples {
+            channels: 3,
+            window,
+            scale: 0.01,
+            remove_mean: options.causal,
+            mean: vec![2.0, -1.0, 0.0],
+            deviation: vec![5.0, 7.0, 9.0],
+            stem: source.linear(15, width),
+        },
+        1 => Input::OneHot { symbols: 4, window, stem: source.linear(20, width) },
+        _ => Input::Tokens { vocabulary: 21, table: source.values(21 * width, 1.0) },
+    };
+    let blocks = (0..2).map(|_| Block {
+        order: options.order,
+        attention: Attention {
+            heads: options.heads,
+            causal: options.causal,
+            kind: AttentionKind::Exact,
+            query: source.linear(width, width),
+            key: source.linear(width, width),
+            value: source.linear(width, width),
+            output: source.linear(width, width),
+        },
+        norm1: source.norm(width),
+        feed_forward: FeedForward {
+            expand: source.linear(width, 2 * width + 3),
+            activation: options.activation,
+            contract: source.linear(2 * width + 3, width),
+        },
+        norm2: source.norm(width),
+    });
+    let blocks = blocks.collect();
+    Network {
+        name: String::from("random"),
+        input,
+        positions: match options.positions {
+            0 => Positions::None,
+            1 => Positions::Learned(source.values(MAX_TOKENS * width, 0.5)),
+            _ => Positions::Sinusoidal,
+        },
+        embedding_norm: options.norms.then(|| source.norm(width)),
+        blocks,
+        final_norm: options.norms.then(|| source.norm(width)),
+        pooling: options.pooling,
+        head: source.linear(width, 5),
+        max_tokens: MAX_TOKENS,
+    }
+}
+
+/// Raw values that make `tokens` tokens.
+fn length(network: &Network, tokens: usize) -> usize {
+    match &network.input {
+        Input::Samples { channels, window, .. } => ((tokens - 1) * window.stride + window.width) * channels,
+        Input::OneHot { window, .. } => (tokens - 1) * window.stride + window.width,
+        Input::Tokens { .. } => tokens,
+    }
+}
+
+fn all_wide() -> Precision {
+    let blocks = (0..2).flat_map(|block| {
+        ["query", "key", "value", "output", "expand", "contract"]
+            .map(|layer| format!("block {block} {layer}"))
+    });
+    blocks.chain(["stem", "table", "positions", "head"].map(String::from)).collect()
+}
+
+fn options() -> impl Iterator<Item = Options> {
+    use {Activation::*, NormOrder::*, Pooling::*};
+    let poolings = [Mean, Max, First, Last];
+    (0..24).map(move |i| Options {
+        input: (i % 3) as u8,
+        positions: (i / 3 % 3) as u8,
+        order: [Pre, Post][i % 2],
+        activation: [Relu, GeluErf, GeluTanh][i / 2 % 3],
+        causal: i / 4 % 2 == 1,
+        heads: [1, 2, 4][i % 3],
+        width: [8, 24, 20][i / 8],
+        pooling: poolings[(i + i / 4) % 4],
+        norms: i / 3 % 2 == 0,
+    })
+}
+
+#[test]
+fn every_option_agrees_with_the_reference() {
+    let mut source = Source(7);
+    for options in options() {
+        let network = network(&mut source, options);
+        let recordings: Vec<Vec<i16>> = (0..60)
+            .map(|i| source.recording(length(&network, 1 + i * (MAX_TOKENS - 1) / 59), &network.input))
+            .collect();
+        let ranges = calibrate(&network, &recordings, || {}).unwrap();
+        let words = integers(&network, &ranges, &all_wide()).unwrap().words();
+        let model = Model::parse(&words).unwrap();
+        let mut memory = vec![0xdead_beef; Plan::of(&model).words()];
+        let mut session = Session::new(model, &mut memory).unwrap();
+
+        let mut worst = 0.0_f64;
+        for (row, recording) in recordings.iter().enumerate() {
+            let tokens = network.tokens(recording).unwrap();
+            // Every third recording has a mask, over a varying set of tokens.
+            let mask: Vec<bool> = (0..tokens).map(|t| (t * 7 + row) % 5 != 0 || t == tokens / 2).collect();
+            let mask = (row % 3 == 0).then_some(mask.as_slice());
+            let expected = network.forward(recording, mask, &mut |_, _| {}).unwrap();
+            let scores = match mask {
+                Some(mask) => session.run_masked(recording, mask),
+                None => session.run(recording),
+            };
+            let found: Vec<f64> = scores.unwrap().to_f64().collect();
+            worst = worst.max(report::relative_l2(&found, &expected));
+        }
+        println!("{worst:.2e} {options:?}");
+        assert!(worst < 0.02, "{worst:e} {options:?}");
+    }
+}
+
+#[test]
+fn every_tensor_is_traced_and_close() {
+    let mut source = Source(11);
+    let options = Options { width: 24, ..options().nth(1).unwrap() };
+    let network = network(&mut source, options);
+    let recordings: Vec<Vec<i16>> =
+        (0..30).map(|i| source.recording(length(&network, 5 + i), &network.input)).collect();
+    let quantized = quantize(&network, &recordings, Settings::default(), |_| {}).unwrap();
+    let names: Vec<&str> = quantized.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    let expected = ["embedding", "block 0 query", "block 0 attended", "block 1 hidden", "pooled", "scores"];
+    for name in expected {
+        assert!(names.contains(&name), "{name} is missing from {names:?}");
+    }
+    for tensor in &quantized.tensors {
+        assert!(tensor.snr_db > 30.0 && tensor.values > 0, "{tensor:?}");
+        assert_eq!(tensor.clipped, 0, "{tensor:?}");
+    }
+}
+
+#[test]
+fn causal_scores_do_not_depend_on_what_follows() {
+    let mut source = Source(5);
+    let options = Options { causal: true, input: 2, pooling: Pooling::First, ..options().next().unwrap() };
+    let network = network(&mut source, options);
+    let recording = source.recording(MAX_TOKENS, &network.input);
+    let ranges = calibrate(&network, std::slice::from_ref(&recording), || {}).unwrap();
+    let words = integers(&network, &ranges, &Precision::new()).unwrap().words();
+    let model = Model::parse(&words).unwrap();
+    let mut memory = vec![0; Plan::of(&model).words()];
+    let mut session = Session::new(model, &mut memory).unwrap();
+    let whole = session.run(&recording).unwrap().raw().to_vec();
+    for tokens in [1, 2, 15, 16, 17, 39] {
+        assert_eq!(session.run(&recording[..tokens]).unwrap().raw(), whole, "{tokens} tokens");
+    }
+}
+
+#[test]
+fn a_masked_tail_is_a_shorter_sequence() {
+    let mut source = Source(6);
+    let options = Options { causal: false, input: 2, pooling: Pooling::Mean, ..options().next().unwrap() };
+    let network = network(&mut source, options);
+    let recording = source.recording(MAX_TOKENS, &network.input);
+    let ranges = calibrate(&network, std::slice::from_ref(&recording), || {}).unwrap();
+    let words = integers(&network, &ranges, &Precision::new()).unwrap().words();
+    let model = Model::parse(&words).unwrap();
+    let mut memory = vec![0; Plan::of(&model).words()];
+    let mut session = Session::new(model, &mut memory).unwrap();
+    for tokens in [1, 7, 16, 33, 40] {
+        let mask: Vec<bool> = (0..MAX_TOKENS).map(|token| token < tokens).collect();
+        let masked = session.run_masked(&recording, &mask).unwrap().raw().to_vec();
+        assert_eq!(session.run(&recording[..tokens]).unwrap().raw(), masked, "{tokens} tokens");
+    }
+}
+
+#[test]
+fn inputs_that_the_model_cannot_take_are_refused_and_leave_it_usable() {
+    let mut source = Source(8);
+    for input in 0..3 {
+        let network = network(&mut source, Options { input, ..options().next().unwrap() });
+        let good = source.recording(length(&network, 9), &network.input);
+        let ranges = calibrate(&network, std::slice::from_ref(&good), || {}).unwrap();
+        let words = integers(&network, &ranges, &Precision::new()).unwrap().words();
+        let model = Model::parse(&words).unwrap();
+        let mut memory = vec![0; Plan::of(&model).words()];
+        let mut session = Session::new(model, &mut memory).unwrap();
+        let before = session.run(&good).unwrap().raw().to_vec();
+
+        assert_eq!(session.run(&[]), Err(InputError::Empty));
+        let long = source.recording(length(&network, MAX_TOKENS + 1), &network.input);
+        assert_eq!(session.run(&long), Err(InputError::TooLong { tokens: MAX_TOKENS + 1, max: MAX_TOKENS }));
+        assert_eq!(session.run_masked(&good, &[true]), Err(InputError::MaskLength { found: 1, tokens: 9 }));
+        assert_eq!(session.run_masked(&good, &[false; 9]), Err(InputError::AllMasked));
+        match input {
+            0 => {
+                assert_eq!(session.run(&good[1..]), Err(InputError::Channels { found: 62, channels: 3 }));
+                assert_eq!(session.run(&good[..12]), Err(InputError::TooShort { steps: 4, window: 5 }));
+            }
+            1 => assert_eq!(
+                session.run(&[0, 1, 5, 2, 3]),
+                Err(InputError::Token { position: 2, found: 5, last: 4 })
+            ),
+            _ => {
+                assert_eq!(
+                    session.run(&[3, -1]),
+                    Err(InputError::Token { position: 1, found: -1, last: 20 })
+                );
+                assert_eq!(session.run(&[21]), Err(InputError::Token { position: 0, found: 21, last: 20 }));
+            }
+        }
+        assert_eq!(session.run(&good).unwrap().raw(), before);
+    }
+}
+
+#[test]
+fn saturating_samples_give_an_answer() {
+    let mut source = Source(9);
+    let network = network(&mut source, options().next().unwrap());
+    let good = source.recording(length(&network, 9), &network.input);
+    let ranges = calibrate(&network, std::slice::from_ref(&good), || {}).unwrap();
+    let words = integers(&network, &ranges, &Precision::new()).unwrap().words();
+    let model = Model::parse(&words).unwrap();
+    let mut memory = vec![0; Plan::of(&model).words()];
+    let mut session = Session::new(model, &mut memory).unwrap();
+    let length = length(&network, MAX_TOKENS);
+    for extreme in [vec![i16::MAX; length], vec![i16::MIN; length]] {
+        let scores = session.run(&extreme).unwrap();
+        let total: f64 = (0..5).map(|class| scores.probability(class).to_num::<f64>()).sum();
+        assert!((total - 1.0).abs() < 0.01, "{total}");
+    }
+}
+
+#[test]
+fn probabilities_are_those_of_the_scores() {
+    let mut source = Source(10);
+    let network = network(&mut source, options().next().unwrap());
+    let good = source.recording(length(&network, 20), &network.input);
+    let ranges = calibrate(&network, std::slice::from_ref(&good), || {}).unwrap();
+    let words = integers(&network, &ranges, &Precision::new()).unwrap().words();
+    let model = Model::parse(&words).unwrap();
+    let mut memory = vec![0; Plan::of(&model).words()];
+    let mut session = Session::new(model, &mut memory).unwrap();
+    let scores = session.run(&good).unwrap();
+    let exact: Vec<f64> = scores.to_f64().map(f64::exp).collect();
+    for (class, value) in exact.iter().enumerate() {
+        let found = scores.probability(class).to_num::<f64>();
+        assert!((found - value / exact.iter().sum::<f64>()).abs() < 0.002, "class {class}");
+    }
+    assert_eq!(scores.probability(5), 0);
+    assert_eq!(scores.best(), report::best(&exact));
+}
+
+#[test]
+fn a_buffer_that_is_too_small_is_refused_with_the_size_needed() {
+    let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits.fxm")).unwrap();
+    let words: Vec<u32> = bytes.chunks(4).map(|w| u32::from_le_bytes(w.try_into().unwrap())).collect();
+    let model = Model::parse(&words).unwrap();
+    let needed = Plan::of(&model).words();
+    let mut memory = vec![0; needed - 1];
+    let error = Session::new(model, &mut memory).unwrap_err();
+    assert_eq!(error, fixformer::ArenaError::TooSmall { found: needed - 1, needed });
+}

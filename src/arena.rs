@@ -20,6 +20,7 @@ impl<T> Once<T> {
     }
 
     /// The value the first time, `None` ever after.
+    #[expect(clippy::mut_from_ref, reason = "`claim` makes the reference exclusive")]
     pub fn take(&'static self) -> Option<&'static mut T> {
         // SAFETY: `claim` answers true once, so this is the only reference there will ever be.
         claim(&self.taken).then(|| unsafe { &mut *self.value.get() })

@@ -11,10 +11,10 @@ const RANKS: &[(&str, u32)] = &[
     ("trace", 1),
     ("kernels", 2),
     ("model", 3),
-    ("attention", 3),
-    ("layers", 4),
-    ("session", 5),
-    ("host", 6),
+    ("attention", 4),
+    ("layers", 5),
+    ("session", 6),
+    ("host", 7),
 ];
 
 fn sources() -> Vec<PathBuf> {

@@ -5,6 +5,7 @@
 pub mod exact;
 
 use crate::kernels::{KEY_TILE, SUM_SHIFT, VALUE_LIMIT, WEIGHT_FRAC, scores, softmax_weights, weighted_sum};
+use crate::model::MAX_TOKENS;
 use crate::num::{LogScore, Requant, recip, round_shift, round_shift_wide, saturate};
 
 /// An output row has this many fractional bits more than the value rows: an average of
@@ -73,5 +74,6 @@ const fn ceil(score: LogScore) -> i32 {
     (score.to_bits() + (1 << LogScore::FRAC_NBITS) - 1) >> LogScore::FRAC_NBITS
 }
 
-/// At most 16,384 keys of weight one fit: `tokens * 2^WEIGHT_FRAC * VALUE_LIMIT / 2^SUM_SHIFT < 2^31`.
-const _: () = assert!((1_u64 << 14 << WEIGHT_FRAC) * (VALUE_LIMIT as u64 + 1) >> SUM_SHIFT <= 1 << 31);
+// The longest sequence fits, with every weight one and every value at its limit.
+const _: () =
+    assert!(((MAX_TOKENS as u64) << WEIGHT_FRAC) * (VALUE_LIMIT as u64 + 1) <= 1 << (31 + SUM_SHIFT));

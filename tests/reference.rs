@@ -236,7 +236,7 @@ fn the_observer_sees_every_tensor_whole() {
         let network = network(order, Pooling::Mean, false);
         network.forward(&[0, 1, 2], None, &mut |site, x| seen.push((site, x.len()))).unwrap();
         let outside = |tensor, length| (Site { block: None, tensor }, length);
-        let mut expected = vec![outside("embedding", 6)];
+        let mut expected = vec![outside("stem", 6), outside("summed", 6), outside("embedding", 6)];
         for block in 0..2 {
             let length = |tensor: &str| if tensor == "hidden" { 9 } else { 6 };
             let site = |tensor| Site { block: Some(block), tensor };

@@ -81,7 +81,9 @@ pub fn evaluate(
     progress: &(impl Fn() + Sync),
 ) -> Result<Evaluation, EvaluateError> {
     let last = model.classes - 1;
-    if let Some((row, &label)) = labels.unwrap_or_default().iter().enumerate().find(|(_, label)| **label > last) {
+    if let Some((row, &label)) =
+        labels.unwrap_or_default().iter().enumerate().find(|(_, label)| **label > last)
+    {
         return Err(EvaluateError { row, problem: Problem::Label { label, last } });
     }
     let threads = thread::available_parallelism().map_or(1, NonZero::get);

@@ -136,18 +136,11 @@ fn width<'m>(model: &Model<'m>, fits: impl Fn(&Model<'m>) -> bool) -> Option<usi
 /// Bytes of the matrices of a block.
 fn weight_bytes(block: &Block<'_>) -> usize {
     let (attention, network) = (&block.attention, &block.feed_forward);
-    [
-        attention.query,
-        attention.key,
-        attention.value,
-        attention.output,
-        network.expand,
-        network.contract,
-    ]
-    .iter()
-    .map(|linear| match linear.weights {
-        Weights::Int8(values) => size_of_val(values),
-        Weights::Int16(values) => size_of_val(values),
-    })
-    .sum()
+    [attention.query, attention.key, attention.value, attention.output, network.expand, network.contract]
+        .iter()
+        .map(|linear| match linear.weights {
+            Weights::Int8(values) => size_of_val(values),
+            Weights::Int16(values) => size_of_val(values),
+        })
+        .sum()
 }

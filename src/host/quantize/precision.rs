@@ -9,6 +9,9 @@ use crate::host::reference::{Input, Network, Positions};
 use crate::host::report::{Fidelity, TensorReport, fidelity, tensors};
 use crate::model::{Model, write};
 
+/// A layer that leaves more than this share of the error is not worth its flash.
+const MINIMUM_GAIN: f64 = 0.98;
+
 /// What the quantiser aims at.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -111,7 +114,7 @@ pub fn quantize(
             }
             precision.insert(layer.clone());
             let next = attempt(&precision)?;
-            if next.error < reached.error {
+            if next.error < MINIMUM_GAIN * reached.error {
                 promotions.push(Promotion { layer, before: reached.error, after: next.error });
                 reached = next;
             } else {

@@ -1,0 +1,82 @@
+//! Every kernel of this build against the portable one, and the runtime against known amounts.
+//!
+//! Prints what libtest prints. `-append panic`, `-append fault` and `-append fail` end it in that
+//! way instead, for those who depend on the exit codes.
+
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+fixformer_boards::entry!(board::main);
+
+#[cfg(target_os = "none")]
+mod board {
+    use core::fmt;
+    use fixformer::kernels;
+    use fixformer_boards::{BACKEND, counter, host, println, stack};
+
+    pub(crate) fn main() -> Result<(), Failed> {
+        let mut run = Run::default();
+        // Without an argument there is nothing to do here.
+        let _ = host::first_argument(|argument| match argument.to_bytes() {
+            b"panic" => panic!("asked for"),
+            b"fault" => fixformer_boards::crash(),
+            b"fail" => run.test("board", "asked_for", Err("asked for")),
+            _ => {}
+        });
+
+        let backend = match kernels::BACKEND {
+            BACKEND => Ok(()),
+            other => Err(fmt::from_fn(move |f| write!(f, "expected `{BACKEND}`, built `{other}`"))),
+        };
+        run.test("board", "backend", backend);
+        let ((), executed) = counter::measure(|| counter::known(50_000_000));
+        let counted = match executed.abs_diff(100_000_000) {
+            0..100 => Ok(()),
+            _ => Err(fmt::from_fn(move |f| write!(f, "100000000 instructions counted as {executed}"))),
+        };
+        run.test("board", "counter", counted);
+        kernels::check::all(&mut |kernel, result| {
+            let shown = |mismatch| fmt::from_fn(move |f| write!(f, "{mismatch:x?}"));
+            run.test("kernels", kernel, result.map_err(shown));
+        });
+        let inside = stack::high_water() < stack::size();
+        run.test("board", "stack", if inside { Ok(()) } else { Err("overflow") });
+        run.finish()
+    }
+
+    #[derive(Default)]
+    struct Run {
+        passed: u32,
+        failed: u32,
+    }
+
+    impl Run {
+        fn test<E: fmt::Display>(&mut self, group: &str, name: &str, result: Result<(), E>) {
+            match result {
+                Ok(()) => {
+                    self.passed += 1;
+                    println!("test {group}::{name} ... ok");
+                }
+                Err(reason) => {
+                    self.failed += 1;
+                    println!("test {group}::{name} ... FAILED: {reason}");
+                }
+            }
+        }
+
+        fn finish(self) -> Result<(), Failed> {
+            let Self { passed, failed } = self;
+            let verdict = if failed == 0 { "ok" } else { "FAILED" };
+            println!("test result: {verdict}. {passed} passed; {failed} failed");
+            if failed == 0 { Ok(()) } else { Err(Failed(failed)) }
+        }
+    }
+
+    /// Some tests failed.
+    pub(crate) struct Failed(u32);
+
+    impl fmt::Display for Failed {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{} tests failed", self.0)
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! `fixformer eval`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, anyhow};
+use clap::Args;
+use fixformer::host::evaluate::{EvaluateError, Evaluation, Problem, evaluate};
+use fixformer::{InputError, Model};
+use serde::Serialize;
+
+use crate::model_file::ModelFile;
+use crate::network::Checkpoint;
+use crate::progress::bar;
+use crate::recordings::{Reading, Split, Wanted};
+use crate::table::{Table, percent, thousands};
+
+/// Widest confusion matrix that is printed whole.
+const MATRIX_CLASSES: usize = 24;
+/// Confusions listed for a wider one.
+const WORST: usize = 12;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Model file
+    #[arg(value_name = "FXM")]
+    file: PathBuf,
+    /// Recordings: .npz, .npy or .csv
+    #[arg(value_name = "DATA")]
+    data: PathBuf,
+    #[command(flatten)]
+    checkpoint: Checkpoint,
+    /// Which part of an .npz
+    #[arg(long, value_enum, default_value_t = Split::Test)]
+    split: Split,
+    /// Only the first so many recordings
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    rows: Option<u32>,
+    #[command(flatten)]
+    reading: Reading,
+    /// Print one JSON object instead of the tables
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCode> {
+    let file = ModelFile::read(&arguments.file)?;
+    let model = file.model()?;
+    let network = arguments.checkpoint.import(&arguments.file, &model)?;
+    let mut recordings = arguments.reading.load(&arguments.data, arguments.split, &wanted(&model))?;
+    if let Some(rows) = arguments.rows {
+        recordings.rows.truncate(rows as usize);
+        if let Some(labels) = &mut recordings.labels {
+            labels.truncate(rows as usize);
+        }
+    }
+
+    let bar = bar("evaluating", recordings.rows.len());
+    let labels = recordings.labels.as_deref();
+    let result = evaluate(model, network.as_ref(), &recordings.rows, labels, &|| bar.inc(1));
+    bar.finish_and_clear();
+    let evaluation = result.map_err(|error| in_words(arguments, &model, &error))?;
+
+    let name = file.name(&model);
+    if arguments.json {
+        json(&name, &evaluation, out)?;
+    } else {
+        let data = arguments.data.file_name().unwrap_or_default().to_string_lossy();
+        let rows = thousands(evaluation.rows);
+        writeln!(out, "{name}: {rows} recordings of {data}, {} split", arguments.split.name())?;
+        summary(&evaluation, out)?;
+        if let Some(confusion) = &evaluation.confusion {
+            matrix(confusion, out)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn wanted(model: &Model<'_>) -> Wanted {
+    let scale = f32::from_bits(model.sample_scale_bits());
+    // By its decimal text: 0.1 as an f32 is to be 0.1, not 0.10000000149.
+    let scale = scale.to_string().parse().ok().filter(|&scale: &f64| scale > 0.0);
+    Wanted { channels: model.input.step_values(), scale }
+}
+
+/// Names the file and the row, and says what to do.
+fn in_words(
+    arguments: &Arguments,
+    model: &Model<'_>,
+    EvaluateError { row, problem }: &EvaluateError,
+) -> anyhow::Error {
+    let data = arguments.data.display();
+    let steps = model.max_input() / model.input.step_values();
+    let remedy = match problem {
+        Problem::Input(InputError::TooLong { .. }) => {
+            format!("cut the recordings to {steps} steps, or import the model with a larger `max_tokens`")
+        }
+        Problem::Input(InputError::TooShort { .. } | InputError::Empty) => {
+            "remove that recording or pad it".to_owned()
+        }
+        Problem::Input(InputError::Token { .. }) => {
+            "correct the value, or give the data of this model".to_owned()
+        }
+        Problem::Input(InputError::Channels { .. }) => "give whole steps".to_owned(),
+        Problem::Label { .. } => "correct or remove the label, or give the data of this model".to_owned(),
+        _ => "give the data and the checkpoint of this model".to_owned(),
+    };
+    anyhow!("{data}: {} split, row {row}: {problem}; {remedy}", arguments.split.name())
+}
+
+fn summary(evaluation: &Evaluation, out: &mut impl Write) -> Result<()> {
+    let share = |count| percent(evaluation.share(count));
+    let unknown = "unknown: no float reference";
+    match (evaluation.fixed_right, evaluation.float_right) {
+        (None, _) => writeln!(out, "  accuracy   unknown: the recordings have no labels")?,
+        (Some(fixed), None) => writeln!(out, "  accuracy   fixed {}, float {unknown}", share(fixed))?,
+        (Some(fixed), Some(float)) => {
+            let rows = fixed as i64 - float as i64;
+            let points = 100.0 * rows as f64 / evaluation.rows.max(1) as f64;
+            let difference = match rows {
+                0 => "no difference".to_owned(),
+                _ => {
+                    format!("{points:+.2} points, {rows:+} {}", if rows.abs() == 1 { "row" } else { "rows" })
+                }
+            };
+            writeln!(out, "  accuracy   fixed {}, float {} ({difference})", share(fixed), share(float))?;
+        }
+    }
+    let agreement = evaluation.agree.map_or(unknown.to_owned(), |agree| {
+        format!("{} of the recordings get the same class from both", share(agree))
+    });
+    writeln!(out, "  agreement  {agreement}")?;
+    let error = evaluation.score_error.map_or(unknown.to_owned(), |error| {
+        format!("{} mean relative L2 error, fixed against float", percent(error))
+    });
+    writeln!(out, "  scores     {error}")?;
+    writeln!(out, "  digest     {}", evaluation.digest)?;
+    Ok(())
+}
+
+/// Labels down, predictions across.
+fn matrix(confusion: &[Vec<usize>], out: &mut impl Write) -> Result<()> {
+    let classes = confusion.len();
+    if classes > MATRIX_CLASSES {
+        return worst(confusion, out);
+    }
+    writeln!(out, "\nconfusion: a row is a label, a column what the fixed-point engine said")?;
+    let columns: Vec<String> = (0..classes).map(|class| class.to_string()).collect();
+    let mut headings = vec!["label"];
+    headings.extend(columns.iter().map(String::as_str));
+    headings.push("right");
+    let mut table = Table::new(0, &headings);
+    for (label, counts) in confusion.iter().enumerate() {
+        let total: usize = counts.iter().sum();
+        let right = if total == 0 { "-".to_owned() } else { percent(counts[label] as f64 / total as f64) };
+        // Zeros would hide the few numbers that matter.
+        let cells = counts.iter().map(|&count| if count == 0 { ".".to_owned() } else { thousands(count) });
+        table.row([label.to_string()].into_iter().chain(cells).chain([right]));
+    }
+    Ok(table.write(out)?)
+}
+
+fn worst(confusion: &[Vec<usize>], out: &mut impl Write) -> Result<()> {
+    let mut wrong: Vec<(usize, usize, usize)> = Vec::new();
+    for (label, counts) in confusion.iter().enumerate() {
+        let others = counts.iter().enumerate().filter(|&(class, &count)| class != label && count > 0);
+        wrong.extend(others.map(|(class, &count)| (count, label, class)));
+    }
+    wrong.sort_by_key(|&(count, label, class)| (std::cmp::Reverse(count), label, class));
+    writeln!(out, "\nmost frequent confusions of {} classes", confusion.len())?;
+    let mut table = Table::new(0, &["label", "fixed", "rows"]);
+    for (count, label, class) in wrong.into_iter().take(WORST) {
+        table.row([label.to_string(), class.to_string(), thousands(count)]);
+    }
+    Ok(table.write(out)?)
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    model: &'a str,
+    rows: usize,
+    accuracy_float: Option<f64>,
+    accuracy_fixed: Option<f64>,
+    agreement: Option<f64>,
+    logit_rel_l2: Option<f64>,
+    digest: String,
+    confusion: Option<&'a Vec<Vec<usize>>>,
+}
+
+fn json(model: &str, evaluation: &Evaluation, out: &mut impl Write) -> Result<()> {
+    let share = |count: Option<usize>| count.map(|count| evaluation.share(count));
+    let line = Line {
+        model,
+        rows: evaluation.rows,
+        accuracy_float: share(evaluation.float_right),
+        accuracy_fixed: share(evaluation.fixed_right),
+        agreement: share(evaluation.agree),
+        logit_rel_l2: evaluation.score_error,
+        digest: evaluation.digest.to_string(),
+        confusion: evaluation.confusion.as_ref(),
+    };
+    writeln!(out, "{}", serde_json::to_string(&line)?)?;
+    Ok(())
+}

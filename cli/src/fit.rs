@@ -1,0 +1,267 @@
+//! `fixformer fit`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use fixformer::Model;
+use fixformer::host::fit::{BOARDS, FIRMWARE_BYTES, Knob, Need, STACK_RESERVE, knobs};
+use fixformer::session::Plan;
+use serde::Serialize;
+
+use crate::layers::{Kind, layers};
+use crate::model_file::ModelFile;
+use crate::table::{Table, thousands};
+
+/// The model does not fit the board that was asked for.
+const MISFIT: u8 = 3;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Model file
+    #[arg(value_name = "FXM")]
+    file: PathBuf,
+    /// Only this board; exit code 3 if the model does not fit it
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(BOARDS.iter().map(|board| board.name)))]
+    board: Option<String>,
+    /// RAM in one piece, for example 16K; with --flash instead of --board
+    #[arg(long, value_name = "BYTES", value_parser = bytes, requires = "flash", conflicts_with = "board")]
+    ram: Option<usize>,
+    /// Flash, for example 256K; with --ram instead of --board
+    #[arg(long, value_name = "BYTES", value_parser = bytes, requires = "ram", conflicts_with = "board")]
+    flash: Option<usize>,
+    /// Print one JSON object a board instead of the tables
+    #[arg(long)]
+    json: bool,
+}
+
+/// A board of the table or one from the command line.
+struct Target<'a> {
+    name: &'a str,
+    part: &'a str,
+    flash: usize,
+    ram: usize,
+}
+
+pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCode> {
+    let file = ModelFile::read(&arguments.file)?;
+    let model = file.model()?;
+    let (targets, asked) = targets(arguments);
+    let need = Need::of(&model);
+    let name = file.name(&model);
+    if arguments.json {
+        for target in &targets {
+            json(&name, &model, target, out)?;
+        }
+    } else {
+        let tokens = model.max_tokens;
+        writeln!(out, "{name}: up to {tokens} tokens of width {}, {}\n", model.width, steps(&model, tokens))?;
+        ram(&model, out)?;
+        flash(&model, out)?;
+        boards(&model, &targets, out)?;
+        writeln!(out, "\nInstructions per inference are not estimated here; a board program counts them.")?;
+    }
+    let misfit = targets.iter().any(|target| !need.fits(target.flash, target.ram));
+    Ok(if asked && misfit { ExitCode::from(MISFIT) } else { ExitCode::SUCCESS })
+}
+
+/// `16384`, `16K`, `1M`; K is 1024.
+fn bytes(text: &str) -> Result<usize, String> {
+    let upper = text.to_ascii_uppercase();
+    let plain = upper.trim_end_matches('B').trim_end_matches('I');
+    let (digits, unit) = match plain.strip_suffix(['K', 'M']) {
+        Some(digits) if plain.ends_with('K') => (digits, 1 << 10),
+        Some(digits) => (digits, 1 << 20),
+        None => (plain, 1),
+    };
+    let count: Option<usize> = digits.trim().parse().ok();
+    let bytes = count.and_then(|count| count.checked_mul(unit));
+    bytes.ok_or_else(|| "expected a number of bytes, for example 16384, 16K or 1M".to_owned())
+}
+
+/// The boards to look at, and whether the command line named one.
+fn targets(arguments: &Arguments) -> (Vec<Target<'_>>, bool) {
+    if let (Some(flash), Some(ram)) = (arguments.flash, arguments.ram) {
+        return (vec![Target { name: "custom", part: "as given", flash, ram }], true);
+    }
+    let wanted = arguments.board.as_deref();
+    let boards = BOARDS.iter().filter(|board| wanted.is_none_or(|name| name == board.name));
+    let target = |board: &'static fixformer::host::fit::Board| Target {
+        name: board.name,
+        part: board.part,
+        flash: board.flash,
+        ram: board.ram,
+    };
+    (boards.map(target).collect(), wanted.is_some())
+}
+
+/// Where the RAM goes.
+fn ram(model: &Model<'_>, out: &mut impl Write) -> Result<()> {
+    let plan = Plan::of(model);
+    let tokens = format!("{} tokens x {} x 2 bytes", model.max_tokens, model.width);
+    let sequences = [("stream", plan.stream), ("keys", plan.keys), ("values", plan.values)];
+    let mut table = Table::new(1, &["RAM", "bytes"]);
+    let mut rest = plan.bytes();
+    for (name, elements) in sequences {
+        rest -= 2 * elements;
+        table.row([name.to_owned(), thousands(2 * elements), tokens.clone()]);
+    }
+    table.row(["scratch".to_owned(), thousands(rest), "a few rows, mask, scores".to_owned()]);
+    table.row(["arena".to_owned(), thousands(plan.bytes()), "the four above".to_owned()]);
+    table.row([
+        "reserve".to_owned(),
+        thousands(STACK_RESERVE),
+        "stack and variables of the program".to_owned(),
+    ]);
+    table.write(out)?;
+    Ok(writeln!(out)?)
+}
+
+/// Where the flash goes.
+fn flash(model: &Model<'_>, out: &mut impl Write) -> Result<()> {
+    let layers = layers(model);
+    let mut table = Table::new(1, &["flash", "bytes"]);
+    let mut rest = model.bytes();
+    for kind in Kind::ALL {
+        let bytes = layers.iter().filter(|layer| layer.kind == kind).map(|layer| layer.bytes).sum();
+        if bytes > 0 {
+            rest -= bytes;
+            table.row([kind.name().to_owned(), thousands(bytes)]);
+        }
+    }
+    table.row(["header".to_owned(), thousands(rest), "name, sizes, formats".to_owned()]);
+    table.row(["model".to_owned(), thousands(model.bytes()), "all above".to_owned()]);
+    table.row(["firmware".to_owned(), thousands(FIRMWARE_BYTES), "engine and program".to_owned()]);
+    table.write(out)?;
+    Ok(writeln!(out)?)
+}
+
+fn boards(model: &Model<'_>, targets: &[Target<'_>], out: &mut impl Write) -> Result<()> {
+    let need = Need::of(model);
+    writeln!(
+        out,
+        "needs {} bytes of RAM (arena + reserve) and {} of flash (model + firmware)",
+        thousands(need.ram),
+        thousands(need.flash)
+    )?;
+    let mut table = Table::new(1, &["board", "RAM", "used", "flash", "used", "fits"]);
+    for target in targets {
+        let fits = need.fits(target.flash, target.ram);
+        table.row([
+            target.name.to_owned(),
+            size(target.ram),
+            share(need.ram, target.ram),
+            size(target.flash),
+            share(need.flash, target.flash),
+            if fits { "yes" } else { "NO" }.to_owned(),
+            target.part.to_owned(),
+        ]);
+    }
+    table.write(out)?;
+    for target in targets.iter().filter(|target| !need.fits(target.flash, target.ram)) {
+        writeln!(out, "\n{} is too small:", target.name)?;
+        let missing = |what, needed: usize, there| match needed.checked_sub(there) {
+            Some(missing) if missing > 0 => format!("  {} bytes of {what} are missing\n", thousands(missing)),
+            _ => String::new(),
+        };
+        write!(out, "{}", missing("RAM", need.ram, target.ram))?;
+        write!(out, "{}", missing("flash", need.flash, target.flash))?;
+        for line in remedies(model, target) {
+            writeln!(out, "  {line}")?;
+        }
+    }
+    Ok(())
+}
+
+/// Which knobs to turn, in words.
+fn remedies(model: &Model<'_>, target: &Target<'_>) -> Vec<String> {
+    let words = |knob| match knob {
+        Knob::MaxTokens(tokens) => {
+            format!("RAM: import with `max_tokens = {tokens}` ({})", steps(model, tokens))
+        }
+        Knob::ArenaWidth(width) => format!("RAM: or train with `width = {width}` or less"),
+        Knob::FlashWidth(width) => {
+            format!("flash: train with a `width` of about {width} or less, or with fewer layers")
+        }
+    };
+    let lines: Vec<String> = knobs(model, target.flash, target.ram).into_iter().map(words).collect();
+    if lines.is_empty() { vec!["no setting of this model makes it fit".to_owned()] } else { lines }
+}
+
+/// How long recordings can be.
+fn steps(model: &Model<'_>, tokens: usize) -> String {
+    let mut shorter = *model;
+    shorter.max_tokens = tokens;
+    format!("recordings up to {} steps", thousands(shorter.max_input() / model.input.step_values()))
+}
+
+fn size(bytes: usize) -> String {
+    match bytes {
+        bytes if bytes.is_multiple_of(1 << 20) => format!("{}M", bytes >> 20),
+        bytes if bytes.is_multiple_of(1 << 10) => format!("{}K", bytes >> 10),
+        bytes => thousands(bytes),
+    }
+}
+
+fn share(used: usize, there: usize) -> String {
+    format!("{:.0}%", (100.0 * used as f64 / there.max(1) as f64).ceil())
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    model: &'a str,
+    arena_bytes: usize,
+    model_bytes: usize,
+    board: &'a str,
+    ram_bytes: usize,
+    flash_bytes: usize,
+    board_ram_bytes: usize,
+    board_flash_bytes: usize,
+    fits: bool,
+    remedies: Vec<String>,
+}
+
+fn json(name: &str, model: &Model<'_>, target: &Target<'_>, out: &mut impl Write) -> Result<()> {
+    let need = Need::of(model);
+    let fits = need.fits(target.flash, target.ram);
+    let line = Line {
+        model: name,
+        arena_bytes: Plan::of(model).bytes(),
+        model_bytes: model.bytes(),
+        board: target.name,
+        ram_bytes: need.ram,
+        flash_bytes: need.flash,
+        board_ram_bytes: target.ram,
+        board_flash_bytes: target.flash,
+        fits,
+        remedies: if fits { Vec::new() } else { remedies(model, target) },
+    };
+    Ok(writeln!(out, "{}", serde_json::to_string(&line)?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_as_people_write_them() {
+        for (text, expected) in [
+            ("16384", Some(16384)),
+            ("16K", Some(16384)),
+            ("16k", Some(16384)),
+            ("16KiB", Some(16384)),
+            ("16 KB", Some(16384)),
+            ("2M", Some(2 << 20)),
+            ("", None),
+            ("K", None),
+            ("-1", None),
+            ("1.5K", None),
+            ("99999999999999999999M", None),
+        ] {
+            assert_eq!(bytes(text).ok(), expected, "{text}");
+        }
+    }
+}

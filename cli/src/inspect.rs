@@ -1,0 +1,145 @@
+//! `fixformer inspect`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use fixformer::Model;
+use fixformer::kernels::Activation;
+use fixformer::model::{Input, NormOrder, Pooling, Positions, VERSION, Window};
+use fixformer::session::Plan;
+
+use crate::layers::layers;
+use crate::model_file::ModelFile;
+use crate::table::{Table, thousands};
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Model file
+    #[arg(value_name = "FXM")]
+    file: PathBuf,
+}
+
+pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCode> {
+    let file = ModelFile::read(&arguments.file)?;
+    let model = file.model()?;
+    let (bytes, checksum) = (thousands(model.bytes()), file.checksum());
+    writeln!(out, "{}: format version {VERSION}, {bytes} bytes, CRC-32 {checksum:08x}", file.name(&model))?;
+    for (key, text) in summary(&model) {
+        writeln!(out, "  {key:<10} {text}")?;
+    }
+    writeln!(out)?;
+    parameters(&model, out)?;
+    writeln!(out)?;
+    memory(&model, out)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn summary(model: &Model<'_>) -> Vec<(&'static str, String)> {
+    let steps = model.max_input() / model.input.step_values();
+    let positions = match &model.positions {
+        Positions::None => "none",
+        Positions::Learned(_) => "learned",
+        Positions::Sinusoidal(_) => "sinusoidal",
+    };
+    let pooling = match model.pooling {
+        Pooling::Mean => "mean of the tokens",
+        Pooling::Max => "maximum of the tokens",
+        Pooling::First => "first token",
+        Pooling::Last => "last token",
+    };
+    vec![
+        ("input", input(model)),
+        ("length", format!("up to {} tokens, {} steps", model.max_tokens, thousands(steps))),
+        ("positions", positions.to_owned()),
+        ("blocks", blocks(model)),
+        ("pooling", pooling.to_owned()),
+        ("classes", model.classes.to_string()),
+    ]
+}
+
+fn input(model: &Model<'_>) -> String {
+    let windows = |window: &Window| format!("windows of {} steps every {}", window.width, window.stride);
+    match &model.input {
+        Input::Samples { channels, window, remove_mean, .. } => {
+            let scale = f32::from_bits(model.sample_scale_bits());
+            let mean = if *remove_mean { ", mean of the recording removed" } else { "" };
+            let per_step = if *channels == 1 { "1 value" } else { &format!("{channels} values") };
+            format!("samples, {per_step} a step in units of {scale}, {}{mean}", windows(window))
+        }
+        Input::OneHot { symbols, window, .. } => {
+            format!("symbols 0 to {} (any other is a zero row), {}", symbols - 1, windows(window))
+        }
+        Input::Tokens { table } => format!("tokens 0 to {}", table.rows - 1),
+    }
+}
+
+/// What all blocks have in common, or each for itself.
+fn blocks(model: &Model<'_>) -> String {
+    let mut kinds: Vec<String> = model
+        .blocks()
+        .map(|block| {
+            let order = match block.order {
+                NormOrder::Pre => "norm before",
+                NormOrder::Post => "norm after",
+            };
+            let activation = match block.feed_forward.activation {
+                Activation::Relu => "ReLU",
+                Activation::GeluErf => "GELU (erf)",
+                Activation::GeluTanh => "GELU (tanh)",
+            };
+            let causal = if block.attention.causal { "causal" } else { "bidirectional" };
+            let hidden = block.feed_forward.expand.outputs;
+            format!("{causal} exact attention, {hidden} hidden {activation}, {order} each sublayer")
+        })
+        .collect();
+    kinds.dedup();
+    let (count, width, heads) = (model.block_count, model.width, model.heads);
+    format!("{count} of width {width} with {heads} heads; {}", kinds.join(" | "))
+}
+
+fn parameters(model: &Model<'_>, out: &mut impl Write) -> Result<()> {
+    let layers = layers(model);
+    let mut table = Table::new(2, &["layer", "shape", "bits", "frac", "bytes"]);
+    for layer in &layers {
+        table.row([
+            layer.name.clone(),
+            layer.shape.clone(),
+            layer.bits.to_string(),
+            layer.frac.to_string(),
+            thousands(layer.bytes),
+        ]);
+    }
+    let parameters: usize = layers.iter().map(|layer| layer.bytes).sum();
+    let header = ["header", "", "", "", &thousands(model.bytes() - parameters)].map(str::to_owned);
+    let total = ["all", "", "", "", &thousands(model.bytes())].map(str::to_owned);
+    table.row(header);
+    table.row(total);
+    Ok(table.write(out)?)
+}
+
+/// The plan, buffer by buffer.
+fn memory(model: &Model<'_>, out: &mut impl Write) -> Result<()> {
+    let plan = Plan::of(model);
+    let buffers = [
+        ("stream", "i16", plan.stream, "tokens x width, residual stream"),
+        ("keys", "i16", plan.keys, "tokens x width, of the block at work"),
+        ("values", "i16", plan.values, "tokens x width, of the block at work"),
+        ("visible", "u16", plan.visible, "1 bit a token"),
+        ("narrow", "i16", plan.narrow, "a few rows of the width"),
+        ("wide", "i16", plan.wide, "a few of the widest rows"),
+        ("sum", "i32", plan.sum, "one row of a head"),
+        ("totals", "i32", plan.totals, "one row"),
+        ("pooled", "i16", plan.pooled, "one row"),
+        ("scores", "i16", plan.scores, "classes"),
+    ];
+    let mut table = Table::new(2, &["arena", "type", "elements", "bytes"]);
+    for (name, kind, elements, what) in buffers {
+        let bytes = if kind == "i32" { 4 * elements } else { (2 * elements).next_multiple_of(4) };
+        table.row([name, kind, &thousands(elements), &thousands(bytes), what].map(str::to_owned));
+    }
+    table.row(["all", "", "", &thousands(plan.bytes())].map(str::to_owned));
+    Ok(table.write(out)?)
+}

@@ -1,0 +1,71 @@
+//! `fixformer`: from a float checkpoint to a model file for a microcontroller, and what is known of it.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod eval;
+mod fit;
+mod inspect;
+mod layers;
+mod model_file;
+mod network;
+mod progress;
+mod quantize;
+mod recordings;
+mod table;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  the operation failed: a file is missing, damaged or does not match another
+  2  the command line is wrong
+  3  `fit` only: the model does not fit the board that was asked for";
+
+/// Transformers on microcontrollers: integer arithmetic, no heap, the same bits on every chip and on this machine.
+#[derive(Parser)]
+#[command(name = "fixformer", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Turns a float checkpoint into a model file (.fxm), with the error of each layer
+    #[command(after_help = EXIT_CODES)]
+    Quantize(quantize::Arguments),
+    /// Compares a model file with its labels and with the float checkpoint it was made of
+    #[command(after_help = EXIT_CODES)]
+    Eval(eval::Arguments),
+    /// Says whether a model fits a microcontroller, and which knob to turn if not
+    #[command(after_help = EXIT_CODES)]
+    Fit(fit::Arguments),
+    /// Lists what is in a model file, layer by layer
+    #[command(after_help = EXIT_CODES)]
+    Inspect(inspect::Arguments),
+}
+
+fn main() -> ExitCode {
+    let out = &mut io::stdout().lock();
+    let result = match Cli::parse().command {
+        Command::Quantize(arguments) => quantize::run(&arguments, out),
+        Command::Eval(arguments) => eval::run(&arguments, out),
+        Command::Fit(arguments) => fit::run(&arguments, out),
+        Command::Inspect(arguments) => inspect::run(&arguments, out),
+    };
+    match result.and_then(|code| Ok(out.flush().map(|()| code)?)) {
+        Ok(code) => code,
+        // The reader has seen enough, as in `fixformer inspect … | head`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

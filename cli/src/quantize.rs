@@ -1,0 +1,291 @@
+//! `fixformer quantize`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Result, anyhow};
+use clap::Args;
+use fixformer::Model;
+use fixformer::host::import;
+use fixformer::host::quantize::{Progress, Promotion, QuantizeError, Quantized, Settings, quantize};
+use fixformer::host::reference::Network;
+use fixformer::host::report::TensorReport;
+use fixformer::session::Plan;
+use serde::Serialize;
+
+use crate::model_file;
+use crate::network::wanted;
+use crate::progress::bar;
+use crate::recordings::{Reading, Split};
+use crate::table::{Table, percent, thousands};
+
+/// Layers whose weights can have 16 bits, in each block: query, key, value, output, expand, contract.
+const LAYERS_PER_BLOCK: usize = 6;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Description of the float model
+    #[arg(long, value_name = "TOML")]
+    model: PathBuf,
+    /// Its weights
+    #[arg(long, value_name = "SAFETENSORS")]
+    weights: PathBuf,
+    /// Recordings that show the range of every tensor; of an .npz the training split is used
+    #[arg(long, value_name = "DATA")]
+    calibrate: PathBuf,
+    /// The model file to write; one that is there is replaced once the new one is complete
+    #[arg(short, long, value_name = "FXM")]
+    output: PathBuf,
+    /// Mean relative error of the scores up to which all weights stay at 8 bits, over the quarter of the probes
+    /// with the smallest scores
+    #[arg(long, value_name = "SHARE", default_value_t = Settings::default().score_error, value_parser = share)]
+    error: f64,
+    /// Recordings on which the error is measured, spread evenly over those given
+    #[arg(long, value_name = "COUNT", default_value_t = Settings::default().probes as u32,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    probes: u32,
+    #[command(flatten)]
+    reading: Reading,
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCode> {
+    let network = import::network(&arguments.model, &arguments.weights)?;
+    let recordings = arguments.reading.load(&arguments.calibrate, Split::Train, &wanted(&network))?;
+    let settings = Settings { score_error: arguments.error, probes: arguments.probes as usize };
+    let quantized = with_progress(&network, &recordings.rows, settings)
+        .map_err(|error| in_words(arguments, &network, error))?;
+    model_file::write(&arguments.output, &quantized.bytes())?;
+
+    let model = Model::parse(&quantized.words)?;
+    let outcome =
+        Outcome { network: &network, quantized: &quantized, model, settings, output: &arguments.output };
+    if arguments.json {
+        outcome.json(out)?
+    } else {
+        outcome.table(out)?
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
+        _ => Err("expected a share from 0 to below 1, for example 0.005".to_owned()),
+    }
+}
+
+fn with_progress(
+    network: &Network,
+    rows: &[Vec<i16>],
+    settings: Settings,
+) -> Result<Quantized, QuantizeError> {
+    let calibration = bar("calibrating", rows.len());
+    // Stem or table, positions, head.
+    let search = bar("comparing", network.blocks.len() * LAYERS_PER_BLOCK + 3);
+    let quantized = quantize(network, rows, settings, |progress| match progress {
+        Progress::Calibrated => calibration.inc(1),
+        Progress::Tried => search.inc(1),
+    });
+    calibration.finish_and_clear();
+    search.finish_and_clear();
+    quantized
+}
+
+/// Names the file that is at fault and what to do.
+fn in_words(arguments: &Arguments, network: &Network, error: QuantizeError) -> anyhow::Error {
+    let (weights, data) = (arguments.weights.display(), arguments.calibrate.display());
+    match error {
+        QuantizeError::Recording(error) => anyhow!(
+            "{data}: {error}. The model takes 1 to {} tokens; repair or remove that recording",
+            network.max_tokens
+        ),
+        QuantizeError::NoRecordings => anyhow!("{data}: {error}"),
+        error => anyhow!("{weights}: {error}"),
+    }
+}
+
+/// All there is to report.
+struct Outcome<'a> {
+    network: &'a Network,
+    quantized: &'a Quantized,
+    model: Model<'a>,
+    settings: Settings,
+    output: &'a Path,
+}
+
+impl Outcome<'_> {
+    fn table(&self, out: &mut impl Write) -> Result<()> {
+        let Quantized { promotions, fidelity, tensors, words, .. } = self.quantized;
+        writeln!(
+            out,
+            "{}: tensors of the forward pass over {} recordings",
+            self.network.name,
+            self.probes()
+        )?;
+        let mut table = Table::new(1, &["tensor", "SNR dB", "format", "peak", "range", "clipped"]);
+        for tensor in tensors {
+            let numbers = [
+                tensor.name.clone(),
+                format!("{:.1}", tensor.snr_db),
+                q_format(tensor.frac),
+                format!("{:.3}", tensor.peak),
+                format!("±{:.3}", tensor.range),
+                thousands(tensor.clipped),
+            ];
+            table.row(numbers.into_iter().chain(clipping(tensor)));
+        }
+        table.write(out)?;
+
+        writeln!(out)?;
+        match promotions.as_slice() {
+            [] => writeln!(out, "weights: 8 bits in every layer")?,
+            [.., last] => {
+                writeln!(out, "weights: 8 bits, but 16 bits in {}:", layers(promotions.len()))?;
+                for Promotion { layer, before, after } in promotions {
+                    let (before, after) = (percent(*before), percent(*after));
+                    writeln!(out, "  {layer}: the score error falls from {before} to {after}")?;
+                }
+                writeln!(
+                    out,
+                    "  (mean relative error, over the quarter of the recordings with the smallest scores)"
+                )?;
+                let target = self.settings.score_error;
+                if last.after > target {
+                    writeln!(out, "  no other layer brings it to the {} asked for", percent(target))?;
+                }
+            }
+        }
+        writeln!(
+            out,
+            "scores:  {} mean relative error over all {} recordings, same class as float in {}",
+            percent(fidelity.score_error),
+            self.probes(),
+            percent(fidelity.agreement)
+        )?;
+        writeln!(out, "flash:   {} bytes, {}", thousands(words.len() * 4), self.output.display())?;
+        let tokens = self.model.max_tokens;
+        writeln!(out, "RAM:     {} bytes of arena, up to {tokens} tokens", thousands(self.arena()))?;
+        Ok(())
+    }
+
+    fn json(&self, out: &mut impl Write) -> Result<()> {
+        let Quantized { promotions, fidelity, tensors, words, .. } = self.quantized;
+        let promotions = promotions.iter().map(|promotion| PromotionLine {
+            layer: &promotion.layer,
+            before: promotion.before,
+            after: promotion.after,
+        });
+        let tensors = tensors.iter().map(|tensor| TensorLine {
+            name: &tensor.name,
+            snr_db: tensor.snr_db,
+            frac: tensor.frac,
+            peak: tensor.peak,
+            range: tensor.range,
+            clipped: tensor.clipped,
+            values: tensor.values,
+        });
+        let line = Line {
+            model: &self.network.name,
+            file: &self.output.to_string_lossy(),
+            model_bytes: words.len() * 4,
+            arena_bytes: self.arena(),
+            probes: self.probes(),
+            score_error: fidelity.score_error,
+            score_error_target: self.settings.score_error,
+            agreement: fidelity.agreement,
+            promotions: promotions.collect(),
+            tensors: tensors.collect(),
+        };
+        writeln!(out, "{}", serde_json::to_string(&line)?)?;
+        Ok(())
+    }
+
+    fn arena(&self) -> usize {
+        Plan::of(&self.model).bytes()
+    }
+
+    /// Recordings compared: as many as there are rows of scores.
+    fn probes(&self) -> usize {
+        let scores = self.quantized.tensors.iter().find(|tensor| tensor.name == "scores");
+        scores.map_or(0, |scores| scores.values / self.model.classes)
+    }
+}
+
+/// Q format of 16 bits: sign, integer bits, fractional bits.
+fn q_format(frac: i32) -> String {
+    format!("Q{}.{frac}", 15 - frac)
+}
+
+fn clipping(tensor: &TensorReport) -> Option<String> {
+    let TensorReport { clipped, values, range, peak, .. } = tensor;
+    (*clipped > 0).then(|| {
+        let (clipped, values) = (thousands(*clipped), thousands(*values));
+        format!("{clipped} of {values} values beyond ±{range:.3}: peak {peak:.3}")
+    })
+}
+
+fn layers(count: usize) -> String {
+    if count == 1 { "1 layer".to_owned() } else { format!("{count} layers") }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    model: &'a str,
+    file: &'a str,
+    model_bytes: usize,
+    arena_bytes: usize,
+    probes: usize,
+    score_error: f64,
+    score_error_target: f64,
+    agreement: f64,
+    promotions: Vec<PromotionLine<'a>>,
+    tensors: Vec<TensorLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct PromotionLine<'a> {
+    layer: &'a str,
+    before: f64,
+    after: f64,
+}
+
+#[derive(Serialize)]
+struct TensorLine<'a> {
+    name: &'a str,
+    snr_db: f64,
+    frac: i32,
+    peak: f64,
+    range: f64,
+    clipped: usize,
+    values: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clipped_tensor_says_why() {
+        let mut tensor = TensorReport {
+            name: "block 0 value".to_owned(),
+            snr_db: 30.0,
+            frac: 12,
+            peak: 8.31,
+            range: 8.0,
+            clipped: 0,
+            values: 9_000,
+        };
+        assert_eq!(clipping(&tensor), None);
+        tensor.clipped = 3;
+        assert_eq!(clipping(&tensor).unwrap(), "3 of 9,000 values beyond ±8.000: peak 8.310");
+    }
+
+    #[test]
+    fn formats_have_16_bits() {
+        assert_eq!(["Q0.15", "Q4.11", "Q16.-1"], [15, 11, -1].map(q_format)[..]);
+    }
+}

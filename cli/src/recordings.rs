@@ -1,0 +1,103 @@
+//! Recordings from a data file, with what the command line adds to it.
+
+use std::path::Path;
+
+use anyhow::{Result, anyhow, bail};
+use clap::{Args, ValueEnum};
+use fixformer::host::data::{self, DataError, Options, Recordings};
+
+/// What the data file does not say itself.
+#[derive(Args)]
+pub(crate) struct Reading {
+    /// Real value of one raw unit; needed for data that are not whole numbers
+    #[arg(long, value_name = "REAL")]
+    scale: Option<f64>,
+    /// Values per step, for .csv lines and for arrays without an axis of channels
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    channels: Option<u16>,
+    /// The last column of a .csv is the class
+    #[arg(long)]
+    labelled: bool,
+}
+
+/// Part of a data set.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Split {
+    Train,
+    Val,
+    Test,
+}
+
+/// What a model asks of its recordings.
+pub(crate) struct Wanted {
+    /// Values of a step.
+    pub(crate) channels: usize,
+    /// Real value of one raw unit; none if the values are symbols or tokens.
+    pub(crate) scale: Option<f64>,
+}
+
+impl Reading {
+    /// Loads one split and checks it against the model.
+    pub(crate) fn load(&self, path: &Path, split: Split, wanted: &Wanted) -> Result<Recordings> {
+        let channels = self.channels.map(usize::from);
+        let options = Options { scale: self.scale, channels, labelled: self.labelled };
+        let recordings = data::load(path, split.into(), options);
+        let recordings = recordings.map_err(|error| match (&error, wanted.scale) {
+            (DataError::NeedsScale { .. }, Some(scale)) => {
+                anyhow!("{error}. The model counts in units of {scale}: add `--scale {scale}`")
+            }
+            _ => error.into(),
+        })?;
+        if recordings.channels != wanted.channels {
+            // One value a step may only mean that the file does not say how many there are.
+            let remedy = match recordings.channels {
+                1 => {
+                    format!("add `--channels {}` if the values of a step follow one another", wanted.channels)
+                }
+                _ => "give the data of this model".to_owned(),
+            };
+            bail!(
+                "{}: a step of the recordings has {}, the model takes {}; {remedy}",
+                path.display(),
+                values(recordings.channels),
+                values(wanted.channels),
+            );
+        }
+        warn_of_scale(path, recordings.scale, wanted.scale);
+        Ok(recordings)
+    }
+}
+
+impl From<Split> for data::Split {
+    fn from(split: Split) -> Self {
+        match split {
+            Split::Train => Self::Train,
+            Split::Val => Self::Validation,
+            Split::Test => Self::Test,
+        }
+    }
+}
+
+impl Split {
+    /// Word in the keys of an `.npz`.
+    pub(crate) fn name(self) -> &'static str {
+        data::Split::from(self).name()
+    }
+}
+
+/// Another unit than the model's gives wrong answers without any error.
+fn warn_of_scale(path: &Path, found: Option<f64>, wanted: Option<f64>) {
+    let (Some(found), Some(wanted)) = (found, wanted) else { return };
+    // A model file keeps the scale as an f32.
+    if found as f32 != wanted as f32 {
+        eprintln!(
+            "warning: {}: one raw unit is {found}, but the model takes units of {wanted}; convert the recordings, \
+             or import the model with `scale = {found}`",
+            path.display()
+        );
+    }
+}
+
+fn values(count: usize) -> String {
+    if count == 1 { "1 value".to_owned() } else { format!("{count} values") }
+}

@@ -1,0 +1,98 @@
+//! A board is a folder with `config.toml` and `memory.x`; what is needed here is read from there.
+
+use crate::command::root;
+use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+use toml::Table;
+
+/// One emulated board.
+pub(crate) struct Board {
+    pub(crate) name: String,
+    /// The Rust target.
+    pub(crate) target: String,
+    /// The emulator and its arguments; the program's file comes last.
+    pub(crate) emulator: Vec<String>,
+    /// A run longer than this has hung.
+    pub(crate) limit: Duration,
+}
+
+impl Board {
+    /// Every board of the repository, by name.
+    pub(crate) fn all() -> Result<Vec<Self>> {
+        let folder = root().join("boards");
+        let mut names: Vec<String> = fs::read_dir(&folder)
+            .with_context(|| format!("cannot read {}", folder.display()))?
+            .filter_map(|entry| entry.ok())
+            .filter(|entry| entry.path().join("config.toml").is_file())
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names.into_iter().map(Self::read).collect()
+    }
+
+    /// Cargo's configuration for this board.
+    pub(crate) fn config(&self) -> PathBuf {
+        config(&self.name)
+    }
+
+    fn read(name: String) -> Result<Self> {
+        let file = config(&name);
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let (target, runner) = parse(&text).with_context(|| file.display().to_string())?;
+
+        // `timeout` serves a plain `cargo run`; here the limit is kept without that program.
+        let (limit, emulator) = match &runner[..] {
+            [timeout, seconds, emulator @ ..] if timeout == "timeout" => {
+                (seconds.parse().context("runner: seconds after `timeout`")?, emulator.to_vec())
+            }
+            _ => (300, runner),
+        };
+        ensure!(!emulator.is_empty(), "{}: the runner names no emulator", file.display());
+        Ok(Self { name, target, emulator, limit: Duration::from_secs(limit) })
+    }
+}
+
+fn config(name: &str) -> PathBuf {
+    root().join("boards").join(name).join("config.toml")
+}
+
+/// The target and its runner.
+fn parse(text: &str) -> Result<(String, Vec<String>)> {
+    let table: Table = text.parse()?;
+    let target = table
+        .get("build")
+        .and_then(|build| build.get("target")?.as_str())
+        .context("expected `build.target`, a string")?;
+    let runner = table
+        .get("target")
+        .and_then(|targets| targets.get(target)?.get("runner")?.as_array())
+        .with_context(|| format!("expected `target.{target}.runner`, an array of strings"))?
+        .iter()
+        .map(|word| word.as_str().map(String::from).context("runner: expected strings"))
+        .collect::<Result<_>>()?;
+    Ok((target.to_string(), runner))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boards_are_read() {
+        let boards = Board::all().unwrap();
+        let names: Vec<_> = boards.iter().map(|board| board.name.as_str()).collect();
+        assert_eq!(names, ["m4", "riscv32"]);
+        for board in &boards {
+            assert!(board.emulator[0].starts_with("qemu-system-"), "{:?}", board.emulator);
+            assert_eq!(board.emulator.last().unwrap(), "-kernel");
+        }
+    }
+
+    #[test]
+    fn a_board_without_runner_is_refused() {
+        let error = parse("[build]\ntarget = 'thumbv6m-none-eabi'").unwrap_err();
+        assert!(error.to_string().contains("target.thumbv6m-none-eabi.runner"), "{error}");
+    }
+}

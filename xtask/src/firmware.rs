@@ -1,0 +1,38 @@
+//! Firmware for one board, built by cargo with that board's configuration.
+
+use crate::board::Board;
+use crate::command::{cargo, shown, target};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+/// Builds `program` with `model` inside and returns the ELF file, which a later build with another
+/// model does not replace.
+pub(crate) fn build(board: &Board, program: &str, model: &Path) -> Result<PathBuf> {
+    let mut cargo = cargo();
+    cargo
+        .args(["build", "--quiet", "--package", "fixformer-boards", "--profile", "firmware"])
+        .args(["--bin", program])
+        .arg("--config")
+        .arg(board.config())
+        // Either would replace the flags in the board's configuration.
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env("CARGO_TARGET_DIR", target())
+        .env("FIXFORMER_MODEL", model)
+        .stdin(Stdio::null());
+    let output = cargo.output().with_context(|| format!("cannot start {}", shown(&cargo)))?;
+    if !output.status.success() {
+        let messages = String::from_utf8_lossy(&output.stderr);
+        bail!("board {}: {} failed\n{messages}", board.name, shown(&cargo));
+    }
+
+    let built = target().join(&board.target).join("firmware").join(program);
+    let folder = target().join("boards").join(&board.name);
+    fs::create_dir_all(&folder)?;
+    let stem = model.file_stem().unwrap_or_default().to_string_lossy();
+    let kept = folder.join(format!("{program}-{stem}.elf"));
+    fs::copy(&built, &kept).with_context(|| format!("cannot copy {}", built.display()))?;
+    Ok(kept)
+}

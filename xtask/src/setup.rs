@@ -1,0 +1,159 @@
+//! What the commands need beyond cargo itself: the pinned Rust targets and QEMU. Installs what is
+//! missing; where everything is there, it is silent and takes some milliseconds.
+
+use crate::board::Board;
+use crate::command::{find, root, run, shown};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use toml::Table;
+
+/// Makes sure that firmware for `boards` can be built and run.
+pub(crate) fn ready(boards: &[Board]) -> Result<()> {
+    rust()?;
+    qemu(boards)
+}
+
+fn rust() -> Result<()> {
+    let missing = missing_components()?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    eprintln!("set-up: Rust lacks {}", missing.join(", "));
+    if find("rustup").is_none() {
+        bail!("install rustup (https://rustup.rs), or these components of Rust: {}", missing.join(", "));
+    }
+    // The variable, which cargo has from rustup, would hide the file that lists the targets.
+    let mut rustup = Command::new("rustup");
+    rustup.args(["toolchain", "install", "--no-self-update"]);
+    announce(&rustup);
+    run(rustup.current_dir(root()).env_remove("RUSTUP_TOOLCHAIN"))?;
+    let missing = missing_components()?;
+    if !missing.is_empty() {
+        bail!("rustup has not installed {}", missing.join(", "));
+    }
+    Ok(())
+}
+
+/// Targets and components that `rust-toolchain.toml` names and the toolchain in use lacks.
+fn missing_components() -> Result<Vec<String>> {
+    let text = fs::read_to_string(root().join("rust-toolchain.toml"))?;
+    let wanted = wanted(&text).context("rust-toolchain.toml")?;
+    let rustc = Command::new("rustc").args(["--print", "sysroot"]).current_dir(root()).output();
+    let sysroot = String::from_utf8(rustc.context("cannot start `rustc`")?.stdout)?;
+    let rustlib = Path::new(sysroot.trim()).join("lib/rustlib");
+    // rustup's own list; without it (a distribution's Rust) the folders must do.
+    let installed = fs::read_to_string(rustlib.join("components")).ok();
+    let present = |name: &str| match (&installed, name.strip_prefix("rust-std-")) {
+        (Some(list), _) => lists(list, name),
+        (None, Some(target)) => rustlib.join(target).is_dir(),
+        (None, None) => true,
+    };
+    Ok(wanted.into_iter().filter(|name| !present(name)).collect())
+}
+
+/// Names as in rustup's list of installed components.
+fn wanted(text: &str) -> Result<Vec<String>> {
+    let table: Table = text.parse()?;
+    let names = |key: &str| -> Vec<&str> {
+        let list = table.get("toolchain").and_then(|toolchain| toolchain.get(key)?.as_array());
+        list.into_iter().flatten().filter_map(|name| name.as_str()).collect()
+    };
+    let targets = names("targets").into_iter().map(|target| format!("rust-std-{target}"));
+    Ok(targets.chain(names("components").into_iter().map(String::from)).collect())
+}
+
+/// `rustfmt` is listed as `rustfmt-preview-x86_64-unknown-linux-gnu`.
+fn lists(installed: &str, name: &str) -> bool {
+    installed
+        .lines()
+        .any(|line| line.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-')))
+}
+
+fn qemu(boards: &[Board]) -> Result<()> {
+    let missing = missing_emulators(boards);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    eprintln!("set-up: {} not found", missing.join(", "));
+    let Some(prefix) = administrator().filter(|_| find("apt-get").is_some()) else {
+        bail!(by_hand(&missing));
+    };
+    let apt = |arguments: &[&str], also: &[&str]| {
+        let mut words = prefix.iter().copied().chain(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        let mut command = Command::new(words.next().expect("not empty"));
+        command.args(words).args(arguments).args(also);
+        announce(&command);
+        run(&mut command)
+    };
+    let install = ["install", "-y", "--no-install-recommends", "qemu-system-arm", "qemu-system-riscv32"];
+    let installed = apt(&["update"], &[])
+        // A newer `qemu-utils`, which nothing here needs, can stand in the way.
+        .and_then(|()| apt(&install, &[]).or_else(|_| apt(&install, &["qemu-utils-"])));
+    if let Err(error) = installed {
+        eprintln!("set-up: {error:#}");
+    }
+    let missing = missing_emulators(boards);
+    if !missing.is_empty() {
+        bail!(by_hand(&missing));
+    }
+    Ok(())
+}
+
+fn missing_emulators(boards: &[Board]) -> Vec<&str> {
+    let mut programs: Vec<_> = boards.iter().map(|board| board.emulator[0].as_str()).collect();
+    programs.sort_unstable();
+    programs.dedup();
+    programs.retain(|program| find(program).is_none());
+    programs
+}
+
+/// What to put in front of a command to run it as root, if that is possible without a question.
+fn administrator() -> Option<&'static [&'static str]> {
+    let quiet = |program: &str, arguments: &[&str]| {
+        Command::new(program).args(arguments).stderr(Stdio::null()).output().ok()
+    };
+    let id = quiet("id", &["-u"])?;
+    if id.stdout.trim_ascii() == b"0" {
+        return Some(&[]);
+    }
+    quiet("sudo", &["-n", "true"])?.status.success().then_some(&["sudo", "-n"])
+}
+
+fn by_hand(missing: &[&str]) -> String {
+    format!(
+        "please install QEMU ({}), then run this again:\n  \
+         Debian, Ubuntu: sudo apt-get install --no-install-recommends qemu-system-arm qemu-system-riscv32\n  \
+         Fedora:         sudo dnf install qemu-system-arm-core qemu-system-riscv-core\n  \
+         macOS:          brew install qemu",
+        missing.join(", ")
+    )
+}
+
+fn announce(command: &Command) {
+    eprintln!("set-up: {}", shown(command));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn components_are_recognised() {
+        let installed = "cargo-x86_64-unknown-linux-gnu\nrust-src\nrust-std-thumbv6m-none-eabi\n\
+                         rustfmt-preview-x86_64-unknown-linux-gnu\n";
+        for name in ["rust-src", "rust-std-thumbv6m-none-eabi", "rustfmt"] {
+            assert!(lists(installed, name), "{name}");
+        }
+        for name in ["clippy", "rust-std-thumbv7em-none-eabihf", "rust-std-thumbv6m"] {
+            assert!(!lists(&installed.replace("thumbv6m-none", "x"), name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_toolchain_file_is_understood() {
+        let text = "[toolchain]\ncomponents = ['clippy']\ntargets = ['thumbv6m-none-eabi']";
+        assert_eq!(wanted(text).unwrap(), ["rust-std-thumbv6m-none-eabi", "clippy"]);
+    }
+}

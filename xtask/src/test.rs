@@ -1,0 +1,254 @@
+//! Every test: the host's by cargo, then those of every board under its emulator.
+
+use crate::board::Board;
+use crate::command::{cargo, shown, target};
+use crate::demo::write;
+use crate::host::{Answers, fixed};
+use crate::zoo::{digits_file, digits_test};
+use crate::{firmware, qemu, report, setup};
+use anyhow::{Context, Result, bail, ensure};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Digits that each board classifies
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    rows: usize,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let boards = Board::all()?;
+    setup::ready(&boards)?;
+
+    let mut totals = Totals::default();
+    step("host: unit, integration and documentation tests of every package");
+    totals.cargo(cargo().args(["test", "--workspace", "--no-fail-fast"]))?;
+    let digits = Digits::prepare(options.rows);
+    for board in &boards {
+        step(&format!("{}: selftest", board.name));
+        totals.board(board, |suite| selftest(board, suite));
+        step(&format!("{}: classify", board.name));
+        totals.board(board, |suite| classify(board, digits.as_ref(), suite));
+    }
+
+    println!("\n{} passed, {} failed", totals.passed, totals.failed);
+    match totals.failed {
+        0 => Ok(()),
+        _ => bail!("tests failed"),
+    }
+}
+
+fn step(what: &str) {
+    println!("\n== {what}");
+}
+
+#[derive(Default)]
+struct Totals {
+    passed: u64,
+    failed: u64,
+}
+
+impl Totals {
+    /// Runs cargo's tests with their output shown, and counts what they say.
+    fn cargo(&mut self, command: &mut Command) -> Result<()> {
+        let words = shown(command);
+        let mut child =
+            command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {words}"))?;
+        let output = child.stdout.take().context("cargo's output")?;
+        let failed = self.failed;
+        for line in BufReader::new(output).lines() {
+            let line = line?;
+            println!("{line}");
+            self.count(&line);
+        }
+        if !child.wait()?.success() && self.failed == failed {
+            // A suite that does not compile or does not end has no summary.
+            println!("{words} failed");
+            self.failed += 1;
+        }
+        Ok(())
+    }
+
+    /// Adds up a line like `test result: ok. 3 passed; 0 failed; ...`.
+    fn count(&mut self, line: &str) {
+        let Some(result) = line.trim().strip_prefix("test result: ") else { return };
+        let words: Vec<_> = result.split([' ', ';']).collect();
+        for pair in words.windows(2) {
+            let count = pair[0].parse().unwrap_or(0);
+            match pair[1] {
+                "passed" => self.passed += count,
+                "failed" => self.failed += count,
+                _ => {}
+            }
+        }
+    }
+
+    /// Runs a board's tests; what keeps them from running is a failed test too.
+    fn board(&mut self, board: &Board, tests: impl FnOnce(&mut Suite) -> Result<()>) {
+        let mut suite = Suite { board: board.name.clone(), passed: 0, failed: 0 };
+        if let Err(error) = tests(&mut suite) {
+            suite.test("runs", Err(error));
+        }
+        let Suite { passed, failed, .. } = suite;
+        let verdict = if failed == 0 { "ok" } else { "FAILED" };
+        println!("test result: {verdict}. {passed} passed; {failed} failed");
+        self.passed += passed;
+        self.failed += failed;
+    }
+}
+
+/// The tests of one board.
+struct Suite {
+    board: String,
+    passed: u64,
+    failed: u64,
+}
+
+impl Suite {
+    fn test(&mut self, name: &str, result: Result<()>) {
+        let board = &self.board;
+        match result {
+            Ok(()) => {
+                self.passed += 1;
+                println!("test {board}::{name} ... ok");
+            }
+            Err(error) => {
+                self.failed += 1;
+                println!("test {board}::{name} ... FAILED: {error:#}");
+            }
+        }
+    }
+}
+
+/// The board's own tests, then that each way to end a program reaches the host.
+fn selftest(board: &Board, suite: &mut Suite) -> Result<()> {
+    let elf = firmware::build(board, "selftest", &digits_file())?;
+    let run = |argument| qemu::run(board, &elf, argument, &target(), |_| {});
+
+    let ended = run(None)?;
+    let mut tests = 0;
+    for line in &ended.lines {
+        let Some((name, outcome)) = line.strip_prefix("test ").and_then(|l| l.split_once(" ... ")) else {
+            continue;
+        };
+        tests += 1;
+        let passed = outcome == "ok";
+        suite.test(name, if passed { Ok(()) } else { Err(anyhow::anyhow!("{outcome}")) });
+    }
+    let summary = format!("test result: ok. {tests} passed; 0 failed");
+    let complete = ended.lines.last() == Some(&summary) && tests > 0;
+    suite.test(
+        "ends",
+        ended.success().and_then(|lines| {
+            ensure!(complete, "expected `{summary}`, found {:?}", lines.last());
+            Ok(())
+        }),
+    );
+
+    for (argument, code) in [("fail", 1), ("panic", 101), ("fault", 102)] {
+        let ended = run(Some(argument))?;
+        suite.test(
+            &format!("exit_code::{argument}"),
+            match ended.code {
+                Some(found) if found == code => Ok(()),
+                found => Err(anyhow::anyhow!("expected exit code {code}, found {found:?}")),
+            },
+        );
+    }
+    Ok(())
+}
+
+/// Some digits, in a file and as the host classifies them.
+struct Digits {
+    host: Answers,
+    folder: PathBuf,
+}
+
+impl Digits {
+    fn prepare(rows: usize) -> Result<Self> {
+        let test = digits_test().spread(rows.max(1));
+        let host = fixed(&digits_file(), &test.rows)?;
+        let folder = target().join("recordings");
+        write(&folder.join("digits-test.rec"), &test)?;
+        Ok(Self { host, folder })
+    }
+}
+
+fn classify(board: &Board, digits: Result<&Digits, &anyhow::Error>, suite: &mut Suite) -> Result<()> {
+    let Digits { host, folder } = match digits {
+        Ok(digits) => digits,
+        Err(error) => bail!("the digits are not ready: {error:#}"),
+    };
+    let elf = firmware::build(board, "classify", &digits_file())?;
+    let run = |file: Option<&str>| qemu::run(board, &elf, file, folder, |_| {});
+
+    let lines = run(Some("digits-test.rec"))?.success()?;
+    let report = report::read(&lines)?;
+    suite.test(
+        "classify::same_scores_as_host",
+        match report.scores == host.scores {
+            true => Ok(()),
+            false => Err(anyhow::anyhow!("{:?}, on the host {:?}", report.scores, host.scores)),
+        },
+    );
+    let expected = host.digest();
+    suite.test(
+        "classify::same_digest_as_host",
+        match report.digest == expected {
+            true => Ok(()),
+            false => Err(anyhow::anyhow!("{}, on the host {expected}", report.digest)),
+        },
+    );
+
+    for (name, contents, message) in bad_files(&fs::read(folder.join("digits-test.rec"))?)? {
+        let file = format!("{name}.rec");
+        fs::write(folder.join(&file), contents)?;
+        suite.test(&format!("classify::{name}"), refuses(run(Some(&file))?, message));
+    }
+    suite.test("classify::no_file", refuses(run(Some("no-such.rec"))?, "cannot open"));
+    suite.test("classify::no_argument", refuses(run(None)?, "no argument"));
+    Ok(())
+}
+
+/// Files that are no recordings of digits, and what the firmware has to say about each.
+fn bad_files(good: &[u8]) -> Result<Vec<(&'static str, Vec<u8>, &'static str)>> {
+    let one = |channels, row: &[i16]| -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        fixformer_boards::recordings::write(&mut bytes, channels, [row].into_iter())?;
+        Ok(bytes)
+    };
+    Ok(vec![
+        ("not_recordings", b"PK\x03\x04, an archive".to_vec(), "expected `FXRC`"),
+        ("truncated", good[..good.len() - 3].to_vec(), "the file ends after 62"),
+        ("too_long", one(1, &[0; 65])?, "at most 64 values, found 65"),
+        ("wrong_channels", one(2, &[0; 64])?, "takes 1 channels, found 2"),
+        ("empty", one(1, &[])?, "recording 0: "),
+        ("too_short", one(1, &[0; 7])?, "recording 0: "),
+    ])
+}
+
+/// An error is a message and exit code 1, never a panic.
+fn refuses(ended: qemu::Ended, message: &str) -> Result<()> {
+    let last = ended.lines.last().map_or("", String::as_str);
+    ensure!(ended.code == Some(1), "expected exit code 1, found {:?}: {last}", ended.code);
+    ensure!(last.starts_with("error: "), "expected an error, found: {last}");
+    ensure!(last.contains(message), "expected `{message}`, found: {last}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Totals;
+
+    #[test]
+    fn results_add_up() {
+        let mut totals = Totals::default();
+        totals.count("test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; finished in 0.01s");
+        totals.count("test result: FAILED. 3 passed; 2 failed");
+        totals.count("test sum ... ok");
+        assert_eq!((totals.passed, totals.failed), (15, 2));
+    }
+}

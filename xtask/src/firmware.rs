@@ -5,23 +5,12 @@ use crate::command::{cargo, shown, target};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 /// Builds `program` with `model` inside and returns the ELF file, which a later build with another
 /// model does not replace.
 pub(crate) fn build(board: &Board, program: &str, model: &Path) -> Result<PathBuf> {
-    let mut cargo = cargo();
-    cargo
-        .args(["build", "--quiet", "--package", "fixformer-boards", "--profile", "firmware"])
-        .args(["--bin", program])
-        .arg("--config")
-        .arg(board.config())
-        // Either would replace the flags in the board's configuration.
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env("CARGO_TARGET_DIR", target())
-        .env("FIXFORMER_MODEL", model)
-        .stdin(Stdio::null());
+    let mut cargo = command(board, program, model);
     let output = cargo.output().with_context(|| format!("cannot start {}", shown(&cargo)))?;
     if !output.status.success() {
         let messages = String::from_utf8_lossy(&output.stderr);
@@ -35,4 +24,21 @@ pub(crate) fn build(board: &Board, program: &str, model: &Path) -> Result<PathBu
     let kept = folder.join(format!("{program}-{stem}.elf"));
     fs::copy(&built, &kept).with_context(|| format!("cannot copy {}", built.display()))?;
     Ok(kept)
+}
+
+/// The build itself; `FIXFORMER_BOARD` may name another folder with a memory map.
+pub(crate) fn command(board: &Board, program: &str, model: &Path) -> Command {
+    let mut cargo = cargo();
+    cargo
+        .args(["build", "--quiet", "--package", "fixformer-boards", "--profile", "firmware"])
+        .args(["--bin", program])
+        .arg("--config")
+        .arg(board.config())
+        // Either would replace the flags in the board's configuration.
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env("CARGO_TARGET_DIR", target())
+        .env("FIXFORMER_MODEL", model)
+        .stdin(Stdio::null());
+    cargo
 }

@@ -31,7 +31,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         step(&format!("{}: selftest", board.name));
         totals.board(board, |suite| selftest(board, suite));
         step(&format!("{}: classify", board.name));
-        totals.board(board, |suite| classify(board, digits.as_ref(), suite));
+        totals.board(board, |suite| {
+            suite.test("small_ram_does_not_link", small_ram(board));
+            classify(board, digits.as_ref(), suite)
+        });
     }
 
     println!("\n{} passed, {} failed", totals.passed, totals.failed);
@@ -210,6 +213,24 @@ fn classify(board: &Board, digits: Result<&Digits, &anyhow::Error>, suite: &mut 
     }
     suite.test("classify::no_file", refuses(run(Some("no-such.rec"))?, "cannot open"));
     suite.test("classify::no_argument", refuses(run(None)?, "no argument"));
+    Ok(())
+}
+
+/// An arena larger than the RAM is an error of the linker, with the bytes that are missing.
+fn small_ram(board: &Board) -> Result<()> {
+    let map = board.config().with_file_name("memory.x");
+    let map = fs::read_to_string(&map).with_context(|| format!("cannot read {}", map.display()))?;
+    let small = map.replace("4M - 16K", "8K");
+    ensure!(small != map, "the memory map has no RAM of `4M - 16K`");
+    let folder = target().join("small-ram").join(&board.name);
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join("memory.x"), small)?;
+
+    let mut build = firmware::command(board, "classify", &digits_file());
+    let output = build.env("FIXFORMER_BOARD", &folder).output()?;
+    let messages = String::from_utf8_lossy(&output.stderr);
+    ensure!(!output.status.success(), "12 KB of arena link into 8 KB of RAM");
+    ensure!(messages.contains("will not fit in region 'RAM'"), "unexpected errors:\n{messages}");
     Ok(())
 }
 

@@ -53,7 +53,7 @@ impl<'m> Carver<'m> {
         Self { rest: memory }
     }
 
-    fn words(&mut self, count: usize) -> &'m mut [u32] {
+    pub(crate) fn words(&mut self, count: usize) -> &'m mut [u32] {
         let rest = core::mem::take(&mut self.rest);
         match rest.split_at_mut_checked(count) {
             Some((taken, rest)) => {

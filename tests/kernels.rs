@@ -1,7 +1,8 @@
 //! The kernels of the host's build: against portable, against known answers, against real arithmetic.
 
-use fixformer::attention::{OUTPUT_GAIN, exact};
+use fixformer::attention::{Head, attend};
 use fixformer::kernels::{Channels, NormParameters, VALUE_LIMIT, check, dot_limit, layer_norm, linear};
+use fixformer::model::AttentionKind;
 use fixformer::num::Requant;
 use proptest::prelude::*;
 
@@ -123,15 +124,27 @@ fn attention_error(n: usize, d: usize, hot: f64, causal: bool, mask: impl Fn(usi
     let visible: Vec<u16> = (0..n.div_ceil(16))
         .map(|w| (0..16).fold(0, |word, bit| word | u16::from(16 * w + bit < n && mask(16 * w + bit)) << bit))
         .collect();
-    let (mut sum, mut out) = (vec![0; d], vec![0; d]);
+    let (mut rows, mut keys) = (qi, ki);
+    let gain = 2;
+    let (rows_mut, keys_mut) = (&mut rows[..], &mut keys[..]);
+    let head = Head {
+        index: 0,
+        width: d,
+        rows: rows_mut,
+        keys: keys_mut,
+        values: &vi,
+        visible: &visible,
+        causal,
+        scale,
+        gain,
+    };
+    attend(AttentionKind::Exact, head, &mut vec![0; d]);
     let (mut error, mut size) = (0.0, 0.0);
-    for i in 0..n {
+    for (i, out) in rows.chunks(d).enumerate() {
         let horizon = if causal { i + 1 } else { n };
-        let memory = exact::Memory { keys: &ki, values: &vi, visible: &visible };
-        exact::attend(&qi[i * d..][..d], memory, horizon, scale, &mut sum, &mut out);
         let exact = reference(&q[i * d..][..d], &k, &v, |j| j < horizon && mask(j));
         for (&found, exact) in out.iter().zip(exact) {
-            error += (f64::from(found) * (-fv - f64::from(OUTPUT_GAIN)).exp2() - exact).powi(2);
+            error += (f64::from(found) * (-fv - f64::from(gain)).exp2() - exact).powi(2);
             size += exact * exact;
         }
     }
@@ -149,21 +162,34 @@ fn exact_attention_is_within_a_thousandth_of_the_real_one() {
     }
 }
 
+/// Attention of `rows` to themselves with the values, everything visible or nothing.
+fn attended(rows: &[i16], values: &[i16], width: usize, visible: bool, gain: u32) -> Vec<i16> {
+    let (mut rows, mut keys) = (rows.to_vec(), rows.to_vec());
+    let visible = vec![if visible { u16::MAX } else { 0 }; rows.len().div_ceil(16 * width)];
+    let head = Head {
+        index: 0,
+        width,
+        rows: &mut rows,
+        keys: &mut keys,
+        values,
+        visible: &visible,
+        causal: false,
+        scale: Requant { multiplier: 1, shift: 1 },
+        gain,
+    };
+    attend(AttentionKind::Exact, head, &mut vec![7; width]);
+    rows
+}
+
 #[test]
 fn a_long_sequence_does_not_overflow_the_accumulator() {
     // All scores equal and all values at the limit: the largest sum there can be.
-    let (n, d) = (16_384, 2);
-    let (keys, values, visible) = (vec![0; n * d], vec![-VALUE_LIMIT; n * d], vec![u16::MAX; n / 16]);
-    let memory = exact::Memory { keys: &keys, values: &values, visible: &visible };
-    let (mut sum, mut out) = ([0; 2], [0; 2]);
-    exact::attend(&[0; 2], memory, n, Requant { multiplier: 1, shift: 1 }, &mut sum, &mut out);
-    assert_eq!(out, [-VALUE_LIMIT << OUTPUT_GAIN; 2]);
+    let n = 16_384;
+    let rows = attended(&vec![0; n], &vec![-VALUE_LIMIT; n], 1, true, 2);
+    assert!(rows.iter().all(|&out| out == -VALUE_LIMIT << 2));
 }
 
 #[test]
 fn attention_to_nothing_is_zero() {
-    let memory = exact::Memory { keys: &[1; 4], values: &[1; 4], visible: &[0] };
-    let (mut sum, mut out) = ([7; 2], [7; 2]);
-    exact::attend(&[1; 2], memory, 2, Requant { multiplier: 1, shift: 1 }, &mut sum, &mut out);
-    assert_eq!(out, [0; 2]);
+    assert_eq!(attended(&[1; 4], &[1; 4], 2, false, 2), [0; 4]);
 }

@@ -101,16 +101,21 @@ fn targets(arguments: &Arguments) -> (Vec<Target<'_>>, bool) {
 /// Where the RAM goes.
 fn ram(model: &Model<'_>, out: &mut impl Write) -> Result<()> {
     let plan = Plan::of(model);
-    let tokens = format!("{} tokens x {} x 2 bytes", model.max_tokens, model.width);
-    let sequences = [("stream", plan.stream), ("keys", plan.keys), ("values", plan.values)];
+    let tokens = |width| format!("{} tokens x {width} x 2 bytes", model.max_tokens);
+    let sequences = [
+        ("stream", plan.stream, model.width),
+        ("attended", plan.attended, model.width),
+        ("keys", plan.keys, model.head_width()),
+        ("values", plan.values, model.head_width()),
+    ];
     let mut table = Table::new(1, &["RAM", "bytes"]);
     let mut rest = plan.bytes();
-    for (name, elements) in sequences {
+    for (name, elements, width) in sequences {
         rest -= 2 * elements;
-        table.row([name.to_owned(), thousands(2 * elements), tokens.clone()]);
+        table.row([name.to_owned(), thousands(2 * elements), tokens(width)]);
     }
-    table.row(["scratch".to_owned(), thousands(rest), "a few rows, mask, scores".to_owned()]);
-    table.row(["arena".to_owned(), thousands(plan.bytes()), "the four above".to_owned()]);
+    table.row(["scratch".to_owned(), thousands(rest), "of one head's attention, a few rows, mask, scores".to_owned()]);
+    table.row(["arena".to_owned(), thousands(plan.bytes()), "all above".to_owned()]);
     table.row([
         "reserve".to_owned(),
         thousands(STACK_RESERVE),

@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::Args;
 use fixformer::Model;
 use fixformer::kernels::Activation;
-use fixformer::model::{Input, NormOrder, Pooling, Positions, VERSION, Window};
+use fixformer::model::{AttentionKind, Input, NormOrder, Pooling, Positions, VERSION, Window};
 use fixformer::session::Plan;
 
 use crate::layers::layers;
@@ -92,7 +92,8 @@ fn blocks(model: &Model<'_>) -> String {
             };
             let causal = if block.attention.causal { "causal" } else { "bidirectional" };
             let hidden = block.feed_forward.expand.outputs;
-            format!("{causal} exact attention, {hidden} hidden {activation}, {order} each sublayer")
+            let mechanism = mechanism(&block.attention.kind);
+            format!("{causal} {mechanism} attention, {hidden} hidden {activation}, {order} each sublayer")
         })
         .collect();
     kinds.dedup();
@@ -125,21 +126,33 @@ fn memory(model: &Model<'_>, out: &mut impl Write) -> Result<()> {
     let plan = Plan::of(model);
     let buffers = [
         ("stream", "i16", plan.stream, "tokens x width, residual stream"),
-        ("keys", "i16", plan.keys, "tokens x width, of the block at work"),
-        ("values", "i16", plan.values, "tokens x width, of the block at work"),
+        ("attended", "i16", plan.attended, "tokens x width, queries, then what they attended to"),
+        ("keys", "i16", plan.keys, "tokens x head width, of the head at work"),
+        ("values", "i16", plan.values, "tokens x head width, of the head at work"),
         ("visible", "u16", plan.visible, "1 bit a token"),
         ("narrow", "i16", plan.narrow, "a few rows of the width"),
         ("wide", "i16", plan.wide, "a few of the widest rows"),
-        ("sum", "i32", plan.sum, "one row of a head"),
+        ("scratch", "u32", plan.scratch, "of the head at work"),
         ("totals", "i32", plan.totals, "one row"),
         ("pooled", "i16", plan.pooled, "one row"),
         ("scores", "i16", plan.scores, "classes"),
     ];
     let mut table = Table::new(2, &["arena", "type", "elements", "bytes"]);
     for (name, kind, elements, what) in buffers {
-        let bytes = if kind == "i32" { 4 * elements } else { (2 * elements).next_multiple_of(4) };
+        let bytes = if kind.ends_with("32") { 4 * elements } else { (2 * elements).next_multiple_of(4) };
         table.row([name, kind, &thousands(elements), &thousands(bytes), what].map(str::to_owned));
     }
     table.row(["all", "", "", &thousands(plan.bytes())].map(str::to_owned));
     Ok(table.write(out)?)
+}
+
+fn mechanism(kind: &AttentionKind<'_>) -> String {
+    match kind {
+        AttentionKind::Exact => "exact".to_owned(),
+        AttentionKind::Hierarchical(parameters) => format!("hierarchical (blocks of {})", parameters.block),
+        AttentionKind::BigBird(parameters) => {
+            format!("BigBird (blocks of {}, {} random)", parameters.block, parameters.random)
+        }
+        _ => "other".to_owned(),
+    }
 }

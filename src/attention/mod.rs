@@ -2,78 +2,97 @@
 //!
 //! Every mechanism of the softmax family is a pattern of (query, key tile, mask) over one [`Accumulator`].
 
-pub mod exact;
+mod accumulator;
+mod bigbird;
+mod exact;
+mod hierarchical;
 
-use crate::kernels::{KEY_TILE, SUM_SHIFT, VALUE_LIMIT, WEIGHT_FRAC, scores, softmax_weights, weighted_sum};
-use crate::model::MAX_TOKENS;
-use crate::num::{LogScore, Requant, recip, round_shift, round_shift_wide, saturate};
+pub use accumulator::{Accumulator, KeyTile, Weight};
 
-/// An output row has this many fractional bits more than the value rows: an average of
-/// magnitudes up to [`VALUE_LIMIT`] leaves them free.
-pub const OUTPUT_GAIN: u32 = (i16::MAX as u32 / VALUE_LIMIT as u32).ilog2();
+use crate::kernels::KEY_TILE;
+use crate::model::AttentionKind;
+use crate::num::Requant;
 
-/// A softmax-weighted sum of value rows, built tile by tile (online softmax, Milakov and Gimelshein 2018).
-///
-/// The running maximum is a whole power of two, so that moving it is a shift.
-pub struct Accumulator<'a> {
-    /// `[width]`, weighted values; `WEIGHT_FRAC - SUM_SHIFT` fractional bits more than the values.
-    sum: &'a mut [i32],
-    /// Sum of the weights, [`WEIGHT_FRAC`] fractional bits.
-    total: u32,
-    /// Weights are relative to `2^top`.
-    top: i32,
+/// One head at work. All rows are `[tokens, width]`.
+pub struct Head<'a> {
+    /// Which head, from 0.
+    pub index: usize,
+    /// Width of a row.
+    pub width: usize,
+    /// Queries in, magnitudes up to [`crate::kernels::dot_limit`]; outputs out, with `gain` more
+    /// fractional bits than the values.
+    pub rows: &'a mut [i16],
+    /// Keys, magnitudes up to [`crate::kernels::dot_limit`].
+    pub keys: &'a mut [i16],
+    /// Values, magnitudes up to [`crate::kernels::VALUE_LIMIT`].
+    pub values: &'a [i16],
+    /// Bit `j` of element `i`: token `16 i + j` is not masked.
+    pub visible: &'a [u16],
+    /// A token attends to itself and to earlier ones only.
+    pub causal: bool,
+    /// From a product of query and key to a score in units of log2.
+    pub scale: Requant,
+    /// An average needs less range than what it is of: fractional bits that outputs have more than values.
+    pub gain: u32,
 }
 
-impl<'a> Accumulator<'a> {
-    /// Empty; `sum` is scratch of the width of a value row.
-    pub fn new(sum: &'a mut [i32]) -> Self {
-        sum.fill(0);
-        Self { sum, total: 0, top: 0 }
+impl Head<'_> {
+    /// Number of tokens.
+    pub fn tokens(&self) -> usize {
+        self.rows.len() / self.width.max(1)
     }
+}
 
-    /// Adds the keys of one tile, `[n, q.len()]`, whose bit in `visible` is set, with their values.
-    pub fn absorb(&mut self, q: &[i16], keys: &[i16], values: &[i16], visible: u16, scale: Requant) {
-        let mut tile = [LogScore::ZERO; KEY_TILE];
-        scores(q, keys, scale, &mut tile);
-        let seen = tile.iter().enumerate().filter(|(j, _)| visible >> j & 1 == 1);
-        let Some(best) = seen.map(|(_, score)| *score).max() else { return };
-        self.raise(ceil(best));
-
-        let mut weights = [0; KEY_TILE];
-        self.total += softmax_weights(&tile, visible, self.top, &mut weights);
-        weighted_sum(&weights, values, self.sum);
+/// Attends in place. `scratch` has at least [`scratch`] words.
+pub fn attend(kind: AttentionKind<'_>, head: Head<'_>, scratch: &mut [u32]) {
+    match kind {
+        AttentionKind::Exact => exact::attend(head, scratch),
+        AttentionKind::Hierarchical(parameters) => hierarchical::attend(parameters, head, scratch),
+        AttentionKind::BigBird(parameters) => bigbird::attend(parameters, head, scratch),
     }
+}
 
-    /// Makes room for scores up to `top`.
-    fn raise(&mut self, top: i32) {
-        if self.total == 0 {
-            self.top = top;
-        } else if top > self.top {
-            let shift = (top - self.top).min(31) as u32;
-            self.sum.iter_mut().for_each(|sum| *sum = round_shift(*sum, shift));
-            self.total = round_shift(self.total as i32, shift) as u32;
-            self.top = top;
-        }
-    }
-
-    /// The weighted mean, with [`OUTPUT_GAIN`] more fractional bits than the values; zero if nothing was visible.
-    pub fn finish(self, out: &mut [i16]) {
-        if self.total == 0 {
-            return out.fill(0);
-        }
-        let reciprocal = recip(self.total);
-        let shift = reciprocal.exponent - SUM_SHIFT - OUTPUT_GAIN;
-        for (&sum, out) in self.sum.iter().zip(out) {
-            let mean = round_shift_wide(i64::from(sum) * i64::from(reciprocal.mantissa), shift);
-            *out = saturate(mean.clamp(i64::from(i16::MIN), i64::from(i16::MAX)) as i32);
+/// Words of working memory for up to `tokens` tokens of `width` columns.
+pub const fn scratch(kind: &AttentionKind<'_>, tokens: usize, width: usize, causal: bool) -> usize {
+    match kind {
+        AttentionKind::Exact | AttentionKind::BigBird(_) => width,
+        AttentionKind::Hierarchical(parameters) => {
+            hierarchical::scratch(parameters.block, tokens, width, causal)
         }
     }
 }
 
-const fn ceil(score: LogScore) -> i32 {
-    (score.to_bits() + (1 << LogScore::FRAC_NBITS) - 1) >> LogScore::FRAC_NBITS
+/// Keys `from .. to`, read where they lie, a tile at a time.
+fn absorb_range(
+    accumulator: &mut Accumulator<'_>,
+    q: &[i16],
+    keys: &[i16],
+    values: &[i16],
+    visible: &[u16],
+    range: core::ops::Range<usize>,
+    scale: Requant,
+) {
+    let width = q.len();
+    let mut from = range.start;
+    while from < range.end {
+        let to = range.end.min(from + KEY_TILE);
+        let tile = KeyTile {
+            keys: keys.get(from * width..to * width).unwrap_or_default(),
+            values: values.get(from * width..to * width).unwrap_or_default(),
+            visible: bits(visible, from, to - from),
+            weight: Weight::One,
+        };
+        if tile.visible != 0 {
+            accumulator.absorb(q, tile, scale);
+        }
+        from = to;
+    }
 }
 
-// The longest sequence fits, with every weight one and every value at its limit.
-const _: () =
-    assert!(((MAX_TOKENS as u64) << WEIGHT_FRAC) * (VALUE_LIMIT as u64 + 1) <= 1 << (31 + SUM_SHIFT));
+/// Bits `from .. from + count` of the map, `count <= 16`.
+fn bits(visible: &[u16], from: usize, count: usize) -> u16 {
+    let word = |index: usize| u32::from(visible.get(index).copied().unwrap_or_default());
+    let both = word(from / KEY_TILE) | word(from / KEY_TILE + 1) << KEY_TILE;
+    let wanted = (1_u32 << count) - 1;
+    (both >> (from % KEY_TILE) & wanted) as u16
+}

@@ -4,6 +4,7 @@ pub mod calibrate;
 pub mod data;
 pub mod evaluate;
 pub mod fit;
+pub mod golden;
 pub mod import;
 pub mod quantize;
 pub mod reference;

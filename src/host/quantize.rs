@@ -16,10 +16,9 @@ use std::vec::Vec;
 use self::linear::{Columns, quantize_columns};
 use super::calibrate::{Range, Ranges};
 use super::reference as float;
-use crate::attention::OUTPUT_GAIN;
 use crate::kernels::{Activation, VALUE_LIMIT, dot_limit, normalised_frac};
 use crate::model::write;
-use crate::model::{NormOrder, Pooling, Table, Window};
+use crate::model::{Attention, NormOrder, Pooling, Table, Window};
 use crate::num::Requant;
 
 /// Room above the calibrated peak: recordings not seen may go higher.
@@ -212,7 +211,8 @@ impl Builder<'_> {
         let query = self.linear(&name("query"), &attention.query, x, frac("query", limit))?;
         let key = self.linear(&name("key"), &attention.key, x, frac("key", limit))?;
         let value = self.linear(&name("value"), &attention.value, x, frac("value", VALUE_LIMIT))?;
-        let attended = value.frac + OUTPUT_GAIN as i32;
+        let gain = (frac("attended", i16::MAX) - value.frac).clamp(0, Attention::MAX_GAIN as i32);
+        let attended = value.frac + gain;
         let residual1 = frac("residual1", i16::MAX);
         let output = self.linear(&name("output"), &attention.output, attended, residual1)?;
         let scale = score_scale(query.frac + key.frac, head_width).ok_or_else(|| QuantizeError::Scale {
@@ -238,8 +238,10 @@ impl Builder<'_> {
         let norm2 = self.norm(&name("norm2"), &block.norm2, norm2_input, frac("norm2", i16::MAX))?;
         Ok(write::Block {
             order,
+            kind: write::AttentionKind::Exact,
             causal: attention.causal,
             scale,
+            gain: gain as u32,
             query,
             key,
             value,
@@ -369,7 +371,7 @@ fn angular_steps(width: usize) -> Vec<u32> {
 }
 
 /// From a product of query and key with `frac` fractional bits to a score in units of log2.
-fn score_scale(frac: i32, head_width: usize) -> Option<Requant> {
+pub(super) fn score_scale(frac: i32, head_width: usize) -> Option<Requant> {
     let log = f64::from(crate::num::LogScore::FRAC_NBITS).exp2() * std::f64::consts::LOG2_E;
     let factor = exp2(-frac) * log / (head_width as f64).sqrt();
     (1..=30).rev().find_map(|shift| {
@@ -380,7 +382,7 @@ fn score_scale(frac: i32, head_width: usize) -> Option<Requant> {
 }
 
 /// Most fractional bits with which `peak` stays within `limit`.
-fn fractional_bits(peak: f64, limit: i16) -> i32 {
+pub(super) fn fractional_bits(peak: f64, limit: i16) -> i32 {
     if peak > 0.0 { (f64::from(limit) / peak).log2().floor().clamp(-15.0, 24.0) as i32 } else { 15 }
 }
 

@@ -4,7 +4,7 @@
 //! length around the tiles, and guard values around the outputs; the known answers catch a build in which
 //! the portable kernels themselves give other bits than on the machine that recorded them.
 
-use super::{Activation, Channels, KEY_TILE, NormParameters, VALUE_LIMIT, dot_limit, portable};
+use super::{Activation, Channels, KEY_TILE, NormParameters, SUM_SHIFT, VALUE_LIMIT, dot_limit, portable};
 use crate::digest::Digest;
 use crate::num::{LogScore, Requant};
 
@@ -194,8 +194,8 @@ fn attention_tile() -> Result<(), Mismatch> {
             comparison.digest.scores(&weights[0]);
 
             let mut sums = [[-12_345; WIDEST]; 2];
-            portable::weighted_sum(&weights[0], v, sums[0].get_mut(..width).unwrap_or_default());
-            super::weighted_sum(&weights[0], v, sums[1].get_mut(..width).unwrap_or_default());
+            portable::weighted_sum(&weights[0], v, SUM_SHIFT, sums[0].get_mut(..width).unwrap_or_default());
+            super::weighted_sum(&weights[0], v, SUM_SHIFT, sums[1].get_mut(..width).unwrap_or_default());
             comparison.compare(&sums[0], &sums[1]);
             for sum in sums[0] {
                 comparison.digest.scores(&[sum as i16, (sum >> 16) as i16]);

@@ -22,7 +22,7 @@ pub const VALUE_LIMIT: i16 = 8191;
 /// Fractional bits of a softmax weight.
 pub const WEIGHT_FRAC: u32 = 14;
 
-/// Bits that [`weighted_sum`] drops when it adds a tile: 16,384 keys fit into 32 bits.
+/// Bits that [`weighted_sum`] has to drop at least when it adds a tile: then 16,384 keys fit into 32 bits.
 pub const SUM_SHIFT: u32 = 10;
 
 /// Largest magnitude of queries and keys for which a dot product over `width` stays within 32 bits:

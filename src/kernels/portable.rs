@@ -5,7 +5,7 @@
 
 use fixed::types::I17F15;
 
-use super::{Activation, Channels, KEY_TILE, NormParameters, SUM_SHIFT, WEIGHT_FRAC, Weight};
+use super::{Activation, Channels, KEY_TILE, NormParameters, WEIGHT_FRAC, Weight};
 use crate::num::{
     LogScore, Probability, Requant, exp2_neg, gelu_erf, gelu_tanh, round_shift, round_shift_wide, rsqrt,
     saturate,
@@ -69,10 +69,10 @@ pub fn softmax_weights(
     sum
 }
 
-/// `sum[c] += (sum_j weights[j] values[j][c]) / 2^SUM_SHIFT`; `values` is `[n, sum.len()]`, `n <= KEY_TILE`.
+/// `sum[c] += (sum_j weights[j] values[j][c]) / 2^shift`; `values` is `[n, sum.len()]`, `n <= KEY_TILE`.
 ///
 /// No magnitude of `values` may exceed [`super::VALUE_LIMIT`].
-pub fn weighted_sum(weights: &[i16; KEY_TILE], values: &[i16], sum: &mut [i32]) {
+pub fn weighted_sum(weights: &[i16; KEY_TILE], values: &[i16], shift: u32, sum: &mut [i32]) {
     let width = sum.len();
     for (column, sum) in sum.iter_mut().enumerate() {
         let mut tile = 0;
@@ -80,7 +80,7 @@ pub fn weighted_sum(weights: &[i16; KEY_TILE], values: &[i16], sum: &mut [i32]) 
         for (&weight, &value) in weights.iter().zip(values) {
             tile += i32::from(weight) * i32::from(value);
         }
-        *sum += round_shift(tile, SUM_SHIFT);
+        *sum += round_shift(tile, shift);
     }
 }
 

@@ -1,7 +1,7 @@
 //! One encoder block, in place on the residual stream.
 
 use super::{ROW_TILE, Shape, Workspace, front};
-use crate::attention::{OUTPUT_GAIN, exact};
+use crate::attention::{Head, attend};
 use crate::kernels::{VALUE_LIMIT, activate, add, clamp, dot_limit};
 use crate::model::{Block, Linear, Norm, NormOrder};
 use crate::trace::{Site, Tensor, Tile, Trace};
@@ -16,8 +16,7 @@ pub(crate) fn run(
     trace: &mut impl Trace,
 ) -> i32 {
     let mut pass = Pass { block, index, shape, trace };
-    pass.project_keys_and_values(work);
-    let frac = pass.attend(frac, work);
+    let frac = pass.attention(frac, work);
     pass.feed_forward(frac, work)
 }
 
@@ -29,69 +28,81 @@ struct Pass<'a, T> {
 }
 
 impl<T: Trace> Pass<'_, T> {
-    /// Keys and values of all tokens, head by head.
-    fn project_keys_and_values(&mut self, work: &mut Workspace<'_>) {
-        let Shape { tokens, width, .. } = self.shape;
-        let head_width = self.shape.head_width();
+    /// `stream += attention(stream)`, one head after the other: the keys and values of one head are kept at a time.
+    fn attention(&mut self, frac: i32, work: &mut Workspace<'_>) -> i32 {
+        let Shape { tokens, heads, .. } = self.shape;
         let attention = &self.block.attention;
-        let projections = [
-            (&attention.key, &mut *work.keys, dot_limit(head_width), Tensor::Key),
-            (&attention.value, &mut *work.values, VALUE_LIMIT, Tensor::Value),
-        ];
-        for (projection, out, limit, tensor) in projections {
-            let stream = front(work.stream, tokens * width);
-            for (tile, rows) in stream.chunks(ROW_TILE * width).enumerate() {
-                let x = self.sublayer_input(&self.block.norm1, rows, work.narrow);
-                let heads = front(out, tokens * width).chunks_exact_mut(tokens * head_width);
-                for (head, out) in heads.enumerate() {
-                    let from = tile * ROW_TILE * head_width;
-                    let out = out.get_mut(from..from + rows.len() / width * head_width).unwrap_or_default();
-                    self.project_head(projection, head, x, out, limit);
-                    self.show_head(tensor, tile * ROW_TILE, head, out, projection.frac);
-                }
+        let width = self.shape.head_width();
+        for index in 0..heads {
+            self.project(index, work);
+            let head = Head {
+                index,
+                width,
+                rows: rows_of(work.attended, index, tokens * width),
+                keys: front(work.keys, tokens * width),
+                values: front(work.values, tokens * width),
+                visible: work.visible,
+                causal: attention.causal,
+                scale: attention.scale,
+                gain: attention.gain,
+            };
+            attend(attention.kind, head, work.scratch);
+        }
+        self.join_heads(frac, work)
+    }
+
+    /// Queries, keys and values of one head, limited so that no dot product overflows.
+    fn project(&mut self, head: usize, work: &mut Workspace<'_>) {
+        let Shape { tokens, width, .. } = self.shape;
+        let attention = &self.block.attention;
+        let head_width = self.shape.head_width();
+        let dot_limit = dot_limit(head_width);
+        let targets = [
+            (Tensor::Query, &attention.query, rows_of(work.attended, head, tokens * head_width), dot_limit),
+            (Tensor::Key, &attention.key, &mut *work.keys, dot_limit),
+            (Tensor::Value, &attention.value, &mut *work.values, VALUE_LIMIT),
+        ]
+        .map(|(tensor, layer, out, limit)| {
+            (tensor, layer.columns(head * head_width, head_width), out, limit)
+        });
+
+        let mut targets = targets;
+        for (tile, rows) in front(work.stream, tokens * width).chunks(ROW_TILE * width).enumerate() {
+            let first = tile * ROW_TILE;
+            let x = self.sublayer_input(&self.block.norm1, rows, work.narrow);
+            if head == 0 && self.block.order == NormOrder::Pre {
+                self.show(Tensor::Norm1, first, width, x, self.block.norm1.frac);
+            }
+            for (tensor, layer, out, limit) in &mut targets {
+                let out = out.get_mut(first * head_width..).unwrap_or_default();
+                let out = front(out, rows.len() / width * head_width);
+                layer.forward(x, out);
+                clamp(out, *limit);
+                self.show_head(*tensor, first, head, out, layer.frac);
             }
         }
     }
 
-    /// `stream += attention(stream)`.
-    fn attend(&mut self, frac: i32, work: &mut Workspace<'_>) -> i32 {
+    /// Puts the heads side by side, projects them and adds them to the stream.
+    fn join_heads(&mut self, frac: i32, work: &mut Workspace<'_>) -> i32 {
         let Shape { tokens, width, .. } = self.shape;
         let head_width = self.shape.head_width();
         let attention = &self.block.attention;
-        let visible = &*work.visible;
         for (tile, rows) in front(work.stream, tokens * width).chunks_mut(ROW_TILE * width).enumerate() {
             let first = tile * ROW_TILE;
-            let count = rows.len() / width;
-            let x = self.sublayer_input(&self.block.norm1, rows, work.narrow);
-            if self.block.order == NormOrder::Pre {
-                self.show(Tensor::Norm1, first, width, x, self.block.norm1.frac);
-            }
-
-            let queries = front(work.wide, rows.len());
-            for (head, q) in queries.chunks_exact_mut(count * head_width).enumerate() {
-                self.project_head(&attention.query, head, x, q, dot_limit(head_width));
-                self.show_head(Tensor::Query, first, head, q, attention.query.frac);
-            }
-
-            let attended = front(work.narrow, rows.len());
-            let heads = queries
-                .chunks_exact(count * head_width)
-                .zip(work.keys.chunks_exact(tokens * head_width))
-                .zip(work.values.chunks_exact(tokens * head_width));
-            for (head, ((queries, keys), values)) in heads.enumerate() {
-                let memory = exact::Memory { keys, values, visible };
-                let outputs = attended.chunks_exact_mut(width);
-                for (row, (q, out)) in queries.chunks_exact(head_width).zip(outputs).enumerate() {
-                    let horizon = if attention.causal { first + row + 1 } else { tokens };
-                    let out = out.get_mut(head * head_width..(head + 1) * head_width).unwrap_or_default();
-                    exact::attend(q, memory, horizon, attention.scale, work.sum, out);
+            let joined = front(work.narrow, rows.len());
+            for (row, joined) in joined.chunks_exact_mut(width).enumerate() {
+                for (head, out) in joined.chunks_exact_mut(head_width).enumerate() {
+                    let start = (head * tokens + first + row) * head_width;
+                    let row = work.attended.get(start..start + head_width).unwrap_or_default();
+                    out.iter_mut().zip(row).for_each(|(out, &x)| *out = x);
                 }
             }
-            let attended_frac = attention.value.frac + OUTPUT_GAIN as i32;
-            self.show(Tensor::Attended, first, width, attended, attended_frac);
+            let attended_frac = attention.value.frac + attention.gain as i32;
+            self.show(Tensor::Attended, first, width, joined, attended_frac);
 
             let change = front(work.wide, rows.len());
-            attention.output.forward(attended, change);
+            attention.output.forward(joined, change);
             add(rows, frac - attention.output.frac, change);
             self.show(Tensor::Residual1, first, width, rows, attention.output.frac);
             if self.block.order == NormOrder::Post {
@@ -130,13 +141,6 @@ impl<T: Trace> Pass<'_, T> {
         self.stream_frac(&network.contract, &self.block.norm2)
     }
 
-    /// One head's rows, limited so that no dot product overflows.
-    fn project_head(&self, projection: &Linear<'_>, head: usize, x: &[i16], out: &mut [i16], limit: i16) {
-        let head_width = self.shape.head_width();
-        projection.columns(head * head_width, head_width).forward(x, out);
-        clamp(out, limit);
-    }
-
     /// What the sublayer sees: the normalised rows, or the rows themselves where the norm comes after.
     fn sublayer_input<'r>(&self, norm: &Norm<'_>, rows: &'r [i16], scratch: &'r mut [i16]) -> &'r [i16] {
         match self.block.order {
@@ -169,4 +173,9 @@ impl<T: Trace> Pass<'_, T> {
         let tensor_width = self.shape.width;
         self.trace.tile(site, Tile { row, column: head * width, width, tensor_width, values, frac });
     }
+}
+
+/// Head `index` of a buffer `[heads, size]`.
+fn rows_of(buffer: &mut [i16], index: usize, size: usize) -> &mut [i16] {
+    buffer.get_mut(index * size..(index + 1) * size).unwrap_or_default()
 }

@@ -23,9 +23,11 @@ pub(crate) const KEYS_PER_WORD: usize = crate::kernels::KEY_TILE;
 pub(crate) struct Workspace<'m> {
     /// `[tokens, width]`, the residual stream.
     pub(crate) stream: &'m mut [i16],
-    /// `[heads, tokens, head width]`.
+    /// `[heads, tokens, head width]`: queries, then what they attended to.
+    pub(crate) attended: &'m mut [i16],
+    /// `[tokens, head width]`.
     pub(crate) keys: &'m mut [i16],
-    /// `[heads, tokens, head width]`.
+    /// `[tokens, head width]`.
     pub(crate) values: &'m mut [i16],
     /// Bit `j` of element `i`: token `16 i + j` is not masked.
     pub(crate) visible: &'m mut [u16],
@@ -33,8 +35,8 @@ pub(crate) struct Workspace<'m> {
     pub(crate) narrow: &'m mut [i16],
     /// `[ROW_TILE, max(width, hidden, stem inputs)]`.
     pub(crate) wide: &'m mut [i16],
-    /// `[head width]`.
-    pub(crate) sum: &'m mut [i32],
+    /// What the attention of a head asks for.
+    pub(crate) scratch: &'m mut [u32],
     /// `[width]`, or the channels' means while embedding.
     pub(crate) totals: &'m mut [i32],
     /// `[width]`.

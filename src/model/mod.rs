@@ -14,12 +14,14 @@
 
 mod crc;
 mod error;
+mod kind;
 mod read;
 mod record;
 #[cfg(feature = "std")]
 pub mod write;
 
 pub use error::{Message, ModelError};
+pub use kind::{AttentionKind, BigBird, Hierarchical};
 pub use record::{Attention, Block, FeedForward, Linear, Norm, NormOrder, Table, Weights};
 
 use read::{Reader, tri};
@@ -200,11 +202,12 @@ impl<'a> Model<'a> {
             frac = norm.frac;
         }
 
+        let shape = Shape { width, heads, max_tokens };
         let blocks = reader;
         let mut hidden = width;
         let mut index = 0;
         while index < block_count {
-            let block = tri!(Block::read(&mut reader, width));
+            let block = tri!(Block::read(&mut reader, shape));
             tri!(block.check(width));
             frac = tri!(check_stream("block.attention.output.frac", frac, block.attention.output.frac));
             if matches!(block.order, NormOrder::Post) {
@@ -293,10 +296,37 @@ impl<'a> Model<'a> {
 
     /// The blocks, first to last.
     pub fn blocks(&self) -> impl Iterator<Item = Block<'a>> + use<'a> {
-        let (mut reader, width) = (self.blocks, self.width);
+        let (mut reader, shape) = (self.blocks, self.shape());
         // Every block was read at parse: none can fail here.
-        (0..self.block_count).map_while(move |_| Block::read(&mut reader, width).ok())
+        (0..self.block_count).map_while(move |_| Block::read(&mut reader, shape).ok())
     }
+
+    /// One block, for a `const fn`.
+    pub(crate) const fn block(&self, index: usize) -> Option<Block<'a>> {
+        let mut reader = self.blocks;
+        let mut block = None;
+        let mut next = 0;
+        while next <= index && next < self.block_count {
+            block = match Block::read(&mut reader, self.shape()) {
+                Ok(block) => Some(block),
+                Err(_) => None,
+            };
+            next += 1;
+        }
+        if next == index + 1 { block } else { None }
+    }
+
+    const fn shape(&self) -> Shape {
+        Shape { width: self.width, heads: self.heads, max_tokens: self.max_tokens }
+    }
+}
+
+/// What a block needs to know of its model.
+#[derive(Clone, Copy)]
+struct Shape {
+    width: usize,
+    heads: usize,
+    max_tokens: usize,
 }
 
 impl<'a> Input<'a> {

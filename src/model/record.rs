@@ -1,7 +1,8 @@
 //! The records of a model file: parameters as the layers use them, read in place.
 
-use super::ModelError;
+use super::kind::AttentionKind;
 use super::read::{Reader, tri};
+use super::{ModelError, Shape};
 use crate::kernels::{Activation, Channels, NormParameters};
 use crate::num::Requant;
 
@@ -191,10 +192,14 @@ pub enum NormOrder {
 /// Multi-head attention.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention<'a> {
+    /// Which mechanism.
+    pub kind: AttentionKind<'a>,
     /// A token attends to itself and to earlier ones only.
     pub causal: bool,
     /// From a product of query and key to a score in units of log2.
     pub scale: Requant,
+    /// Fractional bits that attended rows have more than values.
+    pub gain: u32,
     /// Query projection; head `h` owns the output channels `h * width / heads ..`.
     pub query: Linear<'a>,
     /// Key projection.
@@ -203,6 +208,11 @@ pub struct Attention<'a> {
     pub value: Linear<'a>,
     /// Output projection, to the format of the residual stream.
     pub output: Linear<'a>,
+}
+
+impl Attention<'_> {
+    /// Largest gain.
+    pub const MAX_GAIN: u32 = 12;
 }
 
 /// Position-wise feed-forward network.
@@ -232,18 +242,22 @@ pub struct Block<'a> {
 }
 
 impl<'a> Block<'a> {
-    pub(super) const fn read(reader: &mut Reader<'a>, width: usize) -> Result<Self, ModelError> {
+    pub(super) const fn read(reader: &mut Reader<'a>, shape: Shape) -> Result<Self, ModelError> {
+        let width = shape.width;
         let order = match tri!(reader.field("block.order", 0, 1)) {
             0 => NormOrder::Pre,
             _ => NormOrder::Post,
         };
-        tri!(reader.field("block.attention.kind", 0, 0));
+        let kind = tri!(AttentionKind::read(reader, shape));
         let causal = tri!(reader.field("block.attention.causal", 0, 1)) == 1;
         let multiplier = tri!(reader.field("block.attention.scale", 0, i16::MAX as u32)) as i16;
         let shift = tri!(read_shift(reader, "block.attention.scale"));
+        let gain = tri!(reader.field("block.attention.gain", 0, Attention::MAX_GAIN)) as u32;
         let attention = Attention {
+            kind,
             causal,
             scale: Requant { multiplier, shift },
+            gain,
             query: tri!(Linear::read(reader, "block.attention.query")),
             key: tri!(Linear::read(reader, "block.attention.key")),
             value: tri!(Linear::read(reader, "block.attention.value")),

@@ -78,13 +78,24 @@ pub enum Positions {
     Sinusoidal(Vec<u32>),
 }
 
+/// A mechanism of attention; see [`super::AttentionKind`].
+#[derive(Clone, Debug)]
+#[allow(missing_docs)] // The variants are those of `super::AttentionKind`.
+pub enum AttentionKind {
+    Exact,
+    Hierarchical { block: usize, bias: Vec<i16> },
+    BigBird { block: usize, dense_blocks: usize, random: usize, plan: Vec<i16> },
+}
+
 /// An encoder block; see [`super::Block`].
 #[derive(Clone, Debug)]
 #[allow(missing_docs)] // The fields are those of `super::Block`.
 pub struct Block {
     pub order: NormOrder,
+    pub kind: AttentionKind,
     pub causal: bool,
     pub scale: Requant,
+    pub gain: u32,
     pub query: Linear,
     pub key: Linear,
     pub value: Linear,
@@ -238,10 +249,29 @@ impl Words {
         }
     }
 
+    fn kind(&mut self, kind: &AttentionKind) {
+        match kind {
+            AttentionKind::Exact => self.0.push(0),
+            AttentionKind::Hierarchical { block, bias } => {
+                self.sizes(&[1, *block, usize::from(!bias.is_empty())]);
+                self.i16s(bias);
+            }
+            AttentionKind::BigBird { block, dense_blocks, random, plan } => {
+                self.sizes(&[2, *block, *dense_blocks, *random, plan.len()]);
+                self.i16s(plan);
+            }
+        }
+    }
+
     fn block(&mut self, block: &Block) {
-        const EXACT: u32 = 0;
-        self.0.extend([block.order as u32, EXACT, u32::from(block.causal)]);
-        self.0.extend([block.scale.multiplier as u32, block.scale.shift]);
+        self.0.push(block.order as u32);
+        self.kind(&block.kind);
+        self.0.extend([
+            u32::from(block.causal),
+            block.scale.multiplier as u32,
+            block.scale.shift,
+            block.gain,
+        ]);
         for linear in [&block.query, &block.key, &block.value, &block.output] {
             self.linear(linear);
         }

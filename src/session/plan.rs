@@ -1,6 +1,7 @@
 //! How much memory a model needs, and where each buffer lies in it.
 
 use crate::arena::Carver;
+use crate::attention::scratch;
 use crate::layers::{KEYS_PER_WORD, ROW_TILE, Workspace};
 use crate::model::{Input, Model};
 
@@ -9,9 +10,11 @@ use crate::model::{Input, Model};
 pub struct Plan {
     /// `[max_tokens, width]` of i16: residual stream.
     pub stream: usize,
-    /// `[max_tokens, width]` of i16: keys of the block at work.
+    /// `[heads, max_tokens, head width]` of i16: queries of the block at work, then what they attended to.
+    pub attended: usize,
+    /// `[max_tokens, head width]` of i16: keys of the head at work.
     pub keys: usize,
-    /// `[max_tokens, width]` of i16: values of the block at work.
+    /// `[max_tokens, head width]` of i16: values of the head at work.
     pub values: usize,
     /// Bit map of the tokens that are not masked, in u16.
     pub visible: usize,
@@ -19,8 +22,8 @@ pub struct Plan {
     pub narrow: usize,
     /// A tile of the widest rows, i16.
     pub wide: usize,
-    /// Weighted sum of one attention row, i32.
-    pub sum: usize,
+    /// Working memory of one head's attention, in words.
+    pub scratch: usize,
     /// Column totals, i32.
     pub totals: usize,
     /// `[width]` of i16.
@@ -38,12 +41,13 @@ impl Plan {
         };
         Self {
             stream: model.max_tokens * model.width,
-            keys: model.max_tokens * model.width,
-            values: model.max_tokens * model.width,
+            attended: model.max_tokens * model.width,
+            keys: model.max_tokens * model.head_width(),
+            values: model.max_tokens * model.head_width(),
             visible: model.max_tokens.div_ceil(KEYS_PER_WORD),
             narrow: ROW_TILE * model.width,
             wide: ROW_TILE * max(model.hidden, model.input.stem_inputs()),
-            sum: model.head_width(),
+            scratch: attention_scratch(model),
             totals: max(model.width, channels),
             pooled: model.width,
             scores: model.classes,
@@ -53,12 +57,13 @@ impl Plan {
     /// 32-bit words of the arena.
     pub const fn words(&self) -> usize {
         halves(self.stream)
+            + halves(self.attended)
             + halves(self.keys)
             + halves(self.values)
             + halves(self.visible)
             + halves(self.narrow)
             + halves(self.wide)
-            + self.sum
+            + self.scratch
             + self.totals
             + halves(self.pooled)
             + halves(self.scores)
@@ -73,17 +78,29 @@ impl Plan {
         let mut carver = Carver::new(memory);
         Workspace {
             stream: carver.i16s(self.stream),
+            attended: carver.i16s(self.attended),
             keys: carver.i16s(self.keys),
             values: carver.i16s(self.values),
             visible: carver.u16s(self.visible),
             narrow: carver.i16s(self.narrow),
             wide: carver.i16s(self.wide),
-            sum: carver.i32s(self.sum),
+            scratch: carver.words(self.scratch),
             totals: carver.i32s(self.totals),
             pooled: carver.i16s(self.pooled),
             scores: carver.i16s(self.scores),
         }
     }
+}
+
+/// The most that the attention of any block asks for.
+const fn attention_scratch(model: &Model<'_>) -> usize {
+    let (mut most, mut index) = (0, 0);
+    while let Some(block) = model.block(index) {
+        let attention = &block.attention;
+        most = max(most, scratch(&attention.kind, model.max_tokens, model.head_width(), attention.causal));
+        index += 1;
+    }
+    most
 }
 
 /// Words that hold `count` 16-bit elements.

@@ -9,8 +9,16 @@ use std::string::String;
 use std::vec::Vec;
 
 pub mod attention;
+pub mod bigbird;
+pub mod bigbird_classifier;
+mod candidates;
+pub mod favor;
+pub mod hierarchical;
 pub mod layers;
+pub mod local;
+pub mod lsh;
 mod network;
+pub mod reformer;
 
 /// A transformer encoder with a classification head.
 #[derive(Debug, Clone, PartialEq)]

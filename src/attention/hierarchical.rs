@@ -1,0 +1,295 @@
+//! Hierarchical attention, H-Transformer-1D (Zhu and Soricut 2021): near keys one by one, far keys as means of
+//! runs whose length doubles with the distance.
+//!
+//! At level `l` a row stands for a run of `2^l` tokens. A token sees, at level 0, its own block of `Nr` rows and
+//! the neighbours; at every level above, the neighbours' rows that the level below has not covered. All
+//! levels meet in one accumulator with weight `2^l`, so no level has a maximum of its own.
+
+use core::ops::Range;
+
+use super::{Accumulator, Head, KeyTile, Weight, bits};
+use crate::arena::Carver;
+use crate::kernels::{KEY_TILE, VALUE_LIMIT};
+use crate::model::{Hierarchical, MAX_TOKENS};
+use crate::num::Requant;
+
+/// Working memory: one row of sums, and the means of all levels above the tokens.
+pub(super) const fn scratch(block: usize, tokens: usize, width: usize, causal: bool) -> usize {
+    // Causal queries are sampled, not averaged: they need no memory.
+    let pyramids = if causal { 2 } else { 3 };
+    width + pyramids * (coarse_rows(block, tokens) * width).div_ceil(2)
+}
+
+/// Rows of all levels from 1 on, for a sequence of `tokens`.
+const fn coarse_rows(block: usize, tokens: usize) -> usize {
+    let mut rows = 0;
+    let mut level = tokens;
+    while level > 2 * block {
+        level = level.div_ceil(2);
+        rows += level;
+    }
+    rows
+}
+
+/// Attends in place.
+pub(super) fn attend(parameters: Hierarchical<'_>, head: Head<'_>, scratch: &mut [u32]) {
+    let tokens = head.tokens();
+    let Head { index, width, rows, keys, values, visible, causal, scale, gain } = head;
+    let block = parameters.block;
+    let coarse = coarse_rows(block, tokens) * width;
+    let mut carver = Carver::new(scratch);
+    let sum = carver.i32s(width);
+    let coarse_keys = carver.i16s(coarse);
+    let coarse_values = carver.i16s(coarse);
+    let coarse_queries = carver.i16s(if causal { 0 } else { coarse });
+
+    let mask = Mask { visible, tokens };
+    let shape = (width, block);
+    // Keys and queries meet in scores, which have one scale: no further bits.
+    build(keys, coarse_keys, shape, mask, Mean::OfChildren, 0);
+    let extra = build(values, coarse_values, shape, mask, Mean::OfTokens, i32::from(VALUE_LIMIT));
+    if !causal {
+        build(rows, coarse_queries, shape, mask, Mean::OfChildren, 0);
+    }
+    let view = View {
+        keys: Pyramid { tokens: keys, coarse: coarse_keys },
+        values: Pyramid { tokens: values, coarse: coarse_values },
+        mask,
+        width,
+        block,
+        bias: parameters.bias_of(index),
+        extra,
+        scale,
+    };
+
+    // Last token first: a causal query of a coarse level is that of an earlier token, not yet replaced.
+    for token in (0..tokens).rev() {
+        let mut accumulator = Accumulator::new(sum);
+        let mut level = Level { index: 0, rows: tokens, offset: 0 };
+        loop {
+            let row = token >> level.index;
+            let q = if level.index == 0 || causal {
+                let sampled = row << level.index;
+                let zero = level.index > 0 && mask.count(sampled..sampled + 1) == 0;
+                if zero { &[] } else { part(rows, sampled * width, width) }
+            } else {
+                part(coarse_queries, (level.offset + row) * width, width)
+            };
+            for range in ranges(row, level, block, causal) {
+                view.absorb(&mut accumulator, q, row, level, range);
+            }
+            match level.above(block) {
+                Some(above) => level = above,
+                None => break,
+            }
+        }
+        accumulator.finish(gain, rows.get_mut(token * width..(token + 1) * width).unwrap_or_default());
+    }
+}
+
+/// One level of a pyramid.
+#[derive(Clone, Copy)]
+struct Level {
+    /// 0 for the tokens.
+    index: u32,
+    /// Rows of the level.
+    rows: usize,
+    /// Its first row in the coarse buffer (levels from 1 on).
+    offset: usize,
+}
+
+impl Level {
+    /// The next level, unless two blocks cover this one: then everything has been seen.
+    fn above(self, block: usize) -> Option<Self> {
+        let offset = if self.index == 0 { 0 } else { self.offset + self.rows };
+        (self.rows > 2 * block).then(|| Self { index: self.index + 1, rows: self.rows.div_ceil(2), offset })
+    }
+}
+
+/// Key rows that a query row sees at a level: the paper's band with the quadrants of finer levels removed.
+fn ranges(row: usize, level: Level, size: usize, causal: bool) -> [Range<usize>; 2] {
+    let start = row / size * size;
+    let left = start.saturating_sub(size);
+    if level.index == 0 {
+        let end = if causal { row + 1 } else { (start + 2 * size).min(level.rows) };
+        return [left..end, 0..0];
+    }
+    let second_half = row - start >= size / 2;
+    let before = match (start, second_half) {
+        (0, _) => 0..0,
+        (_, true) => left..start,
+        (_, false) => left..left + size / 2,
+    };
+    let right = start + size;
+    let after = if second_half { right + size / 2..right + size } else { right..right + size };
+    let after = after.start.min(level.rows)..after.end.min(level.rows);
+    [before, if causal { 0..0 } else { after }]
+}
+
+/// Tokens that are not masked.
+#[derive(Clone, Copy)]
+struct Mask<'a> {
+    visible: &'a [u16],
+    tokens: usize,
+}
+
+impl Mask<'_> {
+    /// How many of a range.
+    fn count(self, range: Range<usize>) -> usize {
+        let end = range.end.min(self.tokens);
+        let mut count = 0;
+        let mut from = range.start;
+        while from < end {
+            let length = KEY_TILE.min(end - from);
+            count += bits(self.visible, from, length).count_ones() as usize;
+            from += length;
+        }
+        count
+    }
+}
+
+/// How two rows become one.
+#[derive(Clone, Copy, PartialEq)]
+enum Mean {
+    /// Children count equally, whatever they stand for; one without tokens does not count.
+    OfChildren,
+    /// Every token counts equally.
+    OfTokens,
+}
+
+/// Most levels of a sequence.
+const LEVELS: usize = MAX_TOKENS.ilog2() as usize;
+/// Fractional bits that the rows of each level have more than the tokens'.
+type Extra = [u32; LEVELS];
+
+/// Fills all levels above the tokens with means. Where a level's means leave the upper half of `limit` free, they
+/// keep a further bit: means of noise shrink from level to level, and their rounding would not.
+fn build(
+    tokens: &[i16],
+    coarse: &mut [i16],
+    shape: (usize, usize),
+    mask: Mask<'_>,
+    mean: Mean,
+    limit: i32,
+) -> Extra {
+    let (width, block) = shape;
+    let mut extra = [0; LEVELS];
+    let mut level = Level { index: 0, rows: mask.tokens, offset: 0 };
+    let mut bits = 0;
+    while let Some(above) = level.above(block) {
+        let (finer, here) = coarse.split_at_mut((above.offset * width).min(coarse.len()));
+        let children = match level.index {
+            0 => tokens,
+            _ => finer.get(level.offset * width..).unwrap_or_default(),
+        };
+        let children = children.get(..level.rows * width).unwrap_or_default();
+        let counts = |row: usize| {
+            let run = 1 << level.index;
+            let first = 2 * row * run;
+            [mask.count(first..first + run), mask.count(first + run..first + 2 * run)]
+        };
+        let pairs = || children.chunks(2 * width).enumerate();
+        let peak = pairs().fold(0, |peak, (row, pair)| {
+            twice_mean(pair, width, counts(row), mean).fold(peak, |peak, twice| peak.max(twice.abs()))
+        });
+        let drop = i32::from(peak > limit);
+        for ((row, pair), out) in pairs().zip(here.chunks_exact_mut(width)) {
+            for (out, twice) in out.iter_mut().zip(twice_mean(pair, width, counts(row), mean)) {
+                // Half of all sums are odd. Rounded up they would all lean one way, and further at each level: odd
+                // rows round up, even rows down.
+                *out = ((twice + (row as i32 & drop)) >> drop) as i16;
+            }
+        }
+        bits += 1 - drop as u32;
+        if let Some(extra) = extra.get_mut(above.index as usize) {
+            *extra = bits;
+        }
+        level = above;
+    }
+    extra
+}
+
+/// Twice the mean of a pair of rows that stand for `counts` tokens; zero if there are none.
+fn twice_mean(pair: &[i16], width: usize, counts: [usize; 2], mean: Mean) -> impl Iterator<Item = i32> {
+    let (left, right) = pair.split_at(width.min(pair.len()));
+    let [a, b] = match mean {
+        Mean::OfChildren => counts.map(|count| i32::from(count > 0)),
+        Mean::OfTokens => counts.map(|count| count as i32),
+    };
+    let right = right.iter().copied().chain(core::iter::repeat(0));
+    left.iter().zip(right).map(move |(&x, y)| {
+        let (x, y) = (i32::from(x), i32::from(y));
+        match a + b {
+            0 => 0,
+            _ if a == b => x + y,
+            total => (4 * (a * x + b * y) + total).div_euclid(2 * total),
+        }
+    })
+}
+
+#[derive(Clone, Copy)]
+struct Pyramid<'a> {
+    tokens: &'a [i16],
+    coarse: &'a [i16],
+}
+
+impl<'a> Pyramid<'a> {
+    fn rows(self, level: Level, range: Range<usize>, width: usize) -> &'a [i16] {
+        match level.index {
+            0 => part(self.tokens, range.start * width, range.len() * width),
+            _ => part(self.coarse, (level.offset + range.start) * width, range.len() * width),
+        }
+    }
+}
+
+struct View<'a> {
+    keys: Pyramid<'a>,
+    values: Pyramid<'a>,
+    mask: Mask<'a>,
+    width: usize,
+    block: usize,
+    bias: Option<&'a [i16]>,
+    extra: Extra,
+    scale: Requant,
+}
+
+impl View<'_> {
+    /// The keys `range` of a level for the query row `row` of the same level. An empty `q` is a row of zeros.
+    fn absorb(
+        &self,
+        accumulator: &mut Accumulator<'_>,
+        q: &[i16],
+        row: usize,
+        level: Level,
+        range: Range<usize>,
+    ) {
+        let mut from = range.start;
+        while from < range.end {
+            let to = range.end.min(from + KEY_TILE);
+            let mut counts = [0; KEY_TILE];
+            let mut visible = 0;
+            for (j, count) in counts.iter_mut().enumerate().take(to - from) {
+                let first = (from + j) << level.index;
+                *count = self.mask.count(first..first + (1 << level.index)) as u16;
+                visible |= u16::from(*count > 0) << j;
+            }
+            // table[(key row - query row) + 2 Nr - 1]
+            let bias = self.bias.and_then(|table| table.get(from + 2 * self.block - 1 - row..));
+            let extra = self.extra.get(level.index as usize).copied().unwrap_or_default();
+            let tile = KeyTile {
+                keys: self.keys.rows(level, from..to, self.width),
+                values: self.values.rows(level, from..to, self.width),
+                visible,
+                weight: Weight::Coarse { level: level.index, counts: &counts, bias, extra },
+            };
+            if visible != 0 {
+                accumulator.absorb(q, tile, self.scale);
+            }
+            from = to;
+        }
+    }
+}
+
+fn part(rows: &[i16], start: usize, length: usize) -> &[i16] {
+    rows.get(start..start + length).unwrap_or_default()
+}

@@ -1,0 +1,110 @@
+//! What the fixed-point engine makes of a golden file: inputs rounded to 16 bits, outputs back in real units.
+
+use std::vec;
+use std::vec::Vec;
+
+use super::{Case, Extra, Mechanism};
+use crate::attention::{self, Head};
+use crate::host::quantize::{fractional_bits, score_scale};
+use crate::host::reference::bigbird::Pattern;
+use crate::host::reference::hierarchical::Interpolation;
+use crate::kernels::{KEY_TILE, VALUE_LIMIT, dot_limit};
+use crate::model::{AttentionKind, BigBird, Hierarchical};
+use crate::num::LogScore;
+
+impl Case {
+    /// The engine's output, one `[tokens, width]` a head; `None` for an option that the engine does not have.
+    pub fn engine(&self) -> Option<Vec<Vec<f64>>> {
+        let outputs = self.heads.iter().map(|head| self.engine_head(head));
+        outputs.collect()
+    }
+
+    fn engine_head(&self, head: &super::Head) -> Option<Vec<f64>> {
+        if head.v.len() != head.q.len() || self.queries.is_some() && self.queries != self.keys {
+            return None;
+        }
+        match &self.mechanism {
+            Mechanism::Hierarchical(parameters) => {
+                let plain = parameters.interpolation == Interpolation::Constant
+                    && parameters.guard.is_none()
+                    && parameters.temperature == 1.0;
+                let bias = match &head.extra {
+                    Extra::Hierarchical { bias: Some(bias) } => log_scores(bias)?,
+                    _ => Vec::new(),
+                };
+                let kind = Hierarchical { block: parameters.block, bias: &bias };
+                plain.then(|| self.softmax(AttentionKind::Hierarchical(kind), head, parameters.causal))?
+            }
+            Mechanism::BigBird(parameters) if parameters.pattern == Pattern::Internal => {
+                let Extra::BigBird { plan } = &head.extra else { return None };
+                let plan: Vec<i16> = plan.iter().flatten().map(|&block| block as i16).collect();
+                let kind = BigBird {
+                    block: parameters.block,
+                    dense_blocks: parameters.dense_up_to / parameters.block,
+                    random: parameters.random,
+                    rows: plan.len() / parameters.random.max(1),
+                    plan: &plan,
+                };
+                self.softmax(AttentionKind::BigBird(kind), head, parameters.causal)
+            }
+            _ => None,
+        }
+    }
+
+    /// A mechanism whose weights are a softmax of `q k / sqrt(d)`.
+    fn softmax(&self, kind: AttentionKind<'_>, head: &super::Head, causal: bool) -> Option<Vec<f64>> {
+        let limit = dot_limit(self.width);
+        let (mut rows, query_frac) = integers(&head.q, limit);
+        let (mut keys, key_frac) = integers(&head.k, limit);
+        let (values, value_frac) = integers(&head.v, VALUE_LIMIT);
+        let scale = score_scale(query_frac + key_frac, self.width)?;
+        let gain = (fractional_bits(peak(&head.expected), i16::MAX) - value_frac).clamp(0, 12);
+        let visible = self.visible();
+        let mut scratch = vec![0; attention::scratch(&kind, self.tokens, self.width, causal)];
+        let work = Head {
+            index: 0,
+            width: self.width,
+            rows: &mut rows,
+            keys: &mut keys,
+            values: &values,
+            visible: &visible,
+            causal,
+            scale,
+            gain: gain as u32,
+        };
+        attention::attend(kind, work, &mut scratch);
+        let unit = f64::powi(0.5, value_frac + gain);
+        Some(rows.iter().map(|&row| f64::from(row) * unit).collect())
+    }
+
+    /// The bit map of keys that are not masked.
+    fn visible(&self) -> Vec<u16> {
+        let seen = |token: usize| token < self.tokens && self.keys.as_ref().is_none_or(|keys| keys[token]);
+        let word =
+            |first: usize| (0..KEY_TILE).fold(0, |word, bit| word | u16::from(seen(first + bit)) << bit);
+        (0..self.tokens).step_by(KEY_TILE).map(word).collect()
+    }
+}
+
+/// The values as integers with the largest power-of-two scale that keeps them within `limit`.
+fn integers(values: &[f64], limit: i16) -> (Vec<i16>, i32) {
+    let frac = fractional_bits(peak(values), limit);
+    let scale = f64::powi(2.0, frac);
+    (values.iter().map(|value| (value * scale).round() as i16).collect(), frac)
+}
+
+fn peak(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |most: f64, value| most.max(value.abs()))
+}
+
+/// Natural logarithms as the engine adds them to scores.
+fn log_scores(values: &[f64]) -> Option<Vec<i16>> {
+    let unit = f64::from(1 << LogScore::FRAC_NBITS) * std::f64::consts::LOG2_E;
+    values
+        .iter()
+        .map(|value| {
+            let score = (value * unit).round();
+            (score.abs() <= f64::from(i16::MAX)).then_some(score as i16)
+        })
+        .collect()
+}

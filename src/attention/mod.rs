@@ -10,7 +10,7 @@ mod hierarchical;
 pub use accumulator::{Accumulator, KeyTile, Weight};
 
 use crate::kernels::KEY_TILE;
-use crate::model::AttentionKind;
+use crate::model::{AttentionKind, Model};
 use crate::num::Requant;
 
 /// One head at work. All rows are `[tokens, width]`.
@@ -44,12 +44,62 @@ impl Head<'_> {
 }
 
 /// Attends in place. `scratch` has at least [`scratch`] words.
-pub fn attend(kind: AttentionKind<'_>, head: Head<'_>, scratch: &mut [u32]) {
-    match kind {
-        AttentionKind::Exact => exact::attend(head, scratch),
-        AttentionKind::Hierarchical(parameters) => hierarchical::attend(parameters, head, scratch),
-        AttentionKind::BigBird(parameters) => bigbird::attend(parameters, head, scratch),
+type Attend = fn(AttentionKind<'_>, Head<'_>, &mut [u32]);
+
+/// Every mechanism, by [`AttentionKind::index`].
+const ALL: [Attend; AttentionKind::COUNT] = [
+    |_, head, scratch| exact::attend(head, scratch),
+    |kind, head, scratch| {
+        if let AttentionKind::Hierarchical(parameters) = kind {
+            hierarchical::attend(parameters, head, scratch);
+        }
+    },
+    |kind, head, scratch| {
+        if let AttentionKind::BigBird(parameters) = kind {
+            bigbird::attend(parameters, head, scratch);
+        }
+    },
+];
+
+/// The mechanisms that a program links: all, or those of a model known at compile time.
+#[derive(Clone, Copy, Debug)]
+pub struct Mechanisms([Option<Attend>; AttentionKind::COUNT]);
+
+impl Mechanisms {
+    /// All, for a model known at run time.
+    pub const fn all() -> Self {
+        let mut mechanisms = [None; AttentionKind::COUNT];
+        let mut index = 0;
+        while index < AttentionKind::COUNT {
+            mechanisms[index] = Some(ALL[index]);
+            index += 1;
+        }
+        Self(mechanisms)
     }
+
+    /// Those that the blocks of `model` use: what no block names is not linked.
+    pub const fn of(model: &Model<'_>) -> Self {
+        let mut mechanisms = [None; AttentionKind::COUNT];
+        let mut index = 0;
+        while let Some(block) = model.block(index) {
+            let kind = block.attention.kind.index();
+            mechanisms[kind] = Some(ALL[kind]);
+            index += 1;
+        }
+        Self(mechanisms)
+    }
+
+    /// Attends in place. `scratch` has at least [`scratch`] words.
+    pub fn attend(&self, kind: AttentionKind<'_>, head: Head<'_>, scratch: &mut [u32]) {
+        if let Some(Some(attend)) = self.0.get(kind.index()) {
+            attend(kind, head, scratch);
+        }
+    }
+}
+
+/// [`Mechanisms::attend`] with every mechanism there is.
+pub fn attend(kind: AttentionKind<'_>, head: Head<'_>, scratch: &mut [u32]) {
+    Mechanisms::all().attend(kind, head, scratch);
 }
 
 /// Words of working memory for up to `tokens` tokens of `width` columns.

@@ -1,7 +1,7 @@
 //! One encoder block, in place on the residual stream.
 
 use super::{ROW_TILE, Shape, Workspace, front};
-use crate::attention::{Head, attend};
+use crate::attention::Head;
 use crate::kernels::{VALUE_LIMIT, activate, add, clamp, dot_limit};
 use crate::model::{Block, Linear, Norm, NormOrder};
 use crate::trace::{Site, Tensor, Tile, Trace};
@@ -46,7 +46,7 @@ impl<T: Trace> Pass<'_, T> {
                 scale: attention.scale,
                 gain: attention.gain,
             };
-            attend(attention.kind, head, work.scratch);
+            self.shape.mechanisms.attend(attention.kind, head, work.scratch);
         }
         self.join_heads(frac, work)
     }

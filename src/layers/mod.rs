@@ -11,6 +11,7 @@ pub(crate) use embed::{check as check_input, embed};
 pub use error::InputError;
 pub(crate) use pool::pool;
 
+use crate::attention::Mechanisms;
 use crate::model::{Model, Norm};
 
 /// Rows that pass through a layer together.
@@ -51,11 +52,12 @@ pub(crate) struct Shape {
     pub(crate) tokens: usize,
     pub(crate) width: usize,
     pub(crate) heads: usize,
+    pub(crate) mechanisms: Mechanisms,
 }
 
 impl Shape {
-    pub(crate) fn new(model: &Model<'_>, tokens: usize) -> Self {
-        Self { tokens, width: model.width, heads: model.heads }
+    pub(crate) fn new(model: &Model<'_>, tokens: usize, mechanisms: Mechanisms) -> Self {
+        Self { tokens, width: model.width, heads: model.heads, mechanisms }
     }
 
     pub(crate) fn head_width(self) -> usize {

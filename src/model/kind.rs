@@ -40,6 +40,18 @@ pub struct BigBird<'a> {
 }
 
 impl<'a> AttentionKind<'a> {
+    /// Number of mechanisms.
+    pub const COUNT: usize = 3;
+
+    /// Number of the mechanism in the file.
+    pub const fn index(&self) -> usize {
+        match self {
+            Self::Exact => 0,
+            Self::Hierarchical(_) => 1,
+            Self::BigBird(_) => 2,
+        }
+    }
+
     pub(super) const fn read(reader: &mut Reader<'a>, shape: Shape) -> Result<Self, ModelError> {
         match tri!(reader.field("block.attention.kind", 0, 2)) {
             0 => Ok(Self::Exact),

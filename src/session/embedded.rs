@@ -2,6 +2,7 @@
 
 use super::{ArenaError, Plan, Session};
 use crate::arena::Once;
+use crate::attention::Mechanisms;
 use crate::model::Model;
 
 /// A model known at compile time; implemented by [`crate::model!`].
@@ -12,6 +13,8 @@ pub trait Embedded {
     const MODEL: Model<'static>;
     /// What it needs.
     const PLAN: Plan = Plan::of(&Self::MODEL);
+    /// The mechanisms of attention that it uses; no other is linked.
+    const MECHANISMS: Mechanisms = Mechanisms::of(&Self::MODEL);
 }
 
 /// An array of words.
@@ -50,7 +53,7 @@ impl<M: Embedded> Arena<M> {
     /// # Errors
     /// [`ArenaError::Taken`] from the second time on.
     pub fn take(&'static self) -> Result<Session<'static>, ArenaError> {
-        Session::new(M::MODEL, self.0.take().ok_or(ArenaError::Taken)?.words())
+        self.0.take().map(Session::embedded::<M>).ok_or(ArenaError::Taken)
     }
 }
 

@@ -11,6 +11,7 @@ pub use error::ArenaError;
 pub use plan::Plan;
 pub use scores::Scores;
 
+use crate::attention::Mechanisms;
 use crate::layers::{KEYS_PER_WORD, Shape, check_input, embed, pool, run_block};
 use crate::model::Model;
 use crate::trace::{Site, Tensor, Tile, Trace};
@@ -19,6 +20,8 @@ use crate::trace::{Site, Tensor, Tile, Trace};
 #[derive(Debug)]
 pub struct Session<'a> {
     model: Model<'a>,
+    plan: Plan,
+    mechanisms: Mechanisms,
     memory: &'a mut [u32],
 }
 
@@ -28,11 +31,17 @@ impl<'a> Session<'a> {
     /// # Errors
     /// [`ArenaError::TooSmall`] with the words needed.
     pub fn new(model: Model<'a>, memory: &'a mut [u32]) -> Result<Self, ArenaError> {
-        let needed = Plan::of(&model).words();
-        if memory.len() < needed {
-            return Err(ArenaError::TooSmall { found: memory.len(), needed });
+        let plan = Plan::of(&model);
+        if memory.len() < plan.words() {
+            return Err(ArenaError::TooSmall { found: memory.len(), needed: plan.words() });
         }
-        Ok(Self { model, memory })
+        Ok(Self { model, plan, mechanisms: Mechanisms::all(), memory })
+    }
+
+    /// The session of an embedded model: its memory has the right size, its mechanisms are known.
+    fn embedded<M: Embedded>(memory: &'static mut M::Memory) -> Session<'static> {
+        let memory = memory.words();
+        Session { model: M::MODEL, plan: M::PLAN, mechanisms: M::MECHANISMS, memory }
     }
 
     /// The model.
@@ -71,8 +80,8 @@ impl<'a> Session<'a> {
         let model = &self.model;
         let tokens = check_input(model, input)?;
         check_mask(mask, tokens)?;
-        let shape = Shape::new(model, tokens);
-        let mut work = Plan::of(model).carve(self.memory);
+        let shape = Shape::new(model, tokens, self.mechanisms);
+        let mut work = self.plan.carve(self.memory);
         show_visible(mask, tokens, work.visible);
 
         let mut frac = embed(model, shape, input, &mut work, trace);

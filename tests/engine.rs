@@ -198,116 +198,107 @@ fn every_tensor_is_traced_and_close() {
     }
 }
 
-#[test]
-fn causal_scores_do_not_depend_on_what_follows() {
-    let mut source = Source(5);
-    let options = Options { causal: true, input: 2, pooling: Pooling::First, ..options().next().unwrap() };
+/// A model of `options`, calibrated on one recording of `tokens` tokens, in its session.
+fn with_session(
+    seed: u64,
+    options: Options,
+    tokens: usize,
+    test: impl FnOnce(&Network, &[i16], &mut Session<'_>),
+) {
+    let mut source = Source(seed);
     let network = network(&mut source, options);
-    let recording = source.recording(MAX_TOKENS, &network.input);
+    let recording = source.recording(length(&network, tokens), &network.input);
     let ranges = calibrate(&network, std::slice::from_ref(&recording), || {}).unwrap();
     let words = integers(&network, &ranges, &Precision::new()).unwrap().words();
     let model = Model::parse(&words).unwrap();
     let mut memory = vec![0; Plan::of(&model).words()];
-    let mut session = Session::new(model, &mut memory).unwrap();
-    let whole = session.run(&recording).unwrap().raw().to_vec();
-    for tokens in [1, 2, 15, 16, 17, 39] {
-        assert_eq!(session.run(&recording[..tokens]).unwrap().raw(), whole, "{tokens} tokens");
-    }
+    test(&network, &recording, &mut Session::new(model, &mut memory).unwrap());
+}
+
+fn first_options() -> Options {
+    options().next().unwrap()
+}
+
+#[test]
+fn causal_scores_do_not_depend_on_what_follows() {
+    let options = Options { causal: true, input: 2, pooling: Pooling::First, ..first_options() };
+    with_session(5, options, MAX_TOKENS, |_, recording, session| {
+        let whole = session.run(recording).unwrap().raw().to_vec();
+        for tokens in [1, 2, 15, 16, 17, 39] {
+            assert_eq!(session.run(&recording[..tokens]).unwrap().raw(), whole, "{tokens} tokens");
+        }
+    });
 }
 
 #[test]
 fn a_masked_tail_is_a_shorter_sequence() {
-    let mut source = Source(6);
-    let options = Options { causal: false, input: 2, pooling: Pooling::Mean, ..options().next().unwrap() };
-    let network = network(&mut source, options);
-    let recording = source.recording(MAX_TOKENS, &network.input);
-    let ranges = calibrate(&network, std::slice::from_ref(&recording), || {}).unwrap();
-    let words = integers(&network, &ranges, &Precision::new()).unwrap().words();
-    let model = Model::parse(&words).unwrap();
-    let mut memory = vec![0; Plan::of(&model).words()];
-    let mut session = Session::new(model, &mut memory).unwrap();
-    for tokens in [1, 7, 16, 33, 40] {
-        let mask: Vec<bool> = (0..MAX_TOKENS).map(|token| token < tokens).collect();
-        let masked = session.run_masked(&recording, &mask).unwrap().raw().to_vec();
-        assert_eq!(session.run(&recording[..tokens]).unwrap().raw(), masked, "{tokens} tokens");
-    }
+    let options = Options { input: 2, ..first_options() };
+    with_session(6, options, MAX_TOKENS, |_, recording, session| {
+        for tokens in [1, 7, 16, 33, 40] {
+            let mask: Vec<bool> = (0..MAX_TOKENS).map(|token| token < tokens).collect();
+            let masked = session.run_masked(recording, &mask).unwrap().raw().to_vec();
+            assert_eq!(session.run(&recording[..tokens]).unwrap().raw(), masked, "{tokens} tokens");
+        }
+    });
 }
 
 #[test]
 fn inputs_that_the_model_cannot_take_are_refused_and_leave_it_usable() {
-    let mut source = Source(8);
     for input in 0..3 {
-        let network = network(&mut source, Options { input, ..options().next().unwrap() });
-        let good = source.recording(length(&network, 9), &network.input);
-        let ranges = calibrate(&network, std::slice::from_ref(&good), || {}).unwrap();
-        let words = integers(&network, &ranges, &Precision::new()).unwrap().words();
-        let model = Model::parse(&words).unwrap();
-        let mut memory = vec![0; Plan::of(&model).words()];
-        let mut session = Session::new(model, &mut memory).unwrap();
-        let before = session.run(&good).unwrap().raw().to_vec();
-
-        assert_eq!(session.run(&[]), Err(InputError::Empty));
-        let long = source.recording(length(&network, MAX_TOKENS + 1), &network.input);
-        assert_eq!(session.run(&long), Err(InputError::TooLong { tokens: MAX_TOKENS + 1, max: MAX_TOKENS }));
-        assert_eq!(session.run_masked(&good, &[true]), Err(InputError::MaskLength { found: 1, tokens: 9 }));
-        assert_eq!(session.run_masked(&good, &[false; 9]), Err(InputError::AllMasked));
-        match input {
-            0 => {
-                assert_eq!(session.run(&good[1..]), Err(InputError::Channels { found: 62, channels: 3 }));
-                assert_eq!(session.run(&good[..12]), Err(InputError::TooShort { steps: 4, window: 5 }));
+        with_session(8, Options { input, ..first_options() }, 9, |network, good, session| {
+            let before = session.run(good).unwrap().raw().to_vec();
+            assert_eq!(session.run(&[]), Err(InputError::Empty));
+            let long = vec![0; length(network, MAX_TOKENS + 1)];
+            let too_long = InputError::TooLong { tokens: MAX_TOKENS + 1, max: MAX_TOKENS };
+            assert_eq!(session.run(&long), Err(too_long));
+            assert_eq!(
+                session.run_masked(good, &[true]),
+                Err(InputError::MaskLength { found: 1, tokens: 9 })
+            );
+            assert_eq!(session.run_masked(good, &[false; 9]), Err(InputError::AllMasked));
+            let unknown = |position, found, last| Err(InputError::Token { position, found, last });
+            match input {
+                0 => {
+                    let partial = Err(InputError::Channels { found: 62, channels: 3 });
+                    assert_eq!(session.run(&good[1..]), partial);
+                    let short = Err(InputError::TooShort { steps: 4, window: 5 });
+                    assert_eq!(session.run(&good[..12]), short);
+                }
+                1 => assert_eq!(session.run(&[0, 1, 5, 2, 3]), unknown(2, 5, 4)),
+                _ => {
+                    assert_eq!(session.run(&[3, -1]), unknown(1, -1, 20));
+                    assert_eq!(session.run(&[21]), unknown(0, 21, 20));
+                }
             }
-            1 => assert_eq!(
-                session.run(&[0, 1, 5, 2, 3]),
-                Err(InputError::Token { position: 2, found: 5, last: 4 })
-            ),
-            _ => {
-                assert_eq!(
-                    session.run(&[3, -1]),
-                    Err(InputError::Token { position: 1, found: -1, last: 20 })
-                );
-                assert_eq!(session.run(&[21]), Err(InputError::Token { position: 0, found: 21, last: 20 }));
-            }
-        }
-        assert_eq!(session.run(&good).unwrap().raw(), before);
+            assert_eq!(session.run(good).unwrap().raw(), before);
+        });
     }
 }
 
 #[test]
 fn saturating_samples_give_an_answer() {
-    let mut source = Source(9);
-    let network = network(&mut source, options().next().unwrap());
-    let good = source.recording(length(&network, 9), &network.input);
-    let ranges = calibrate(&network, std::slice::from_ref(&good), || {}).unwrap();
-    let words = integers(&network, &ranges, &Precision::new()).unwrap().words();
-    let model = Model::parse(&words).unwrap();
-    let mut memory = vec![0; Plan::of(&model).words()];
-    let mut session = Session::new(model, &mut memory).unwrap();
-    let length = length(&network, MAX_TOKENS);
-    for extreme in [vec![i16::MAX; length], vec![i16::MIN; length]] {
-        let scores = session.run(&extreme).unwrap();
-        let total: f64 = (0..5).map(|class| scores.probability(class).to_num::<f64>()).sum();
-        assert!((total - 1.0).abs() < 0.01, "{total}");
-    }
+    with_session(9, first_options(), 9, |network, _, session| {
+        let length = length(network, MAX_TOKENS);
+        for extreme in [vec![i16::MAX; length], vec![i16::MIN; length]] {
+            let scores = session.run(&extreme).unwrap();
+            let total: f64 = (0..5).map(|class| scores.probability(class).to_num::<f64>()).sum();
+            assert!((total - 1.0).abs() < 0.01, "{total}");
+        }
+    });
 }
 
 #[test]
 fn probabilities_are_those_of_the_scores() {
-    let mut source = Source(10);
-    let network = network(&mut source, options().next().unwrap());
-    let good = source.recording(length(&network, 20), &network.input);
-    let ranges = calibrate(&network, std::slice::from_ref(&good), || {}).unwrap();
-    let words = integers(&network, &ranges, &Precision::new()).unwrap().words();
-    let model = Model::parse(&words).unwrap();
-    let mut memory = vec![0; Plan::of(&model).words()];
-    let mut session = Session::new(model, &mut memory).unwrap();
-    let scores = session.run(&good).unwrap();
-    let exact: Vec<f64> = scores.to_f64().map(f64::exp).collect();
-    for (class, value) in exact.iter().enumerate() {
-        let found = scores.probability(class).to_num::<f64>();
-        assert!((found - value / exact.iter().sum::<f64>()).abs() < 0.002, "class {class}");
-    }
-    assert_eq!(scores.probability(5), 0);
-    assert_eq!(scores.best(), report::best(&exact));
+    with_session(10, first_options(), 20, |_, recording, session| {
+        let scores = session.run(recording).unwrap();
+        let exact: Vec<f64> = scores.to_f64().map(f64::exp).collect();
+        for (class, value) in exact.iter().enumerate() {
+            let found = scores.probability(class).to_num::<f64>();
+            assert!((found - value / exact.iter().sum::<f64>()).abs() < 0.002, "class {class}");
+        }
+        assert_eq!(scores.probability(5), 0);
+        assert_eq!(scores.best(), report::best(&exact));
+    });
 }
 
 #[test]

@@ -45,6 +45,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Flash of `classify` without its model: what fixformer itself costs.
+pub(crate) fn flash_without_model(board: &Board) -> Result<u64> {
+    let programs = programs(board)?;
+    let program = programs.iter().find(|(program, _)| *program == WITHOUT_MODEL);
+    Ok(program.context("`classify` was not measured")?.1.flash)
+}
+
 fn programs(board: &Board) -> Result<Vec<(&'static str, Sizes)>> {
     let model = digits_file();
     let model_bytes = fs::metadata(&model).with_context(|| format!("cannot read {}", model.display()))?.len();

@@ -4,6 +4,7 @@ use crate::board::Board;
 use crate::command::{cargo, shown, target};
 use crate::demo::write;
 use crate::host::{Answers, fixed};
+use crate::size::flash_without_model;
 use crate::zoo::{digits_file, digits_test};
 use crate::{firmware, qemu, report, setup};
 use anyhow::{Context, Result, bail, ensure};
@@ -33,6 +34,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         step(&format!("{}: classify", board.name));
         totals.board(board, |suite| {
             suite.test("small_ram_does_not_link", small_ram(board));
+            suite.test("flash_without_model", flash(board));
             classify(board, digits.as_ref(), suite)
         });
     }
@@ -213,6 +215,17 @@ fn classify(board: &Board, digits: Result<&Digits, &anyhow::Error>, suite: &mut 
     }
     suite.test("classify::no_file", refuses(run(Some("no-such.rec"))?, "cannot open"));
     suite.test("classify::no_argument", refuses(run(None)?, "no argument"));
+    Ok(())
+}
+
+/// Most bytes of flash of `classify` without its model, semihosting and printing included.
+const FLASH_LIMITS: [(&str, u64); 2] = [("m4", 32 * 1024), ("riscv32", 36 * 1024)];
+
+fn flash(board: &Board) -> Result<()> {
+    let limit = FLASH_LIMITS.iter().find(|(name, _)| *name == board.name);
+    let limit = limit.with_context(|| format!("no limit for {}", board.name))?.1;
+    let found = flash_without_model(board)?;
+    ensure!(found <= limit, "{found} bytes of flash, at most {limit} expected");
     Ok(())
 }
 

@@ -19,6 +19,8 @@ pub trait Embedded {
 
 /// An array of words.
 pub trait Words: sealed::Sealed {
+    /// Number of words.
+    const LENGTH: usize;
     /// All zero.
     const ZERO: Self;
     /// The array as a slice.
@@ -31,6 +33,7 @@ mod sealed {
 }
 
 impl<const N: usize> Words for [u32; N] {
+    const LENGTH: usize = N;
     const ZERO: Self = [0; N];
 
     fn words(&mut self) -> &mut [u32] {

@@ -40,6 +40,7 @@ impl<'a> Session<'a> {
 
     /// The session of an embedded model: its memory has the right size, its mechanisms are known.
     fn embedded<M: Embedded>(memory: &'static mut M::Memory) -> Session<'static> {
+        const { assert!(M::Memory::LENGTH >= M::PLAN.words(), "the memory is smaller than the plan") };
         let memory = memory.words();
         Session { model: M::MODEL, plan: M::PLAN, mechanisms: M::MECHANISMS, memory }
     }

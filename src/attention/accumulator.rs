@@ -16,6 +16,13 @@ pub struct Accumulator<'a> {
     top: i32,
 }
 
+/// An accumulator without its sums.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct State {
+    total: u32,
+    top: i32,
+}
+
 /// At most [`KEY_TILE`] keys and their values, `[n, width]` each.
 #[derive(Clone, Copy)]
 pub struct KeyTile<'a> {
@@ -52,6 +59,16 @@ impl<'a> Accumulator<'a> {
     pub fn new(sum: &'a mut [i32]) -> Self {
         sum.fill(0);
         Self { sum, total: 0, top: 0 }
+    }
+
+    /// Goes on from `state` with the sums that it left in `sum`.
+    pub fn resume(sum: &'a mut [i32], state: State) -> Self {
+        Self { sum, total: state.total, top: state.top }
+    }
+
+    /// What [`Accumulator::resume`] needs besides the sums.
+    pub fn state(&self) -> State {
+        State { total: self.total, top: self.top }
     }
 
     /// Adds the visible keys of one tile.

@@ -7,28 +7,31 @@
 
 use core::ops::Range;
 
+use super::accumulator::State;
 use super::{Accumulator, Head, KeyTile, Weight, bits};
 use crate::arena::Carver;
 use crate::kernels::{KEY_TILE, VALUE_LIMIT};
 use crate::model::{Hierarchical, MAX_TOKENS};
 use crate::num::Requant;
 
-/// Working memory: one row of sums, and the means of all levels above the tokens.
+/// Working memory: a row of sums for each level, and the means of all levels above the tokens.
 pub(super) const fn scratch(block: usize, tokens: usize, width: usize, causal: bool) -> usize {
+    let (levels, rows) = coarse(block, tokens);
     // Causal queries are sampled, not averaged: they need no memory.
     let pyramids = if causal { 2 } else { 3 };
-    width + pyramids * (coarse_rows(block, tokens) * width).div_ceil(2)
+    (levels + 1) * width + pyramids * (rows * width).div_ceil(2)
 }
 
-/// Rows of all levels from 1 on, for a sequence of `tokens`.
-const fn coarse_rows(block: usize, tokens: usize) -> usize {
-    let mut rows = 0;
+/// Number of levels above the tokens, and rows of all of them together.
+const fn coarse(block: usize, tokens: usize) -> (usize, usize) {
+    let (mut levels, mut rows) = (0, 0);
     let mut level = tokens;
     while level > 2 * block {
         level = level.div_ceil(2);
         rows += level;
+        levels += 1;
     }
-    rows
+    (levels, rows)
 }
 
 /// Attends in place.
@@ -36,9 +39,10 @@ pub(super) fn attend(parameters: Hierarchical<'_>, head: Head<'_>, scratch: &mut
     let tokens = head.tokens();
     let Head { index, width, rows, keys, values, visible, causal, scale, gain } = head;
     let block = parameters.block;
-    let coarse = coarse_rows(block, tokens) * width;
+    let (count, coarse) = coarse(block, tokens);
+    let coarse = coarse * width;
     let mut carver = Carver::new(scratch);
-    let sum = carver.i32s(width);
+    let sums = carver.i32s((count + 1) * width);
     let coarse_keys = carver.i16s(coarse);
     let coarse_values = carver.i16s(coarse);
     let coarse_queries = carver.i16s(if causal { 0 } else { coarse });
@@ -62,29 +66,53 @@ pub(super) fn attend(parameters: Hierarchical<'_>, head: Head<'_>, scratch: &mut
         scale,
     };
 
+    // What a token sees at a level and above is the same for its whole run: each level goes on from where the one
+    // above stopped, and is done again only when its row changes. So the work is linear.
     // Last token first: a causal query of a coarse level is that of an earlier token, not yet replaced.
+    let mut levels = [Level { index: 0, rows: tokens, offset: 0 }; LEVELS + 1];
+    for index in 1..=count {
+        let above = levels.get(index - 1).and_then(|level| level.above(block));
+        if let (Some(level), Some(above)) = (levels.get_mut(index), above) {
+            *level = above;
+        }
+    }
+    let mut states = [State::default(); LEVELS + 2];
     for token in (0..tokens).rev() {
-        let mut accumulator = Accumulator::new(sum);
-        let mut level = Level { index: 0, rows: tokens, offset: 0 };
-        loop {
+        let last = token + 1 == tokens;
+        let changed = if last { count } else { count.min((token + 1).trailing_zeros() as usize) };
+        for level in levels.iter().take(changed + 1).rev() {
             let row = token >> level.index;
             let q = if level.index == 0 || causal {
                 let sampled = row << level.index;
-                let zero = level.index > 0 && mask.count(sampled..sampled + 1) == 0;
-                if zero { &[] } else { part(rows, sampled * width, width) }
+                let hidden = level.index > 0 && mask.count(sampled..sampled + 1) == 0;
+                // The authors' code leaves a masked query at zero.
+                if hidden { &[] } else { part(rows, sampled * width, width) }
             } else {
                 part(coarse_queries, (level.offset + row) * width, width)
             };
-            for range in ranges(row, level, block, causal) {
-                view.absorb(&mut accumulator, q, row, level, range);
+            let index = level.index as usize;
+            let state = states.get(index + 1).copied().unwrap_or_default();
+            let mut accumulator = Accumulator::resume(go_on(sums, index, width), state);
+            for range in ranges(row, *level, block, causal) {
+                view.absorb(&mut accumulator, q, row, *level, range);
             }
-            match level.above(block) {
-                Some(above) => level = above,
-                None => break,
+            if level.index == 0 {
+                accumulator
+                    .finish(gain, rows.get_mut(token * width..(token + 1) * width).unwrap_or_default());
+            } else if let Some(state) = states.get_mut(index) {
+                *state = accumulator.state();
             }
         }
-        accumulator.finish(gain, rows.get_mut(token * width..(token + 1) * width).unwrap_or_default());
     }
+}
+
+/// The sums of a level, begun with those of the level above, or with zero at the top.
+fn go_on(sums: &mut [i32], level: usize, width: usize) -> &mut [i32] {
+    let (below, above) = sums.split_at_mut(((level + 1) * width).min(sums.len()));
+    let sums = below.get_mut(level * width..).unwrap_or_default();
+    let above = above.iter().copied().chain(core::iter::repeat(0));
+    sums.iter_mut().zip(above).for_each(|(sum, above)| *sum = above);
+    sums
 }
 
 /// One level of a pyramid.

@@ -9,6 +9,9 @@ use fixformer::host::reference::{Activation, Input, Network, NormOrder, Pooling,
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
+#[path = "import/attention.rs"]
+mod attention;
+
 /// One layer of width 2 over at most 4 tokens; 3 raw values and 2 classes.
 const DESCRIPTION: &str = r#"
 name = "small"

@@ -149,9 +149,21 @@ fn memory(model: &Model<'_>, out: &mut impl Write) -> Result<()> {
 fn mechanism(kind: &AttentionKind<'_>) -> String {
     match kind {
         AttentionKind::Exact => "exact".to_owned(),
+        AttentionKind::Local(parameters) => format!("local (chunks of {})", parameters.chunk),
+        AttentionKind::BigBirdExtended(parameters) => format!(
+            "bigbird (blocks of {}, {} global tokens, {} random)",
+            parameters.block, parameters.global, parameters.random
+        ),
+        AttentionKind::Lsh(parameters) => {
+            let (buckets, rounds) = (parameters.bucket_count(), parameters.rounds);
+            format!("lsh ({rounds} rounds of {buckets} buckets, chunks of {})", parameters.chunk)
+        }
         AttentionKind::Hierarchical(parameters) => format!("hierarchical (blocks of {})", parameters.block),
         AttentionKind::BigBird(parameters) => {
             format!("BigBird (blocks of {}, {} random)", parameters.block, parameters.random)
+        }
+        AttentionKind::Favor(parameters) => {
+            format!("FAVOR+ ({:?} features, {} directions)", parameters.features, parameters.directions)
         }
         _ => "other".to_owned(),
     }

@@ -1,7 +1,7 @@
 //! The layers of a model and the flash that each takes.
 
 use fixformer::Model;
-use fixformer::model::{Input, Linear, Norm, Positions, Table, Weights};
+use fixformer::model::{AttentionKind, Input, Linear, Norm, Positions, Table, Weights};
 
 /// A layer with parameters.
 pub(crate) struct Layer {
@@ -76,6 +76,7 @@ pub(crate) fn layers(model: &Model<'_>) -> Vec<Layer> {
         layers.push(linear(&name("key"), Kind::Attention, &attention.key));
         layers.push(linear(&name("value"), Kind::Attention, &attention.value));
         layers.push(linear(&name("output"), Kind::Attention, &attention.output));
+        layers.extend(of_mechanism(&name, &attention.kind, model.heads));
         layers.push(norm(&name("norm2"), &block.norm2));
         layers.push(linear(&name("expand"), Kind::FeedForward, &network.expand));
         layers.push(linear(&name("contract"), Kind::FeedForward, &network.contract));
@@ -83,6 +84,23 @@ pub(crate) fn layers(model: &Model<'_>) -> Vec<Layer> {
     layers.extend(model.final_norm.as_ref().map(|layer| norm("final norm", layer)));
     layers.push(linear("head", Kind::Head, &model.head));
     layers
+}
+
+/// What a mechanism of attention keeps in the file.
+fn of_mechanism(name: &dyn Fn(&str) -> String, kind: &AttentionKind<'_>, heads: usize) -> Option<Layer> {
+    let (layer, values, frac) = match kind {
+        AttentionKind::Hierarchical(parameters) => ("position bias", parameters.bias, 10),
+        AttentionKind::BigBird(parameters) => ("random blocks", parameters.plan, 0),
+        _ => return None,
+    };
+    (!values.is_empty()).then(|| Layer {
+        name: name(layer),
+        kind: Kind::Attention,
+        shape: format!("{heads} x {}", values.len() / heads),
+        bits: 16,
+        frac,
+        bytes: padded(values),
+    })
 }
 
 fn linear(name: &str, kind: Kind, layer: &Linear<'_>) -> Layer {

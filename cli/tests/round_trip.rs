@@ -213,6 +213,33 @@ fn the_knob_that_fit_names_makes_the_model_fit() {
 }
 
 #[test]
+fn another_mechanism_is_a_line_of_the_description() {
+    let bench = Bench::with_checkpoint();
+    let description = fs::read_to_string(bench.path("digits.toml")).unwrap();
+    let with = |attention: &str| {
+        let changed = description.replace("[encoder]", &format!("[encoder]\nattention = {{ {attention} }}"));
+        fs::write(bench.path("digits.toml"), changed).unwrap();
+    };
+    for (attention, mechanism, layer) in [
+        (r#"kind = "hierarchical", block = 8, causal = true"#, "hierarchical (blocks of 8)", "block 1 query"),
+        (
+            r#"kind = "bigbird", block = 8, random = 1, plan = "drawn", seed = 3"#,
+            "BigBird (blocks of 8, 1 random)",
+            "block 1 random blocks",
+        ),
+    ] {
+        with(attention);
+        bench.quantize().assert().success();
+        let shown = contains(mechanism).and(contains(layer));
+        bench.command(&["inspect", "digits.fxm"]).assert().success().stdout(shown);
+        let line = &bench.json(&["eval", "digits.fxm", "digits.npz", "--json"])[0];
+        assert!(number(&line["agreement"]) >= 0.9 && number(&line["logit_rel_l2"]) < 0.05, "{line}");
+    }
+    with(r#"kind = "hierarchical", block = 9"#);
+    bench.quantize().assert().failure().stderr(contains("`encoder.attention.block` is 9"));
+}
+
+#[test]
 fn inspect_lists_layers_and_memory() {
     let bench = Bench::with_digits();
     bench

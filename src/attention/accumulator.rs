@@ -26,7 +26,7 @@ pub struct State {
 /// At most [`KEY_TILE`] keys and their values, `[n, width]` each.
 #[derive(Clone, Copy)]
 pub struct KeyTile<'a> {
-    /// Magnitudes up to [`crate::kernels::dot_limit`].
+    /// Magnitudes as [`scores`] takes them.
     pub keys: &'a [i16],
     /// Magnitudes up to [`VALUE_LIMIT`].
     pub values: &'a [i16],

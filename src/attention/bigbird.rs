@@ -29,7 +29,8 @@ pub(super) fn attend(parameters: BigBird<'_>, head: Head<'_>, scratch: &mut [u32
             row.fill(0); // as the authors' code does, in the sparse form only
             continue;
         }
-        if dense || block == 0 || block + 1 == blocks {
+        // Of fewer than four blocks all are global: random ones would count some twice.
+        if dense || blocks < 4 || block == 0 || block + 1 == blocks {
             see(0..blocks);
         } else {
             for range in fixed(block, blocks) {

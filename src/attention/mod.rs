@@ -4,8 +4,12 @@
 
 mod accumulator;
 mod bigbird;
+mod bigbird_extended;
 mod exact;
+mod favor;
 mod hierarchical;
+mod local;
+pub mod lsh;
 
 pub use accumulator::{Accumulator, KeyTile, Weight};
 
@@ -22,7 +26,7 @@ pub struct Head<'a> {
     /// Queries in, magnitudes up to [`crate::kernels::dot_limit`]; outputs out, with `gain` more
     /// fractional bits than the values.
     pub rows: &'a mut [i16],
-    /// Keys, magnitudes up to [`crate::kernels::dot_limit`].
+    /// Keys, magnitudes up to [`crate::kernels::dot_limit`]. LSH attention writes them itself.
     pub keys: &'a mut [i16],
     /// Values, magnitudes up to [`crate::kernels::VALUE_LIMIT`].
     pub values: &'a [i16],
@@ -57,6 +61,26 @@ const ALL: [Attend; AttentionKind::COUNT] = [
     |kind, head, scratch| {
         if let AttentionKind::BigBird(parameters) = kind {
             bigbird::attend(parameters, head, scratch);
+        }
+    },
+    |kind, head, scratch| {
+        if let AttentionKind::Favor(parameters) = kind {
+            favor::attend(parameters, head, scratch);
+        }
+    },
+    |kind, head, scratch| {
+        if let AttentionKind::Lsh(parameters) = kind {
+            lsh::attend(parameters, head, scratch);
+        }
+    },
+    |kind, head, scratch| {
+        if let AttentionKind::Local(parameters) = kind {
+            local::attend(parameters, head, scratch);
+        }
+    },
+    |kind, head, scratch| {
+        if let AttentionKind::BigBirdExtended(parameters) = kind {
+            bigbird_extended::attend(parameters, head, scratch);
         }
     },
 ];
@@ -109,6 +133,9 @@ pub const fn scratch(kind: &AttentionKind<'_>, tokens: usize, width: usize, caus
         AttentionKind::Hierarchical(parameters) => {
             hierarchical::scratch(parameters.block, tokens, width, causal)
         }
+        AttentionKind::Favor(parameters) => favor::scratch(parameters, width),
+        AttentionKind::Lsh(parameters) => lsh::scratch(parameters, tokens, width),
+        AttentionKind::Local(_) | AttentionKind::BigBirdExtended(_) => width,
     }
 }
 

@@ -29,7 +29,9 @@ use std::string::{String, ToString};
 use std::vec;
 use std::vec::Vec;
 
-use super::reference::{Attention, Block, FeedForward, Input, Linear, Network, Norm, Positions, Window};
+use super::reference::{
+    Attention, AttentionKind, Block, FeedForward, Input, Linear, Network, Norm, Positions, Window,
+};
 use checkpoint::Checkpoint;
 use checkpoint::Extent::{Exactly, Free};
 use description::{AffineNames, Description, InputKind, Layout, NormNames, PositionKind};
@@ -46,17 +48,24 @@ pub fn network(description: &Path, weights: &Path) -> Result<Network, ImportErro
         std::fs::read(path).map_err(|source| ImportError::Read { path: path.to_owned(), source })
     };
     let text = String::from_utf8_lossy(&bytes(description)?).into_owned();
-    let parsed = description::parse(&text).map_err(|error| match error {
-        description::Problem::Syntax(message) => {
-            ImportError::Description { path: description.to_owned(), message }
-        }
-        description::Problem::Field { field, problem } => {
-            ImportError::Field { path: description.to_owned(), field, problem }
-        }
-    })?;
+    let parsed = description::parse(&text).map_err(|problem| problem.of(description))?;
     let bytes = bytes(weights)?;
     let checkpoint = Checkpoint::parse(weights, &bytes, &parsed.tensors)?;
     Importer { path: description, description: &parsed, checkpoint }.network()
+}
+
+impl description::Problem {
+    /// As an error of the description at `path`.
+    fn of(self, path: &Path) -> ImportError {
+        match self {
+            description::Problem::Syntax(message) => {
+                ImportError::Description { path: path.to_owned(), message }
+            }
+            description::Problem::Field { field, problem } => {
+                ImportError::Field { path: path.to_owned(), field, problem }
+            }
+        }
+    }
 }
 
 /// Assembles a network; fields are read in the order of the computation.
@@ -77,7 +86,8 @@ impl Importer<'_> {
         };
         let embedding_norm =
             norm(&mut self, encoder.embedding_norm, "embedding_norm", &names.embedding_norm)?;
-        let blocks = (0..encoder.layers).map(|layer| self.block(layer)).collect::<Result<_, _>>()?;
+        let blocks = (0..encoder.layers).map(|layer| self.block(layer, max_tokens));
+        let blocks = blocks.collect::<Result<_, _>>()?;
         let final_norm = norm(&mut self, encoder.final_norm, "final_norm", &names.final_norm)?;
         let head = self.linear("head", &names.head, 0, encoder.width, None)?;
         self.checkpoint.finish(&names.ignore)?;
@@ -170,16 +180,17 @@ impl Importer<'_> {
         Ok((positions, max_tokens))
     }
 
-    fn block(&mut self, layer: usize) -> Result<Block, ImportError> {
+    fn block(&mut self, layer: usize, max_tokens: usize) -> Result<Block, ImportError> {
         let names = &self.description.tensors;
         let encoder = &self.description.encoder;
         let (width, hidden) = (encoder.width, Some(encoder.hidden));
         let norm1 = self.norm("norm1", &names.norm1, layer)?;
+        let kind = self.attention_kind(layer, max_tokens)?;
         let mut square = |key, names| self.linear(key, names, layer, width, Some(width));
         let attention = Attention {
             heads: encoder.heads,
-            causal: encoder.attention.causal,
-            kind: encoder.attention.kind.into(),
+            causal: encoder.attention.causal(),
+            kind,
             query: square("query", &names.query)?,
             key: square("key", &names.key)?,
             value: square("value", &names.value)?,
@@ -192,6 +203,20 @@ impl Importer<'_> {
             contract: self.linear("contract", &names.contract, layer, encoder.hidden, Some(width))?,
         };
         Ok(Block { order: encoder.norm.into(), attention, norm1, feed_forward, norm2 })
+    }
+
+    fn attention_kind(&mut self, layer: usize, max_tokens: usize) -> Result<AttentionKind, ImportError> {
+        let encoder = &self.description.encoder;
+        let name = self.description.tensors.position_bias.as_ref();
+        let bias = match (name, encoder.attention.bias_rows()) {
+            (Some(name), Some(rows)) => {
+                let shape = [Exactly(rows), Exactly(encoder.heads)];
+                self.checkpoint.tensor("tensors.position_bias", &in_layer(name, layer), &shape)?.1
+            }
+            _ => Vec::new(),
+        };
+        let kind = encoder.attention.kind(layer, encoder.heads, max_tokens, &bias);
+        kind.map_err(|problem| problem.of(self.path))
     }
 
     /// A linear map; `outputs` is taken from the file when it is not given.

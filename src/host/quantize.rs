@@ -4,22 +4,27 @@
 //! output channel, *derived from* the integer multiplier that undoes it, so that the scale itself has no
 //! error. Weights have 8 bits; a layer in [`Precision`] has 16.
 
+mod attention;
+mod error;
+pub mod favor;
 mod linear;
+pub mod lsh;
 mod precision;
 
+pub use error::QuantizeError;
 pub use precision::{Progress, Promotion, Quantized, Settings, quantize};
 
 use std::collections::BTreeSet;
 use std::string::String;
 use std::vec::Vec;
 
+pub(super) use self::attention::{log_scores, score_scale};
 use self::linear::{Columns, quantize_columns};
 use super::calibrate::{Range, Ranges};
 use super::reference as float;
 use crate::kernels::{Activation, VALUE_LIMIT, dot_limit, normalised_frac};
 use crate::model::write;
 use crate::model::{Attention, NormOrder, Pooling, Table, Window};
-use crate::num::Requant;
 
 /// Room above the calibrated peak: recordings not seen may go higher.
 const HEADROOM: f64 = 1.2;
@@ -30,45 +35,6 @@ const GELU_REACH: f64 = 4.0;
 
 /// The layers whose weights have 16 bits, by name: `stem`, `positions`, `block 0 query`, `head`, …
 pub type Precision = BTreeSet<String>;
-
-/// Why a network cannot be quantised.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum QuantizeError {
-    /// A weight or range is NaN or infinite.
-    #[error("{tensor}: not finite; check the checkpoint and the calibration data")]
-    NotFinite {
-        /// Name of the tensor.
-        tensor: String,
-    },
-    /// The blocks have different numbers of heads.
-    #[error("block {block} has {found} heads, block 0 has {expected}; a model file has one number for all")]
-    Heads {
-        /// The block.
-        block: usize,
-        /// Its heads.
-        found: usize,
-        /// Heads of block 0.
-        expected: usize,
-    },
-    /// No scale exists that keeps the layer's integers within their types.
-    #[error("{tensor}: a weight of {weight:.3e} is out of proportion to the range of the layer's output")]
-    Scale {
-        /// Name of the tensor.
-        tensor: String,
-        /// Its largest weight.
-        weight: f64,
-    },
-    /// No recordings to calibrate with.
-    #[error("no recordings to calibrate with; give at least one")]
-    NoRecordings,
-    /// A recording that the network cannot take.
-    #[error(transparent)]
-    Recording(#[from] super::calibrate::CalibrationError),
-    /// The file written is not a valid model.
-    #[error("the model is not one that the engine can run: {0}")]
-    Model(#[from] crate::ModelError),
-}
 
 /// The integers of `network`, given the ranges of its tensors.
 ///
@@ -238,7 +204,7 @@ impl Builder<'_> {
         let norm2 = self.norm(&name("norm2"), &block.norm2, norm2_input, frac("norm2", i16::MAX))?;
         Ok(write::Block {
             order,
-            kind: write::AttentionKind::Exact,
+            kind: attention::kind(index, attention, self.network)?,
             causal: attention.causal,
             scale,
             gain: gain as u32,
@@ -368,17 +334,6 @@ fn angular_steps(width: usize) -> Vec<u32> {
             (radians / std::f64::consts::TAU * exp2(32)).round() as u32
         })
         .collect()
-}
-
-/// From a product of query and key with `frac` fractional bits to a score in units of log2.
-pub(super) fn score_scale(frac: i32, head_width: usize) -> Option<Requant> {
-    let log = f64::from(crate::num::LogScore::FRAC_NBITS).exp2() * std::f64::consts::LOG2_E;
-    let factor = exp2(-frac) * log / (head_width as f64).sqrt();
-    (1..=30).rev().find_map(|shift| {
-        let multiplier = (factor * exp2(16 + shift)).round();
-        let fits = (1.0..=f64::from(i16::MAX)).contains(&multiplier);
-        fits.then_some(Requant { multiplier: multiplier as i16, shift: shift as u32 })
-    })
 }
 
 /// Most fractional bits with which `peak` stays within `limit`.

@@ -33,7 +33,8 @@ pub fn linear<W: Weight>(x: &[i16], inputs: usize, weights: &[W], channels: Chan
 
 /// `out[j] = requant(q . keys[j])`: scores in units of log2. At most [`KEY_TILE`] keys, `[n, q.len()]`.
 ///
-/// Neither `q` nor `keys` may hold a magnitude above [`super::dot_limit`].
+/// Neither `q` nor `keys` may hold a magnitude above [`super::dot_limit`], unless the product of the lengths of `q`
+/// and of a key is below `2^31`: then no sum of some of the products can be larger.
 pub fn scores(q: &[i16], keys: &[i16], scale: Requant, out: &mut [LogScore; KEY_TILE]) {
     if q.is_empty() {
         return;

@@ -1,7 +1,17 @@
 //! The mechanisms of attention and their parameters.
 
+mod extended;
+mod favor;
+mod local;
+mod lsh;
+
+pub use extended::BigBirdExtended;
+pub use favor::{Epsilon, Favor, FavorInput, Features};
+pub use local::Local;
+pub use lsh::{Lsh, Rotations};
+
 use super::read::{Reader, tri};
-use super::{ModelError, Shape};
+use super::{MAX_TOKENS, ModelError, Shape};
 
 /// Which mechanism a block's attention uses.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +23,14 @@ pub enum AttentionKind<'a> {
     Hierarchical(Hierarchical<'a>),
     /// Global, window and random blocks.
     BigBird(BigBird<'a>),
+    /// Random features, Performer.
+    Favor(Favor<'a>),
+    /// Locality-sensitive hashing, Reformer.
+    Lsh(Lsh<'a>),
+    /// A circular window of chunks.
+    Local(Local),
+    /// Global tokens, window and random blocks.
+    BigBirdExtended(BigBirdExtended<'a>),
 }
 
 /// Parameters of hierarchical attention.
@@ -41,7 +59,7 @@ pub struct BigBird<'a> {
 
 impl<'a> AttentionKind<'a> {
     /// Number of mechanisms.
-    pub const COUNT: usize = 3;
+    pub const COUNT: usize = 7;
 
     /// Number of the mechanism in the file.
     pub const fn index(&self) -> usize {
@@ -49,14 +67,22 @@ impl<'a> AttentionKind<'a> {
             Self::Exact => 0,
             Self::Hierarchical(_) => 1,
             Self::BigBird(_) => 2,
+            Self::Favor(_) => 3,
+            Self::Lsh(_) => 4,
+            Self::Local(_) => 5,
+            Self::BigBirdExtended(_) => 6,
         }
     }
 
     pub(super) const fn read(reader: &mut Reader<'a>, shape: Shape) -> Result<Self, ModelError> {
-        match tri!(reader.field("block.attention.kind", 0, 2)) {
+        match tri!(reader.field("block.attention.kind", 0, 6)) {
             0 => Ok(Self::Exact),
             1 => Ok(Self::Hierarchical(tri!(Hierarchical::read(reader, shape)))),
-            _ => Ok(Self::BigBird(tri!(BigBird::read(reader, shape)))),
+            2 => Ok(Self::BigBird(tri!(BigBird::read(reader, shape)))),
+            3 => Ok(Self::Favor(tri!(Favor::read(reader, shape)))),
+            4 => Ok(Self::Lsh(tri!(Lsh::read(reader, shape)))),
+            5 => Ok(Self::Local(tri!(Local::read(reader, shape)))),
+            _ => Ok(Self::BigBirdExtended(tri!(BigBirdExtended::read(reader, shape)))),
         }
     }
 }
@@ -88,6 +114,12 @@ impl<'a> BigBird<'a> {
         let blocks = shape.max_tokens.div_ceil(block);
         let dense_blocks = tri!(reader.field("bigbird.dense_blocks", 0, u32::MAX));
         let random = tri!(reader.field("bigbird.random", 0, 64));
+        // Blocks may repeat: the keys of a query are what a sum of weights has room for.
+        if block * (5 + random) > MAX_TOKENS as usize {
+            let field = "bigbird.random (keys of a query: block * (5 + random))";
+            let found = (block * (5 + random)) as u32;
+            return Err(ModelError::Range { field, found, low: 1, high: MAX_TOKENS });
+        }
         let rows = blocks.saturating_sub(2);
         tri!(reader.expect("bigbird.plan", shape.heads * rows * random));
         let plan = tri!(reader.i16s(shape.heads * rows * random));

@@ -21,7 +21,7 @@ mod record;
 pub mod write;
 
 pub use error::{Message, ModelError};
-pub use kind::{AttentionKind, BigBird, Hierarchical};
+pub use kind::*;
 pub use record::{Attention, Block, FeedForward, Linear, Norm, NormOrder, Table, Weights};
 
 use read::{Reader, tri};

@@ -2,6 +2,7 @@
 
 use std::vec::Vec;
 
+use super::{Epsilon, FavorInput, Features};
 use super::{MAGIC, NAME_WORDS, NormOrder, PREAMBLE, Pooling, VERSION, Window, crc::crc32};
 use crate::kernels::Activation;
 use crate::num::Requant;
@@ -78,6 +79,72 @@ pub enum Positions {
     Sinusoidal(Vec<u32>),
 }
 
+/// Rotations of angular hashing to write; see [`super::Rotations`].
+#[derive(Clone, Debug)]
+pub struct Rotations {
+    /// 1, 8 or 16.
+    pub bits: u32,
+    /// `[rotation_heads, rounds, columns, head width]`; of one bit, plus and minus one.
+    pub values: Vec<i16>,
+}
+
+impl Rotations {
+    /// The signs, a bit each.
+    pub fn signs(&self) -> Vec<u32> {
+        let word = |values: &[i16]| values.iter().rev().fold(0, |word, &r| word << 1 | u32::from(r < 0));
+        self.values.chunks(32).map(word).collect()
+    }
+}
+
+/// Parameters of LSH attention to write; see [`super::Lsh`].
+#[derive(Clone, Debug)]
+#[allow(missing_docs)] // The fields are those of `super::Lsh`.
+pub struct Lsh {
+    pub factors: Vec<i16>,
+    pub rounds: usize,
+    pub chunk: usize,
+    pub before: usize,
+    pub after: usize,
+    pub in_bucket: bool,
+    pub skip_duplicates: bool,
+    pub padding_bucket: bool,
+    pub epsilon: u64,
+    pub rotation_heads: usize,
+    pub rotations: Rotations,
+}
+
+/// Parameters of FAVOR+ attention to write; see [`super::Favor`].
+#[derive(Clone, Debug)]
+#[allow(missing_docs)] // The fields are those of `super::Favor`.
+pub struct Favor {
+    pub features: Features,
+    pub directions: usize,
+    pub projection: Vec<i16>,
+    pub query: FavorInput,
+    pub key: FavorInput,
+    pub epsilon: Epsilon,
+}
+
+impl Favor {
+    /// The parameters as the engine takes them.
+    pub fn view(&self) -> super::Favor<'_> {
+        let Self { features, directions, ref projection, query, key, epsilon } = *self;
+        super::Favor { features, directions, projection, query, key, epsilon }
+    }
+}
+
+/// Parameters of BigBird attention with global tokens of their own, to write; see [`super::BigBirdExtended`].
+#[derive(Clone, Debug)]
+#[allow(missing_docs)] // The fields are those of `super::BigBirdExtended`.
+pub struct BigBirdExtended {
+    pub block: usize,
+    pub dense_tokens: usize,
+    pub global: usize,
+    pub radius: Option<usize>,
+    pub random: usize,
+    pub plan: Vec<i16>,
+}
+
 /// A mechanism of attention; see [`super::AttentionKind`].
 #[derive(Clone, Debug)]
 #[allow(missing_docs)] // The variants are those of `super::AttentionKind`.
@@ -85,6 +152,10 @@ pub enum AttentionKind {
     Exact,
     Hierarchical { block: usize, bias: Vec<i16> },
     BigBird { block: usize, dense_blocks: usize, random: usize, plan: Vec<i16> },
+    Favor(Favor),
+    Lsh(Lsh),
+    Local { chunk: usize, before: usize, after: usize },
+    BigBirdExtended(BigBirdExtended),
 }
 
 /// An encoder block; see [`super::Block`].
@@ -260,6 +331,47 @@ impl Words {
                 self.sizes(&[2, *block, *dense_blocks, *random, plan.len()]);
                 self.i16s(plan);
             }
+            AttentionKind::Favor(favor) => self.favor(favor),
+            AttentionKind::Lsh(lsh) => self.lsh(lsh),
+            AttentionKind::Local { chunk, before, after } => self.sizes(&[5, *chunk, *before, *after]),
+            AttentionKind::BigBirdExtended(extended) => {
+                self.sizes(&[6, extended.block, extended.dense_tokens, extended.global]);
+                self.sizes(&[usize::from(extended.radius.is_some())]);
+                self.0.extend(extended.radius.map(|radius| radius as u32));
+                self.sizes(&[extended.random, extended.plan.len()]);
+                self.i16s(&extended.plan);
+            }
+        }
+    }
+
+    fn favor(&mut self, favor: &Favor) {
+        self.0.extend([3, favor.features as u32]);
+        self.sizes(&[favor.directions, usize::from(!favor.projection.is_empty())]);
+        if !favor.projection.is_empty() {
+            self.sizes(&[favor.projection.len()]);
+            self.i16s(&favor.projection);
+        }
+        for input in [favor.query, favor.key] {
+            for requant in [input.projection, input.norm] {
+                self.0.extend([requant.multiplier as u32, requant.shift]);
+            }
+            self.0.push(input.epsilon as u32);
+        }
+        self.0.push(favor.epsilon as u32);
+    }
+
+    fn lsh(&mut self, lsh: &Lsh) {
+        self.sizes(&[4, lsh.factors.len()]);
+        self.i16s(&lsh.factors);
+        self.sizes(&[lsh.rounds, lsh.chunk, lsh.before, lsh.after]);
+        self.0.extend([lsh.in_bucket, lsh.skip_duplicates, lsh.padding_bucket].map(u32::from));
+        self.0.extend([lsh.epsilon as u32, (lsh.epsilon >> 32) as u32]);
+        let Rotations { bits, values } = &lsh.rotations;
+        self.sizes(&[lsh.rotation_heads, values.len(), *bits as usize]);
+        match bits {
+            1 => self.0.extend(lsh.rotations.signs()),
+            8 => self.bytes(&values.iter().map(|&value| value as i8 as u8).collect::<Vec<_>>()),
+            _ => self.i16s(values),
         }
     }
 

@@ -1,10 +1,12 @@
 //! `cargo xtask`: builds firmware, runs it on emulated boards, and reports.
 
+mod bench;
 mod board;
 mod command;
 mod demo;
 mod elf;
 mod firmware;
+mod golden;
 mod host;
 mod picture;
 mod qemu;
@@ -30,15 +32,21 @@ enum Command {
     Demo(demo::Options),
     /// Run every test: host, documentation, every emulated board
     Test(test::Options),
+    /// Executed instructions of every kernel and mechanism on every emulated board
+    Bench(bench::Options),
     /// Flash and RAM of every board's programs, by module
     Size(size::Options),
+    /// Run golden files through the float reference and the fixed-point engine; fails past the limits
+    Golden(golden::Options),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => test::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::Size(options) => size::run(&options),
+        Command::Golden(options) => golden::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,16 +1,18 @@
 //! What the fixed-point engine makes of a golden file: inputs rounded to 16 bits, outputs back in real units.
 
+mod lsh;
+
 use std::vec;
 use std::vec::Vec;
 
 use super::{Case, Extra, Mechanism};
 use crate::attention::{self, Head};
-use crate::host::quantize::{fractional_bits, score_scale};
-use crate::host::reference::bigbird::Pattern;
+use crate::host::quantize::favor::{Formats, KeyOffset, favor_parameters};
+use crate::host::quantize::{fractional_bits, log_scores, score_scale};
+use crate::host::reference::bigbird::{Pattern, Window};
 use crate::host::reference::hierarchical::Interpolation;
 use crate::kernels::{KEY_TILE, VALUE_LIMIT, dot_limit};
-use crate::model::{AttentionKind, BigBird, Hierarchical};
-use crate::num::LogScore;
+use crate::model::{AttentionKind, BigBird, BigBirdExtended, Hierarchical};
 
 impl Case {
     /// The engine's output, one `[tokens, width]` a head; `None` for an option that the engine does not have.
@@ -29,11 +31,11 @@ impl Case {
                     && parameters.guard.is_none()
                     && parameters.temperature == 1.0;
                 let bias = match &head.extra {
-                    Extra::Hierarchical { bias: Some(bias) } => log_scores(bias)?,
+                    Extra::Hierarchical { bias: Some(bias) } => log_scores(bias.iter())?,
                     _ => Vec::new(),
                 };
                 let kind = Hierarchical { block: parameters.block, bias: &bias };
-                plain.then(|| self.softmax(AttentionKind::Hierarchical(kind), head, parameters.causal))?
+                plain.then(|| self.attend(AttentionKind::Hierarchical(kind), head, parameters.causal))?
             }
             Mechanism::BigBird(parameters) if parameters.pattern == Pattern::Internal => {
                 let Extra::BigBird { plan } = &head.extra else { return None };
@@ -45,14 +47,51 @@ impl Case {
                     rows: plan.len() / parameters.random.max(1),
                     plan: &plan,
                 };
-                self.softmax(AttentionKind::BigBird(kind), head, parameters.causal)
+                self.attend(AttentionKind::BigBird(kind), head, parameters.causal)
             }
-            _ => None,
+            Mechanism::Favor(parameters) => {
+                let limit = dot_limit(self.width);
+                let formats = Formats {
+                    width: self.width,
+                    query_frac: fractional_bits(peak(&head.q), limit),
+                    key_frac: fractional_bits(peak(&head.k), limit),
+                    key_offset: match head.extra {
+                        Extra::Favor { key_offset: Some(shared) } => KeyOffset::Fixed(shared),
+                        _ => KeyOffset::Sequence,
+                    },
+                };
+                let favor = favor_parameters(parameters, formats).ok()?;
+                self.attend(AttentionKind::Favor(favor.view()), head, parameters.causal)
+            }
+            Mechanism::BigBird(parameters) => {
+                let Extra::BigBird { plan } = &head.extra else { return None };
+                let Pattern::Extended { global, window } = parameters.pattern else { return None };
+                // Rows may be short: -1 stands for no block.
+                let row = |row: &Vec<usize>| {
+                    let row = row.iter().map(|&block| block as i16).chain(std::iter::repeat(-1));
+                    row.take(parameters.random).collect::<Vec<_>>()
+                };
+                let flat: Vec<i16> = plan.iter().flat_map(row).collect();
+                let kind = BigBirdExtended {
+                    block: parameters.block,
+                    dense_tokens: parameters.dense_up_to,
+                    global,
+                    radius: match window {
+                        Window::Blocks => None,
+                        Window::Tokens(radius) => Some(radius),
+                    },
+                    random: parameters.random,
+                    rows: plan.len(),
+                    plan: &flat,
+                };
+                self.attend(AttentionKind::BigBirdExtended(kind), head, parameters.causal)
+            }
+            Mechanism::Lsh(parameters) => self.lsh(parameters, head),
         }
     }
 
-    /// A mechanism whose weights are a softmax of `q k / sqrt(d)`.
-    fn softmax(&self, kind: AttentionKind<'_>, head: &super::Head, causal: bool) -> Option<Vec<f64>> {
+    /// Rounds the inputs and attends. Scores, where the mechanism has any, are `q k / sqrt(d)`.
+    fn attend(&self, kind: AttentionKind<'_>, head: &super::Head, causal: bool) -> Option<Vec<f64>> {
         let limit = dot_limit(self.width);
         let (mut rows, query_frac) = integers(&head.q, limit);
         let (mut keys, key_frac) = integers(&head.k, limit);
@@ -95,16 +134,4 @@ fn integers(values: &[f64], limit: i16) -> (Vec<i16>, i32) {
 
 fn peak(values: &[f64]) -> f64 {
     values.iter().fold(0.0, |most: f64, value| most.max(value.abs()))
-}
-
-/// Natural logarithms as the engine adds them to scores.
-fn log_scores(values: &[f64]) -> Option<Vec<i16>> {
-    let unit = f64::from(1 << LogScore::FRAC_NBITS) * std::f64::consts::LOG2_E;
-    values
-        .iter()
-        .map(|value| {
-            let score = (value * unit).round();
-            (score.abs() <= f64::from(i16::MAX)).then_some(score as i16)
-        })
-        .collect()
 }

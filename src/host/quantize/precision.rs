@@ -83,6 +83,8 @@ pub fn quantize(
     if recordings.is_empty() {
         return Err(QuantizeError::NoRecordings);
     }
+    // Before the float network runs: it takes its parameters at their word.
+    super::attention::check(network)?;
     let ranges = calibrate(network, recordings, || progress(Progress::Calibrated))?;
     let stride = recordings.len().div_ceil(settings.probes.max(1));
     let probes = Probes::new(network, recordings.iter().step_by(stride));

@@ -8,6 +8,9 @@
 use std::string::String;
 use std::vec::Vec;
 
+use bigbird::BigBird;
+use hierarchical::Hierarchical;
+
 pub mod attention;
 pub mod bigbird;
 pub mod bigbird_classifier;
@@ -168,12 +171,26 @@ pub struct Attention {
     pub output: Linear,
 }
 
-/// The mechanism of one head.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// The mechanism of a block's heads. `causal` among its parameters is not read: that of [`Attention`] is.
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum AttentionKind {
     /// Softmax over every key: [`attention::exact`].
     Exact,
+    /// Near keys one by one, far keys as means of runs: H-Transformer-1D.
+    Hierarchical {
+        /// Shared by the heads.
+        parameters: Hierarchical,
+        /// Relative position bias of each head, `[4 Nr - 1]`; empty without.
+        bias: Vec<Vec<f64>>,
+    },
+    /// Global, window and random blocks.
+    BigBird {
+        /// Shared by the heads.
+        parameters: BigBird,
+        /// The [plan](bigbird::Plan) of each head, for the longest input; empty without random blocks.
+        plans: Vec<Vec<Vec<usize>>>,
+    },
 }
 
 /// Two linear maps with an activation between them.

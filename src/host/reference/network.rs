@@ -3,7 +3,9 @@
 use std::vec;
 use std::vec::Vec;
 
-use super::attention::{self, Visible};
+use super::attention::{Visible, exact};
+use super::bigbird::BigBird;
+use super::hierarchical::{Hierarchical, Masks};
 use super::layers::sinusoid;
 use super::{
     Attention, AttentionKind, Block, FeedForward, Input, Network, NormOrder, Pooling, Positions,
@@ -189,15 +191,37 @@ impl Attention {
         let mut attended = vec![0.0; q.len()];
         for head in 0..self.heads {
             let [q, k, v] = [&q, &k, &v].map(|x| columns(x, width, head * d, d));
-            let out = match self.kind {
-                AttentionKind::Exact => attention::exact(&q, &k, &v, d, visible),
-            };
+            let out = self.kind.attend(head, [&q, &k, &v], d, visible);
             for (token, out) in attended.chunks_exact_mut(width).zip(out.chunks_exact(d)) {
                 token[head * d..][..d].copy_from_slice(out);
             }
         }
         observer("attended", &attended);
         self.output.apply(&attended)
+    }
+}
+
+impl AttentionKind {
+    /// One head; `q`, `k`, `v` and the result are `[tokens, d]`, q unscaled.
+    fn attend(
+        &self,
+        head: usize,
+        [q, k, v]: [&[f64]; 3],
+        d: usize,
+        Visible { causal, keys }: Visible<'_>,
+    ) -> Vec<f64> {
+        match self {
+            AttentionKind::Exact => exact(q, k, v, d, Visible { causal, keys }),
+            AttentionKind::Hierarchical { parameters, bias } => {
+                let bias = bias.get(head).map(Vec::as_slice);
+                let masks = Masks { queries: keys, keys };
+                Hierarchical { causal, ..*parameters }.attend(q, k, v, d, bias, masks)
+            }
+            AttentionKind::BigBird { parameters, plans } => {
+                let plan = plans.get(head).map_or(&[][..], Vec::as_slice);
+                BigBird { causal, ..*parameters }.attend(q, k, v, d, plan, keys)
+            }
+        }
     }
 }
 

@@ -1,0 +1,27 @@
+//! Attention to a circular window of chunks: the local layers that alternate with LSH attention in Reformer models
+//! (as in the public implementations: the first chunk sees the last).
+
+use super::{Accumulator, Head, absorb_range};
+use crate::arena::Carver;
+use crate::model::Local;
+
+/// Attends in place. One chunk is attended to in full.
+pub(super) fn attend(parameters: Local, head: Head<'_>, scratch: &mut [u32]) {
+    let tokens = head.tokens();
+    let Head { width, rows, keys, values, visible, causal, scale, gain, .. } = head;
+    let Local { chunk, before, after } = parameters;
+    let chunks = tokens.div_ceil(chunk).max(1);
+    let steps = if chunks == 1 { 1 } else { before + 1 + after };
+    let sum = Carver::new(scratch).i32s(width);
+    for (token, row) in rows.chunks_exact_mut(width).enumerate() {
+        let horizon = if causal { token + 1 } else { tokens };
+        let first = token / chunk + chunks - before % chunks;
+        let mut accumulator = Accumulator::new(sum);
+        for step in 0..steps {
+            let from = (first + step) % chunks * chunk;
+            let seen = from..(from + chunk).min(horizon);
+            absorb_range(&mut accumulator, row, keys, values, visible, seen, scale);
+        }
+        accumulator.finish(gain, row);
+    }
+}

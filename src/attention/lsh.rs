@@ -1,0 +1,301 @@
+//! Attention by locality-sensitive hashing, Reformer (Kitaev et al. 2020, section 2; the masks and the order of
+//! chunks are those of the authors' code).
+//!
+//! Query and key are one vector; as a key it has length one. Every round hashes each token to a bucket, sorts the
+//! tokens by bucket and cuts the sorted lists of all rounds, one behind the other, into chunks; a query sees its
+//! own chunk and its neighbours. All rounds are one softmax, so that one [`Accumulator`] serves a query and
+//! nothing is kept of a token but its places.
+
+mod hash;
+
+use core::ops::Range;
+
+use super::{Accumulator, Head, KeyTile, Weight, absorb_range, bits};
+use crate::arena::Carver;
+use crate::kernels::KEY_TILE;
+use crate::model::Lsh;
+use crate::num::{Requant, round_shift_wide, rsqrt, saturate};
+
+/// Fractional bits of a key of length one. Its product with a query is at most the product of their lengths,
+/// `2^15 * sqrt(width) * dot_limit < 2^30.6`.
+pub const KEY_FRAC: u32 = 15;
+
+/// Working memory in words: a row of sums, a tile of keys and values, and per round the ends of the buckets and
+/// the places of the tokens both ways. `width (1 + 16) + rounds ((buckets + 1) / 2 + tokens)`.
+pub(super) const fn scratch(parameters: &Lsh<'_>, tokens: usize, width: usize) -> usize {
+    let ends = (parameters.bucket_count() + 1).div_ceil(2);
+    width + KEY_TILE * width + parameters.rounds * ends + 2 * (parameters.rounds * tokens).div_ceil(2)
+}
+
+/// The bucket of every token in every round, `[rounds, tokens]`, as [`super::attend`] finds them in the queries of
+/// `head`. Masked tokens are in bucket [`Lsh::bucket_count`] where the parameters say so.
+pub fn hash(parameters: Lsh<'_>, head: &Head<'_>, buckets: &mut [u16]) {
+    let tokens = head.tokens();
+    for (place, bucket) in buckets.iter_mut().enumerate().take(parameters.rounds * tokens) {
+        let token = place % tokens;
+        let q = row(head.rows, token, head.width);
+        *bucket = bucket_of(&parameters, head.index, place / tokens, q, bits(head.visible, token, 1)) as u16;
+    }
+}
+
+/// [`super::attend`] on given buckets, `[rounds, tokens]`: tells an error of attention from one of hashing.
+pub fn attend_in(parameters: Lsh<'_>, buckets: &[u16], head: Head<'_>, scratch: &mut [u32]) {
+    let tokens = head.tokens();
+    run(parameters, head, scratch, |round, token, _| {
+        usize::from(buckets.get(round * tokens + token).copied().unwrap_or_default())
+    });
+}
+
+/// Attends in place.
+pub(super) fn attend(parameters: Lsh<'_>, head: Head<'_>, scratch: &mut [u32]) {
+    let (index, visible) = (head.index, head.visible);
+    run(parameters, head, scratch, |round, token, q| {
+        bucket_of(&parameters, index, round, q, bits(visible, token, 1))
+    });
+}
+
+fn bucket_of(parameters: &Lsh<'_>, head: usize, round: usize, q: &[i16], visible: u16) -> usize {
+    if parameters.padding_bucket && visible == 0 {
+        return parameters.bucket_count();
+    }
+    hash::bucket(parameters, head, round, q)
+}
+
+/// Attends; `bucket` takes round, token and query.
+fn run(
+    parameters: Lsh<'_>,
+    head: Head<'_>,
+    scratch: &mut [u32],
+    bucket: impl Fn(usize, usize, &[i16]) -> usize,
+) {
+    let tokens = head.tokens();
+    let Head { width, rows, keys, values, visible, causal, scale, gain, .. } = head;
+    let mut carver = Carver::new(scratch);
+    let sum = carver.i32s(width);
+    let mut tile =
+        Tile { keys: carver.i16s(KEY_TILE * width), values: carver.i16s(KEY_TILE * width), filled: 0, scale };
+    normalise(rows, parameters.epsilon, width, keys);
+    // One chunk is attended to in full: no need to sort.
+    let sorted = (tokens > parameters.chunk).then(|| {
+        let bucket = |round: usize, token: usize| bucket(round, token, row(rows, token, width));
+        Sorted::new(&parameters, tokens, &mut carver, bucket)
+    });
+
+    for (token, out) in rows.chunks_exact_mut(width).enumerate() {
+        let horizon = if causal { token } else { tokens };
+        let mut accumulator = Accumulator::new(sum);
+        match &sorted {
+            None => {
+                for range in [0..token, token + 1..horizon] {
+                    absorb_range(&mut accumulator, out, keys, values, visible, range, scale);
+                }
+            }
+            Some(sorted) => {
+                sorted.for_each_listed(token, |key| {
+                    if key != token && key < horizon && bits(visible, key, 1) == 1 {
+                        tile.push(&mut accumulator, out, row(keys, key, width), row(values, key, width));
+                    }
+                });
+                tile.flush(&mut accumulator, out);
+            }
+        }
+        // A token sees itself only where nothing else is left.
+        if accumulator.is_empty() {
+            for (out, &v) in out.iter_mut().zip(row(values, token, width)) {
+                *out = saturate(i32::from(v) << gain);
+            }
+        } else {
+            accumulator.finish(gain, out);
+        }
+    }
+}
+
+/// `keys[i] = q / sqrt(|q|^2 + epsilon)`, [`KEY_FRAC`] fractional bits.
+fn normalise(rows: &[i16], epsilon: u64, width: usize, keys: &mut [i16]) {
+    for (q, key) in rows.chunks_exact(width).zip(keys.chunks_exact_mut(width)) {
+        let squares: u64 = q.iter().map(|&q| u64::from(i32::from(q).unsigned_abs().pow(2))).sum();
+        let root = rsqrt(squares.saturating_add(epsilon));
+        for (key, &q) in key.iter_mut().zip(q) {
+            let unit = round_shift_wide(i64::from(q) * i64::from(root.mantissa), root.exponent - KEY_FRAC);
+            *key = saturate(unit as i32);
+        }
+    }
+}
+
+/// Candidates, gathered until the kernels have a full tile.
+struct Tile<'a> {
+    /// `[KEY_TILE, width]`.
+    keys: &'a mut [i16],
+    /// `[KEY_TILE, width]`.
+    values: &'a mut [i16],
+    filled: usize,
+    scale: Requant,
+}
+
+impl Tile<'_> {
+    fn push(&mut self, accumulator: &mut Accumulator<'_>, q: &[i16], key: &[i16], value: &[i16]) {
+        for (rows, row) in [(&mut *self.keys, key), (&mut *self.values, value)] {
+            let rows = rows.iter_mut().skip(self.filled * q.len());
+            rows.zip(row).for_each(|(slot, &x)| *slot = x);
+        }
+        self.filled += 1;
+        if self.filled == KEY_TILE {
+            self.flush(accumulator, q);
+        }
+    }
+
+    fn flush(&mut self, accumulator: &mut Accumulator<'_>, q: &[i16]) {
+        if self.filled == 0 {
+            return;
+        }
+        let end = self.filled * q.len();
+        let tile = KeyTile {
+            keys: self.keys.get(..end).unwrap_or_default(),
+            values: self.values.get(..end).unwrap_or_default(),
+            visible: ((1_u32 << self.filled) - 1) as u16,
+            weight: Weight::One,
+        };
+        accumulator.absorb(q, tile, self.scale);
+        self.filled = 0;
+    }
+}
+
+/// The sorted tokens of all rounds. A round is filled up to whole chunks with tokens that are not there; they
+/// would sort last, so that no list needs them.
+struct Sorted<'a> {
+    parameters: &'a Lsh<'a>,
+    tokens: usize,
+    /// Chunks of a round.
+    chunks: usize,
+    /// Token by place, `[rounds, tokens]`.
+    order: &'a [u16],
+    /// Place by token, `[rounds, tokens]`.
+    places: &'a [u16],
+    /// Where each bucket ends, `[rounds, buckets + 1]`.
+    ends: &'a [u16],
+}
+
+/// What a query sees in one round.
+#[derive(Clone, Default)]
+struct View {
+    /// First chunk, counted through all rounds.
+    first: usize,
+    /// Places of the round that the buckets allow.
+    places: Range<usize>,
+}
+
+impl<'a> Sorted<'a> {
+    /// A counting sort per round: equal buckets stay in token order.
+    fn new(
+        parameters: &'a Lsh<'a>,
+        tokens: usize,
+        carver: &mut Carver<'a>,
+        bucket: impl Fn(usize, usize) -> usize,
+    ) -> Self {
+        let (rounds, padding) = (parameters.rounds, parameters.bucket_count());
+        let ends = carver.u16s(rounds * (padding + 1).next_multiple_of(2));
+        let order = carver.u16s(rounds * tokens);
+        let places = carver.u16s(rounds * tokens);
+        let lists = order.chunks_exact_mut(tokens).zip(places.chunks_exact_mut(tokens));
+        for (round, ((order, places), ends)) in lists.zip(ends.chunks_exact_mut(padding + 1)).enumerate() {
+            ends.fill(0);
+            for (token, place) in places.iter_mut().enumerate() {
+                let bucket = bucket(round, token).min(padding);
+                *place = bucket as u16;
+                if let Some(count) = ends.get_mut(bucket) {
+                    *count += 1;
+                }
+            }
+            let mut start = 0;
+            for count in ends.iter_mut() {
+                (*count, start) = (start, start + *count);
+            }
+            // Every start moves on to the bucket's end.
+            for (token, place) in places.iter_mut().enumerate() {
+                if let Some(next) = ends.get_mut(usize::from(*place)) {
+                    *place = *next;
+                    *next += 1;
+                }
+                if let Some(slot) = order.get_mut(usize::from(*place)) {
+                    *slot = token as u16;
+                }
+            }
+        }
+        let chunks = tokens.div_ceil(parameters.chunk);
+        Self { parameters, tokens, chunks, order, places, ends }
+    }
+
+    /// Gives every key listed for a query, itself included, as often as it counts.
+    fn for_each_listed(&self, token: usize, mut give: impl FnMut(usize)) {
+        let Lsh { rounds, chunk, before, after, in_bucket, skip_duplicates, .. } = *self.parameters;
+        let total = rounds * self.chunks;
+        let steps = before + 1 + after;
+        let steps = if skip_duplicates { steps.min(total) } else { steps };
+        let mut views: [View; Lsh::MAX_ROUNDS] = Default::default();
+        for round in 0..rounds {
+            let view = self.view(round, token);
+            let mut at = view.first;
+            for _ in 0..steps {
+                let (other, within) = (at / self.chunks, at % self.chunks);
+                at = if at + 1 == total { 0 } else { at + 1 };
+                if in_bucket && other != round {
+                    continue;
+                }
+                let from = other * self.tokens + (within * chunk).max(view.places.start);
+                let to = other * self.tokens + ((within + 1) * chunk).min(view.places.end);
+                for &key in self.order.get(from..to).unwrap_or_default() {
+                    let key = usize::from(key);
+                    let mut earlier = views.iter().enumerate().take(round);
+                    if !(skip_duplicates && earlier.any(|(round, view)| self.lists(view, round, key, steps)))
+                    {
+                        give(key);
+                    }
+                }
+            }
+            if let Some(slot) = views.get_mut(round) {
+                *slot = view;
+            }
+        }
+    }
+
+    /// What a query sees in a round.
+    fn view(&self, round: usize, token: usize) -> View {
+        let Lsh { rounds, before, in_bucket, .. } = *self.parameters;
+        let place = self.place(round, token);
+        // Chunks count modulo all rounds.
+        let total = rounds * self.chunks;
+        let first = (self.chunk(round, place) + total - before % total) % total;
+        let places = if in_bucket { self.bucket_at(round, place) } else { 0..self.tokens };
+        View { first, places }
+    }
+
+    /// Whether a view of `steps` chunks lists a token in its own round.
+    fn lists(&self, view: &View, round: usize, token: usize, steps: usize) -> bool {
+        let place = self.place(round, token);
+        let (chunk, total) = (self.chunk(round, place), self.parameters.rounds * self.chunks);
+        let step = if chunk < view.first { chunk + total - view.first } else { chunk - view.first };
+        step < steps && view.places.contains(&place)
+    }
+
+    fn place(&self, round: usize, token: usize) -> usize {
+        self.places.get(round * self.tokens + token).copied().unwrap_or_default().into()
+    }
+
+    /// Chunk of a place, counted through all rounds.
+    fn chunk(&self, round: usize, place: usize) -> usize {
+        round * self.chunks + place / self.parameters.chunk
+    }
+
+    /// The places of the bucket that holds a place.
+    fn bucket_at(&self, round: usize, place: usize) -> Range<usize> {
+        let count = self.parameters.bucket_count() + 1;
+        let ends = self.ends.get(round * count..(round + 1) * count).unwrap_or_default();
+        let bucket = ends.partition_point(|&end| usize::from(end) <= place);
+        let end = |bucket: usize| ends.get(bucket).copied().unwrap_or_default().into();
+        if bucket == 0 { 0..end(0) } else { end(bucket - 1)..end(bucket) }
+    }
+}
+
+fn row(rows: &[i16], index: usize, width: usize) -> &[i16] {
+    rows.get(index * width..(index + 1) * width).unwrap_or_default()
+}

@@ -1,0 +1,107 @@
+//! What a mechanism draws once, when a model is made, and keeps in its file: always the same for the same seed.
+
+use std::vec::Vec;
+
+/// Random key blocks of one head's BigBird attention: one row for each query block but the first and the last of
+/// an input of `blocks` blocks.
+///
+/// Each row has `random` different blocks, drawn uniformly from those that its query block does not see anyway:
+/// neither the first nor the last block, nor its own and the two beside it. Every `seed`, `layer` and `head` has a
+/// plan of its own. None if a row has fewer than `random` such blocks. A shorter input leaves out the blocks that it
+/// does not have; what then is its last block may be listed twice, and counts twice.
+pub fn bigbird_plan(
+    blocks: usize,
+    random: usize,
+    seed: u64,
+    layer: usize,
+    head: usize,
+) -> Option<Vec<Vec<usize>>> {
+    let mut source = Source(seed);
+    for number in [layer, head] {
+        source = Source(source.next() ^ number as u64);
+    }
+    let row = |query: usize| {
+        let mut free: Vec<usize> = (1..blocks - 1).filter(|block| block.abs_diff(query) > 1).collect();
+        let draw = |_| (!free.is_empty()).then(|| free.swap_remove(source.below(free.len())));
+        (0..random).map(draw).collect()
+    };
+    (1..blocks.saturating_sub(1)).map(row).collect()
+}
+
+/// `count` signs, plus or minus one, drawn uniformly: rotations of LSH attention for a model that comes without, to
+/// be stored with 1 bit each. They hash as well as normal ones (Achlioptas 2003 on random projections).
+pub fn lsh_signs(count: usize, seed: u64, layer: usize) -> Vec<i16> {
+    let mut source = Source(Source(seed).next() ^ layer as u64);
+    (0..count).map(|_| 1 - 2 * source.below(2) as i16).collect()
+}
+
+/// SplitMix64 (Steele, Lea and Flood 2014): a model file must not change with the version of a crate.
+struct Source(u64);
+
+impl Source {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Uniform in `0 .. end`, but for a bias below `end / 2^64`.
+    fn below(&mut self, end: usize) -> usize {
+        ((u128::from(self.next()) * end as u128) >> 64) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_has_no_block_twice_and_none_of_the_fixed_list() {
+        for (blocks, random) in [(6, 1), (7, 2), (20, 3), (64, 8)] {
+            let plan = bigbird_plan(blocks, random, 3, 1, 0).unwrap();
+            assert_eq!(plan.len(), blocks - 2);
+            for (row, drawn) in plan.iter().enumerate() {
+                assert_eq!(drawn.len(), random);
+                for (i, &block) in drawn.iter().enumerate() {
+                    assert!(block > 0 && block < blocks - 1 && block.abs_diff(row + 1) > 1);
+                    assert!(!drawn[..i].contains(&block));
+                }
+            }
+        }
+        assert_eq!(bigbird_plan(5, 1, 0, 0, 0), None);
+        assert_eq!(bigbird_plan(2, 1, 0, 0, 0), Some(Vec::new()));
+        assert_eq!(bigbird_plan(0, 0, 0, 0, 0), Some(Vec::new()));
+    }
+
+    #[test]
+    fn signs_are_even_and_depend_on_both() {
+        let signs = |seed, layer| lsh_signs(4000, seed, layer);
+        assert_eq!(signs(1, 2), signs(1, 2));
+        assert!(signs(1, 2).iter().all(|sign| sign.abs() == 1));
+        for other in [signs(1, 2), signs(2, 2), signs(1, 3)] {
+            assert!(other.iter().sum::<i16>().abs() < 300);
+        }
+        assert!(signs(1, 2) != signs(2, 2) && signs(1, 2) != signs(1, 3));
+    }
+
+    #[test]
+    fn a_plan_is_uniform_and_depends_on_all_three() {
+        let plan = |seed, layer, head| bigbird_plan(34, 3, seed, layer, head).unwrap();
+        assert_eq!(plan(1, 2, 3), plan(1, 2, 3));
+        for other in [plan(2, 2, 3), plan(1, 3, 3), plan(1, 2, 2), plan(1, 3, 2)] {
+            assert_ne!(plan(1, 2, 3), other);
+        }
+        // Query block 1 has blocks 3 to 32 to draw from.
+        let mut counts = [0; 34];
+        (0..1000).for_each(|seed| plan(seed, 0, 0)[0].iter().for_each(|&block| counts[block] += 1));
+        assert!(counts[3..33].iter().all(|count| (60..140).contains(count)), "{counts:?}");
+    }
+
+    /// A change would change every model file that is made anew.
+    #[test]
+    fn a_plan_stays_what_it_is() {
+        let plan = [[3, 5], [4, 5], [5, 1], [6, 1], [1, 2], [3, 1]];
+        assert_eq!(bigbird_plan(8, 2, 0, 0, 0).unwrap(), plan);
+    }
+}

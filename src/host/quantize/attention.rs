@@ -1,0 +1,132 @@
+//! The record of an attention mechanism, its parameters checked against each other.
+
+use std::format;
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use super::{QuantizeError, exp2};
+use crate::host::reference::bigbird::{BigBird, Pattern};
+use crate::host::reference::hierarchical::{Hierarchical, Interpolation};
+use crate::host::reference::{Attention, AttentionKind, Network};
+use crate::model::write;
+use crate::num::{LogScore, Requant};
+
+/// What is wrong with which parameter.
+type Problem = (&'static str, String);
+
+/// Whether every block's mechanism is one that the engine has, with parameters that agree.
+pub(super) fn check(network: &Network) -> Result<(), QuantizeError> {
+    let mut blocks = network.blocks.iter().enumerate();
+    blocks.try_for_each(|(index, block)| kind(index, &block.attention, network).map(drop))
+}
+
+/// The record of block `index`.
+pub(super) fn kind(
+    index: usize,
+    attention: &Attention,
+    network: &Network,
+) -> Result<write::AttentionKind, QuantizeError> {
+    let (heads, tokens) = (attention.heads, network.max_tokens);
+    let record = match &attention.kind {
+        AttentionKind::Exact => Ok(write::AttentionKind::Exact),
+        AttentionKind::Hierarchical { parameters, bias } => hierarchical(parameters, bias, heads),
+        AttentionKind::BigBird { parameters, plans } => bigbird(parameters, plans, heads, tokens),
+    };
+    record.map_err(|(field, problem)| QuantizeError::Attention { block: index, field, problem })
+}
+
+fn hierarchical(
+    parameters: &Hierarchical,
+    bias: &[Vec<f64>],
+    heads: usize,
+) -> Result<write::AttentionKind, Problem> {
+    let Hierarchical { block, interpolation, temperature, guard, .. } = *parameters;
+    if block == 0 || !block.is_multiple_of(2) {
+        return Err(("hierarchical.block", format!("is {block}; give an even number of rows")));
+    }
+    if interpolation != Interpolation::Constant {
+        return Err((
+            "hierarchical.interpolation",
+            "is not constant, the only one of the engine".to_string(),
+        ));
+    }
+    if temperature != 1.0 {
+        let problem = format!("is {temperature}; divide the query's weights by it and give 1");
+        return Err(("hierarchical.temperature", problem));
+    }
+    if guard.is_some() {
+        return Err(("hierarchical.guard", "is given; the engine needs none".to_string()));
+    }
+    let rows = 4 * block - 1;
+    if !bias.is_empty() && (bias.len() != heads || bias.iter().any(|table| table.len() != rows)) {
+        return Err(("hierarchical.bias", format!("is not {heads} tables, one a head, of {rows} values")));
+    }
+    let bias = log_scores(bias.iter().flatten()).ok_or_else(|| {
+        ("hierarchical.bias", "has a value that is not finite or past 22, the range of a score".to_string())
+    })?;
+    Ok(write::AttentionKind::Hierarchical { block, bias })
+}
+
+fn bigbird(
+    parameters: &BigBird,
+    plans: &[Vec<Vec<usize>>],
+    heads: usize,
+    tokens: usize,
+) -> Result<write::AttentionKind, Problem> {
+    let BigBird { block, random, pattern, dense_up_to, .. } = *parameters;
+    if block == 0 {
+        return Err(("bigbird.block", "is 0; give at least 1 token".to_string()));
+    }
+    if pattern != Pattern::Internal {
+        return Err(("bigbird.pattern", "is not internal, the only one of the engine".to_string()));
+    }
+    if !dense_up_to.is_multiple_of(block) {
+        let problem = format!("is {dense_up_to}; give a multiple of the block of {block} tokens");
+        return Err(("bigbird.dense_up_to", problem));
+    }
+    let blocks = parameters.block_count(tokens);
+    let rows = blocks.saturating_sub(2);
+    if random > 0 && plans.is_empty() {
+        return Err(("bigbird.plan", format!("is missing, for {random} random blocks")));
+    }
+    let sized = |plan: &Vec<Vec<usize>>| plan.len() == rows && plan.iter().all(|row| row.len() == random);
+    let right = match random {
+        0 => plans.iter().flatten().all(Vec::is_empty),
+        _ => plans.len() == heads && plans.iter().all(sized),
+    };
+    if !right {
+        let problem = format!(
+            "has another size than {heads} heads, {rows} query blocks ({tokens} tokens but for the first and the \
+             last block), {random} random blocks"
+        );
+        return Err(("bigbird.plan", problem));
+    }
+    let ids = plans.iter().flatten().flatten();
+    if let Some(id) = ids.clone().find(|&&id| id >= blocks) {
+        let problem = format!("has the block {id}; {tokens} tokens have the blocks 0 to {}", blocks - 1);
+        return Err(("bigbird.plan", problem));
+    }
+    let plan = ids.map(|&id| id as i16).collect();
+    Ok(write::AttentionKind::BigBird { block, dense_blocks: dense_up_to / block, random, plan })
+}
+
+/// Natural logarithms as the engine adds them to scores; none if one is out of range.
+pub(in crate::host) fn log_scores<'v>(values: impl Iterator<Item = &'v f64>) -> Option<Vec<i16>> {
+    let unit = f64::from(1 << LogScore::FRAC_NBITS) * std::f64::consts::LOG2_E;
+    let score = |value: &f64| {
+        let score = (value * unit).round();
+        (score.abs() <= f64::from(i16::MAX)).then_some(score as i16)
+    };
+    values.map(score).collect()
+}
+
+/// From a product of query and key with `frac` fractional bits to a score in units of log2.
+pub(in crate::host) fn score_scale(frac: i32, head_width: usize) -> Option<Requant> {
+    let log = f64::from(crate::num::LogScore::FRAC_NBITS).exp2() * std::f64::consts::LOG2_E;
+    let factor = exp2(-frac) * log / (head_width as f64).sqrt();
+    (1..=30).rev().find_map(|shift| {
+        let multiplier = (factor * exp2(16 + shift)).round();
+        let fits = (1.0..=f64::from(i16::MAX)).contains(&multiplier);
+        fits.then_some(Requant { multiplier: multiplier as i16, shift: shift as u32 })
+    })
+}

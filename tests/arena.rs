@@ -1,0 +1,86 @@
+//! Memory against length: for every mechanism the arena is linear in the number of tokens.
+
+use std::fmt::Write;
+
+use fixformer::Model;
+use fixformer::host::calibrate::calibrate;
+use fixformer::host::draw::bigbird_plan;
+use fixformer::host::quantize::{Precision, integers};
+use fixformer::host::reference::bigbird::{BigBird, Pattern};
+use fixformer::host::reference::hierarchical::{Hierarchical, Interpolation};
+use fixformer::host::reference::*;
+use fixformer::session::Plan;
+use random::{Options, Source, network};
+
+#[expect(dead_code, reason = "what only other tests use")]
+mod random;
+
+const LENGTHS: [usize; 7] = [256, 512, 1024, 2048, 4096, 8192, 16_384];
+const HEADS: usize = 2;
+
+/// The mechanism of layer `layer` for inputs of up to `tokens` tokens.
+type Kind = fn(tokens: usize, layer: usize) -> AttentionKind;
+
+/// Name, whether it is causal, the most that twice the length may cost in hundredths, and the mechanism.
+const MECHANISMS: [(&str, bool, usize, Kind); 5] = [
+    ("exact", false, 202, |_, _| AttentionKind::Exact),
+    ("hierarchical 8", false, 202, |_, _| hierarchical(8)),
+    ("hierarchical 8, causal", true, 202, |_, _| hierarchical(8)),
+    // No means are kept of the last two blocks, at any length: the shortest input gains most from that.
+    ("hierarchical 16", false, 203, |_, _| hierarchical(16)),
+    ("bigbird 16, 2 random", false, 202, bigbird),
+];
+
+fn hierarchical(block: usize) -> AttentionKind {
+    let interpolation = Interpolation::Constant;
+    let parameters = Hierarchical { block, causal: false, interpolation, temperature: 1.0, guard: None };
+    AttentionKind::Hierarchical { parameters, bias: Vec::new() }
+}
+
+fn bigbird(tokens: usize, layer: usize) -> AttentionKind {
+    let pattern = Pattern::Internal;
+    let parameters = BigBird { block: 16, random: 2, pattern, causal: false, dense_up_to: 0 };
+    let plan = |head| bigbird_plan(tokens.div_ceil(16), 2, 0, layer, head).unwrap();
+    AttentionKind::BigBird { parameters, plans: (0..HEADS).map(plan).collect() }
+}
+
+/// Arena of a model of two layers of width 32.
+fn bytes(tokens: usize, causal: bool, kind: Kind) -> usize {
+    let mut source = Source(1);
+    let options = Options {
+        input: 2,
+        positions: 0,
+        order: NormOrder::Pre,
+        activation: Activation::Relu,
+        causal,
+        heads: HEADS,
+        width: 32,
+        pooling: Pooling::Mean,
+        norms: true,
+        max_tokens: tokens,
+    };
+    let mut network = network(&mut source, options);
+    for (layer, block) in network.blocks.iter_mut().enumerate() {
+        block.attention.kind = kind(tokens, layer);
+    }
+    let recording = source.recording(64, &network.input);
+    let ranges = calibrate(&network, &[recording], || {}).unwrap();
+    let words = integers(&network, &ranges, &Precision::new()).unwrap().words();
+    Plan::of(&Model::parse(&words).unwrap()).bytes()
+}
+
+#[test]
+fn memory_is_linear_in_the_length() {
+    let mut table = String::from("tokens                ");
+    LENGTHS.iter().for_each(|tokens| write!(table, " {tokens:>9}").unwrap());
+    for (name, causal, limit, kind) in MECHANISMS {
+        let sizes = LENGTHS.map(|tokens| bytes(tokens, causal, kind));
+        write!(table, "\n{name:<22}").unwrap();
+        sizes.iter().for_each(|size| write!(table, " {size:>9}").unwrap());
+        for pair in sizes.windows(2) {
+            assert!(100 * pair[1] <= limit * pair[0], "{name}: {sizes:?}");
+        }
+    }
+    println!("{table}");
+    insta::assert_snapshot!(table);
+}

@@ -1,0 +1,127 @@
+//! Networks and recordings at random.
+
+use fixformer::host::quantize::Precision;
+use fixformer::host::reference::*;
+
+/// Deterministic normal values.
+pub(crate) struct Source(pub(crate) u64);
+
+impl Source {
+    pub(crate) fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    pub(crate) fn normal(&mut self) -> f64 {
+        (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
+    }
+
+    pub(crate) fn values(&mut self, count: usize, deviation: f64) -> Vec<f64> {
+        (0..count).map(|_| deviation * self.normal()).collect()
+    }
+
+    pub(crate) fn linear(&mut self, inputs: usize, outputs: usize) -> Linear {
+        let weights = self.values(inputs * outputs, 1.5 / (inputs as f64).sqrt());
+        Linear { inputs, outputs, weights, bias: self.values(outputs, 0.2) }
+    }
+
+    pub(crate) fn norm(&mut self, width: usize) -> Norm {
+        let gain = self.values(width, 0.3).into_iter().map(|g| 1.0 + g).collect();
+        Norm { gain, bias: self.values(width, 0.3), epsilon: 1e-5 }
+    }
+
+    pub(crate) fn recording(&mut self, length: usize, input: &Input) -> Vec<i16> {
+        (0..length)
+            .map(|_| match input {
+                Input::Samples { .. } => (700.0 * self.normal() + 400.0) as i16,
+                Input::OneHot { symbols, .. } => (self.uniform() * (*symbols as f64 + 1.0)) as i16,
+                Input::Tokens { vocabulary, .. } => (self.uniform() * *vocabulary as f64) as i16,
+            })
+            .collect()
+    }
+}
+
+/// The options of a model.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    pub(crate) input: u8,
+    pub(crate) positions: u8,
+    pub(crate) order: NormOrder,
+    pub(crate) activation: Activation,
+    pub(crate) causal: bool,
+    pub(crate) heads: usize,
+    pub(crate) width: usize,
+    pub(crate) pooling: Pooling,
+    pub(crate) norms: bool,
+    pub(crate) max_tokens: usize,
+}
+
+pub(crate) fn network(source: &mut Source, options: Options) -> Network {
+    let width = options.width;
+    let window = Window { width: 5, stride: 2 };
+    let input = match options.input {
+        0 => Input::Samples {
+            channels: 3,
+            window,
+            scale: 0.01,
+            remove_mean: options.causal,
+            mean: vec![2.0, -1.0, 0.0],
+            deviation: vec![5.0, 7.0, 9.0],
+            stem: source.linear(15, width),
+        },
+        1 => Input::OneHot { symbols: 4, window, stem: source.linear(20, width) },
+        _ => Input::Tokens { vocabulary: 21, table: source.values(21 * width, 1.0) },
+    };
+    let blocks = (0..2).map(|_| Block {
+        order: options.order,
+        attention: Attention {
+            heads: options.heads,
+            causal: options.causal,
+            kind: AttentionKind::Exact,
+            query: source.linear(width, width),
+            key: source.linear(width, width),
+            value: source.linear(width, width),
+            output: source.linear(width, width),
+        },
+        norm1: source.norm(width),
+        feed_forward: FeedForward {
+            expand: source.linear(width, 2 * width + 3),
+            activation: options.activation,
+            contract: source.linear(2 * width + 3, width),
+        },
+        norm2: source.norm(width),
+    });
+    let blocks = blocks.collect();
+    Network {
+        name: String::from("random"),
+        input,
+        positions: match options.positions {
+            0 => Positions::None,
+            1 => Positions::Learned(source.values(options.max_tokens * width, 0.5)),
+            _ => Positions::Sinusoidal,
+        },
+        embedding_norm: options.norms.then(|| source.norm(width)),
+        blocks,
+        final_norm: options.norms.then(|| source.norm(width)),
+        pooling: options.pooling,
+        head: source.linear(width, 5),
+        max_tokens: options.max_tokens,
+    }
+}
+
+/// Raw values that make `tokens` tokens.
+pub(crate) fn length(network: &Network, tokens: usize) -> usize {
+    match &network.input {
+        Input::Samples { channels, window, .. } => ((tokens - 1) * window.stride + window.width) * channels,
+        Input::OneHot { window, .. } => (tokens - 1) * window.stride + window.width,
+        Input::Tokens { .. } => tokens,
+    }
+}
+
+pub(crate) fn all_wide() -> Precision {
+    let blocks = (0..2).flat_map(|block| {
+        ["query", "key", "value", "output", "expand", "contract"]
+            .map(|layer| format!("block {block} {layer}"))
+    });
+    blocks.chain(["stem", "table", "positions", "head"].map(String::from)).collect()
+}

@@ -1,0 +1,115 @@
+//! Trained models with another mechanism in place of exact attention, without retraining: what it costs.
+//!
+//! `cargo test --release --test swapped -- --nocapture` prints the table. It takes at most 300 test rows of each
+//! model and 100 rows to calibrate with, both spread evenly, and 16 probes: `figures.rs` has the
+//! accuracy of exact attention over all rows.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use fixformer::Model;
+use fixformer::host::draw::bigbird_plan;
+use fixformer::host::reference::bigbird::{BigBird, Pattern};
+use fixformer::host::reference::hierarchical::{Hierarchical, Interpolation};
+use fixformer::host::reference::{AttentionKind, Network};
+use fixformer::host::{data, evaluate, import, quantize};
+
+/// Description, checkpoint and data set.
+const MODELS: [(&str, &str, &str); 6] = [
+    ("digits", "digits64", "digits64"),
+    ("splice60", "splice60", "uci_splice60"),
+    ("prom300tata", "prom300tata", "gue_prom300_tata"),
+    ("fsdd", "fsdd", "fsdd_logmel128"),
+    ("mitds1", "mitds1", "mitbih_vent1024_ds1"),
+    ("ecg5000", "ecg5000", "ecg5000"),
+];
+
+const TEST_ROWS: usize = 300;
+const TRAIN_ROWS: usize = 100;
+
+/// The mechanism of layer `layer` of a network.
+type Kind = fn(network: &Network, layer: usize) -> AttentionKind;
+
+const MECHANISMS: [(&str, Kind); 5] = [
+    ("exact", |_, _| AttentionKind::Exact),
+    ("hierarchical 8", |_, _| hierarchical(8)),
+    ("hierarchical 16", |_, _| hierarchical(16)),
+    ("bigbird 8, zero", |network, _| bigbird(network, |blocks, _| vec![vec![0]; blocks - 2])),
+    ("bigbird 8, drawn", |network, layer| {
+        bigbird(network, |blocks, head| bigbird_plan(blocks, 1, 0, layer, head).unwrap())
+    }),
+];
+
+fn hierarchical(block: usize) -> AttentionKind {
+    let interpolation = Interpolation::Constant;
+    let parameters = Hierarchical { block, causal: false, interpolation, temperature: 1.0, guard: None };
+    AttentionKind::Hierarchical { parameters, bias: Vec::new() }
+}
+
+/// Blocks of 8 and one random one; `plan` is given the number of blocks and the head.
+fn bigbird(network: &Network, plan: impl Fn(usize, usize) -> Vec<Vec<usize>>) -> AttentionKind {
+    let pattern = Pattern::Internal;
+    let parameters = BigBird { block: 8, random: 1, pattern, causal: false, dense_up_to: 0 };
+    let blocks = parameters.block_count(network.max_tokens);
+    let heads = network.blocks[0].attention.heads;
+    AttentionKind::BigBird { parameters, plans: (0..heads).map(|head| plan(blocks, head)).collect() }
+}
+
+fn shared() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let shared = std::env::var_os("FIXFORMER_SHARED").map_or(beside, PathBuf::from);
+    shared.join("data").is_dir().then_some(shared)
+}
+
+/// At most `count`, spread evenly.
+fn spread<T: Clone>(rows: &[T], count: usize) -> Vec<T> {
+    let count = rows.len().min(count);
+    (0..count).map(|i| rows[i * rows.len() / count].clone()).collect()
+}
+
+#[test]
+fn six_models_with_each_mechanism() {
+    let Some(shared) = shared() else {
+        println!("skipped: no data sets; set FIXFORMER_SHARED to the folder with data/ and models/");
+        return;
+    };
+    let mut table =
+        String::from("model        tokens  rows  mechanism         float    fixed    agreement\n");
+    for (name, checkpoint, set) in MODELS {
+        let description = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("models/{name}.toml"));
+        let weights = shared.join(format!("models/{checkpoint}_softmax_d32l2h2_s0.safetensors"));
+        let mut network = import::network(&description, &weights).unwrap();
+        let recordings = |split| {
+            let path = shared.join(format!("data/{set}.npz"));
+            data::load(&path, split, data::Options::default()).unwrap()
+        };
+        let train = spread(&recordings(data::Split::Train).rows, TRAIN_ROWS);
+        let test = recordings(data::Split::Test);
+        let (rows, labels) =
+            (spread(&test.rows, TEST_ROWS), test.labels.map(|labels| spread(&labels, TEST_ROWS)));
+        for (mechanism, kind) in MECHANISMS {
+            for layer in 0..network.blocks.len() {
+                network.blocks[layer].attention.kind = kind(&network, layer);
+            }
+            let settings = quantize::Settings { probes: 16, ..quantize::Settings::default() };
+            let quantized = quantize::quantize(&network, &train, settings, |_| {}).unwrap();
+            let model = Model::parse(&quantized.words).unwrap();
+            let found = evaluate::evaluate(model, Some(&network), &rows, labels.as_deref(), &|| {}).unwrap();
+            let (fixed, float) = (found.fixed_right.unwrap(), found.float_right.unwrap());
+            let agree = found.share(found.agree.unwrap());
+            writeln!(
+                table,
+                "{name:<11} {:>7} {:>5}  {mechanism:<16}  {:.4}   {:.4}   {agree:.4}",
+                network.max_tokens,
+                found.rows,
+                found.share(float),
+                found.share(fixed),
+            )
+            .unwrap();
+            // The mechanism may cost accuracy; its integers may not.
+            assert!(agree >= 0.98, "{name}, {mechanism}: agreement {agree}");
+        }
+    }
+    println!("{table}");
+    insta::assert_snapshot!(table);
+}

@@ -1,0 +1,143 @@
+//! Executed instructions of kernels and mechanisms on every emulated board.
+
+use crate::board::Board;
+use crate::command::target;
+use crate::zoo::digits_file;
+use crate::{firmware, qemu, setup};
+use anyhow::{Result, bail, ensure};
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::{Map, Value, json};
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Print one JSON object a line for each kernel and mechanism, and nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+/// From here on twice the tokens of a linear mechanism cost at most [`GROWTH`] times the instructions.
+const LINEAR_FROM: u64 = 1024;
+const GROWTH: f64 = 2.1;
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let boards = Board::all()?;
+    setup::ready(&boards)?;
+    let mut quadratic = Vec::new();
+    for board in &boards {
+        let elf = firmware::build(board, "bench", &digits_file())?;
+        let lines = qemu::run(board, &elf, None, &target(), |_| {})?.success()?;
+        let rows: Vec<Row> = lines.iter().map(|line| Row::read(line)).collect::<Result<_>>()?;
+        quadratic.extend(grown(&rows).into_iter().map(|what| format!("{}: {what}", board.name)));
+        if options.json {
+            rows.iter().for_each(|row| println!("{}", row.json(&board.name)));
+        } else {
+            println!("\n{} ({})\n{}", board.name, board.target, table(&rows));
+        }
+    }
+    match quadratic.is_empty() {
+        true => Ok(()),
+        false => bail!("not linear:\n{}", quadratic.join("\n")),
+    }
+}
+
+/// A line of the firmware: what was measured, and pairs of a name and a value.
+struct Row {
+    kind: String,
+    name: String,
+    fields: Map<String, Value>,
+}
+
+impl Row {
+    fn read(line: &str) -> Result<Self> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [kind, name, pairs @ ..] = &words[..] else { bail!("unexpected line from the firmware: {line}") };
+        ensure!(pairs.len().is_multiple_of(2), "unexpected line from the firmware: {line}");
+        let value = |word: &str| word.parse::<u64>().map_or_else(|_| json!(word), |number| json!(number));
+        let fields = pairs.chunks(2).map(|pair| (pair[0].to_owned(), value(pair[1]))).collect();
+        Ok(Self { kind: (*kind).to_owned(), name: (*name).to_owned(), fields })
+    }
+
+    fn number(&self, field: &str) -> Option<u64> {
+        self.fields.get(field)?.as_u64()
+    }
+
+    fn json(&self, core: &str) -> Value {
+        let key = if self.kind == "kernel" { "kernel" } else { "mechanism" };
+        let mut object = self.fields.clone();
+        object.insert("core".to_owned(), json!(core));
+        object.insert(key.to_owned(), json!(self.name));
+        Value::Object(object)
+    }
+
+    /// What it costs: instructions a multiplication, or a token.
+    fn rate(&self) -> Option<String> {
+        let instructions = self.number("instructions")? as f64;
+        match (self.number("macs"), self.number("n")) {
+            (Some(macs), _) if macs > 0 => Some(format!("{:.2} a MAC", instructions / macs as f64)),
+            (_, Some(tokens)) => Some(format!("{:.0} a token", instructions / tokens as f64)),
+            _ => None,
+        }
+    }
+
+    fn shape(&self) -> String {
+        let text =
+            |field| self.fields.get(field).map_or(String::new(), |value| value.to_string().replace('"', ""));
+        match self.kind.as_str() {
+            "kernel" => format!("[{}]", text("shape")),
+            _ => format!("n {} d {} {}", text("n"), text("d"), text("direction")),
+        }
+    }
+}
+
+/// Linear mechanisms that grow faster than they may.
+fn grown(rows: &[Row]) -> Vec<String> {
+    let mut found = Vec::new();
+    for pair in rows.windows(2).filter(|pair| pair[0].kind == "attention" && pair[0].name != "exact") {
+        let [Some(n), Some(twice)] = [&pair[0], &pair[1]].map(|row| row.number("n")) else { continue };
+        let [Some(a), Some(b)] = [&pair[0], &pair[1]].map(|row| row.number("instructions")) else { continue };
+        let growth = b as f64 / a as f64;
+        if n >= LINEAR_FROM && twice == 2 * n && growth > GROWTH {
+            found.push(format!("{} {}: {growth:.3} times the instructions", pair[1].name, pair[1].shape()));
+        }
+    }
+    found
+}
+
+fn table(rows: &[Row]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_BORDERS_ONLY);
+    table.set_header(["", "shape", "instructions", "", "bytes"]);
+    for column in [2, 3, 4] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    for row in rows {
+        let number = |field| row.number(field).map_or(String::new(), |number| number.to_string());
+        table.add_row([
+            row.name.clone(),
+            row.shape(),
+            number("instructions"),
+            row.rate().unwrap_or_default(),
+            number("arena_bytes"),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_is_noticed() {
+        let line = |n, instructions| {
+            Row::read(&format!(
+                "attention hierarchical n {n} d 16 direction causal instructions {instructions}"
+            ))
+        };
+        let rows = |last| [line(1024, 100).unwrap(), line(2048, last).unwrap()];
+        assert!(grown(&rows(205)).is_empty());
+        assert_eq!(grown(&rows(300)).len(), 1);
+    }
+}

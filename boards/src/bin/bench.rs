@@ -14,7 +14,9 @@ mod board {
     use fixformer::arena::Once;
     use fixformer::attention::{Head, attend, scratch};
     use fixformer::kernels::{Channels, NormParameters, layer_norm, linear};
-    use fixformer::model::{AttentionKind, BigBird, Hierarchical};
+    use fixformer::model::{
+        AttentionKind, BigBird, Epsilon, Favor, FavorInput, Features, Hierarchical, Lsh, Rotations,
+    };
     use fixformer::num::Requant;
     use fixformer_boards::{counter, println};
 
@@ -45,6 +47,25 @@ mod board {
         plan
     }
 
+    /// Random directions of FAVOR+.
+    const DIRECTIONS: usize = 64;
+    static PROJECTION: [i16; DIRECTIONS * MAX_WIDTH] = pattern();
+    /// Rounds of LSH, and most columns of one round's rotation.
+    const ROUNDS: usize = 2;
+    const COLUMNS: usize = 16;
+    static ROTATIONS: [i16; ROUNDS * COLUMNS * MAX_WIDTH] = pattern();
+
+    const fn pattern<const N: usize>() -> [i16; N] {
+        let mut values = [0; N];
+        let mut source = Source(N as u32);
+        let mut i = 0;
+        while i < N {
+            values[i] = source.next();
+            i += 1;
+        }
+        values
+    }
+
     pub(crate) fn main() -> Result<(), Infallible> {
         let (Some(queries), Some(keys), Some(values), Some(scratch), Some(weights)) =
             (QUERIES.take(), KEYS.take(), VALUES.take(), SCRATCH.take(), WEIGHTS.take())
@@ -70,6 +91,7 @@ mod board {
                 }),
                 MAX_TOKENS,
             ),
+            ("favor", favor(), MAX_TOKENS),
         ];
         for (name, kind, longest) in mechanisms {
             for causal in [false, true] {
@@ -80,7 +102,54 @@ mod board {
                 }
             }
         }
+        for causal in [false, true] {
+            for tokens in [256, 512, 1024, 2048, 4096] {
+                head("lsh", lsh(tokens), tokens, causal, [queries, keys, values], scratch);
+            }
+        }
         Ok(())
+    }
+
+    fn favor() -> AttentionKind<'static> {
+        let input = FavorInput {
+            projection: Requant { multiplier: 20_000, shift: 6 },
+            norm: Requant { multiplier: 20_000, shift: 8 },
+            epsilon: 0,
+        };
+        AttentionKind::Favor(Favor {
+            features: Features::Exponential,
+            directions: DIRECTIONS,
+            projection: &PROJECTION,
+            query: input,
+            key: input,
+            epsilon: Epsilon::Zero,
+        })
+    }
+
+    /// Two buckets a chunk, in two factors: more tokens, more buckets.
+    fn lsh(tokens: usize) -> AttentionKind<'static> {
+        let factors: &[i16] = match tokens {
+            ..=256 => &[4, 4],
+            ..=512 => &[8, 4],
+            ..=1024 => &[8, 8],
+            ..=2048 => &[16, 8],
+            _ => &[16, 16],
+        };
+        let columns = factors.iter().map(|&factor| factor as usize / 2).sum::<usize>();
+        let rotations = ROTATIONS.get(..ROUNDS * columns * MAX_WIDTH).unwrap_or_default();
+        AttentionKind::Lsh(Lsh {
+            factors,
+            rounds: ROUNDS,
+            chunk: 2 * BLOCK,
+            before: 1,
+            after: 0,
+            in_bucket: false,
+            skip_duplicates: false,
+            padding_bucket: true,
+            epsilon: 0,
+            rotation_heads: 1,
+            rotations: Rotations::Int16(rotations),
+        })
     }
 
     fn head(
@@ -157,7 +226,7 @@ mod board {
     struct Source(u32);
 
     impl Source {
-        fn next(&mut self) -> i16 {
+        const fn next(&mut self) -> i16 {
             self.0 ^= self.0 << 13;
             self.0 ^= self.0 >> 17;
             self.0 ^= self.0 << 5;

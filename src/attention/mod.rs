@@ -104,11 +104,10 @@ impl Mechanisms {
     /// Those that the blocks of `model` use: what no block names is not linked.
     pub const fn of(model: &Model<'_>) -> Self {
         let mut mechanisms = [None; AttentionKind::COUNT];
-        let mut index = 0;
-        while let Some(block) = model.block(index) {
+        let mut blocks = model.blocks();
+        while let Some(block) = blocks.take_next() {
             let kind = block.attention.kind.index();
             mechanisms[kind] = Some(ALL[kind]);
-            index += 1;
         }
         Self(mechanisms)
     }

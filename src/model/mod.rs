@@ -22,7 +22,7 @@ pub mod write;
 
 pub use error::{Message, ModelError};
 pub use kind::*;
-pub use record::{Attention, Block, FeedForward, Linear, Norm, NormOrder, Table, Weights};
+pub use record::{Attention, Block, Blocks, FeedForward, Linear, Norm, NormOrder, Table, Weights};
 
 use read::{Reader, tri};
 
@@ -295,25 +295,8 @@ impl<'a> Model<'a> {
     }
 
     /// The blocks, first to last.
-    pub fn blocks(&self) -> impl Iterator<Item = Block<'a>> + use<'a> {
-        let (mut reader, shape) = (self.blocks, self.shape());
-        // Every block was read at parse: none can fail here.
-        (0..self.block_count).map_while(move |_| Block::read(&mut reader, shape).ok())
-    }
-
-    /// One block, for a `const fn`.
-    pub(crate) const fn block(&self, index: usize) -> Option<Block<'a>> {
-        let mut reader = self.blocks;
-        let mut block = None;
-        let mut next = 0;
-        while next <= index && next < self.block_count {
-            block = match Block::read(&mut reader, self.shape()) {
-                Ok(block) => Some(block),
-                Err(_) => None,
-            };
-            next += 1;
-        }
-        if next == index + 1 { block } else { None }
+    pub const fn blocks(&self) -> Blocks<'a> {
+        Blocks { reader: self.blocks, shape: self.shape(), left: self.block_count }
     }
 
     const fn shape(&self) -> Shape {
@@ -322,7 +305,7 @@ impl<'a> Model<'a> {
 }
 
 /// What a block needs to know of its model.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Shape {
     width: usize,
     heads: usize,

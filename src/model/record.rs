@@ -241,6 +241,37 @@ pub struct Block<'a> {
     pub norm2: Norm<'a>,
 }
 
+/// The blocks of a model, read one after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Blocks<'a> {
+    pub(super) reader: Reader<'a>,
+    pub(super) shape: Shape,
+    pub(super) left: usize,
+}
+
+impl<'a> Blocks<'a> {
+    /// `next` for a `const fn`.
+    pub const fn take_next(&mut self) -> Option<Block<'a>> {
+        if self.left == 0 {
+            return None;
+        }
+        self.left -= 1;
+        // Every block was read at parse: none can fail here.
+        match Block::read(&mut self.reader, self.shape) {
+            Ok(block) => Some(block),
+            Err(_) => None,
+        }
+    }
+}
+
+impl<'a> Iterator for Blocks<'a> {
+    type Item = Block<'a>;
+
+    fn next(&mut self) -> Option<Block<'a>> {
+        self.take_next()
+    }
+}
+
 impl<'a> Block<'a> {
     pub(super) const fn read(reader: &mut Reader<'a>, shape: Shape) -> Result<Self, ModelError> {
         let width = shape.width;

@@ -3,7 +3,7 @@
 use super::{ArenaError, Plan, Session};
 use crate::arena::Once;
 use crate::attention::Mechanisms;
-use crate::model::Model;
+use crate::model::{Block, Model};
 
 /// A model known at compile time; implemented by [`crate::model!`].
 pub trait Embedded {
@@ -11,6 +11,8 @@ pub trait Embedded {
     type Memory: Words + Send;
     /// The parsed model.
     const MODEL: Model<'static>;
+    /// Its blocks, read by the compiler: the code that reads a file is not linked.
+    const BLOCKS: &'static [Block<'static>];
     /// What it needs.
     const PLAN: Plan = Plan::of(&Self::MODEL);
     /// The mechanisms of attention that it uses; no other is linked.
@@ -73,6 +75,20 @@ pub const fn words<const BYTES: usize, const WORDS: usize>(bytes: &[u8; BYTES]) 
     words
 }
 
+/// The blocks of a model as an array.
+#[doc(hidden)]
+pub const fn blocks<const N: usize>(model: &Model<'static>) -> [Block<'static>; N] {
+    let mut source = model.blocks();
+    let Some(first) = source.take_next() else { panic!("a model has at least one block") };
+    let mut blocks = [first; N];
+    let mut index = 1;
+    while let Some(block) = source.take_next() {
+        blocks[index] = block;
+        index += 1;
+    }
+    blocks
+}
+
 /// Embeds a model file: a unit struct with the parsed model and the sizes that follow from it.
 ///
 /// A malformed file does not compile, and the error names the fault; an arena that does not fit the RAM
@@ -120,9 +136,11 @@ macro_rules! model {
                 Ok(model) => model,
                 Err(error) => panic!("{}", error.message().as_str()),
             };
+            static BLOCKS: [$crate::model::Block<'static>; MODEL.block_count] = $crate::session::blocks(&MODEL);
             impl $crate::Embedded for $name {
                 type Memory = [u32; $crate::session::Plan::of(&MODEL).words()];
                 const MODEL: $crate::Model<'static> = MODEL;
+                const BLOCKS: &'static [$crate::model::Block<'static>] = &BLOCKS;
             }
         };
     };

@@ -6,14 +6,14 @@ mod plan;
 mod scores;
 
 pub use crate::layers::InputError;
-pub use embedded::{Arena, Embedded, Words, words};
+pub use embedded::{Arena, Embedded, Words, blocks, words};
 pub use error::ArenaError;
 pub use plan::Plan;
 pub use scores::Scores;
 
 use crate::attention::Mechanisms;
 use crate::layers::{KEYS_PER_WORD, Shape, check_input, embed, pool, run_block};
-use crate::model::Model;
+use crate::model::{Block, Blocks, Model};
 use crate::trace::{Site, Tensor, Tile, Trace};
 
 /// A model and the memory it works in.
@@ -22,8 +22,12 @@ pub struct Session<'a> {
     model: Model<'a>,
     plan: Plan,
     mechanisms: Mechanisms,
+    next_block: NextBlock,
     memory: &'a mut [u32],
 }
+
+/// Where the blocks come from: read from the file as they are needed, or placed in flash by the compiler.
+type NextBlock = for<'m> fn(&mut Blocks<'m>, usize) -> Option<Block<'m>>;
 
 impl<'a> Session<'a> {
     /// Runs `model` in `memory`, which must have [`Plan::words`] words and need not be cleared.
@@ -35,14 +39,15 @@ impl<'a> Session<'a> {
         if memory.len() < plan.words() {
             return Err(ArenaError::TooSmall { found: memory.len(), needed: plan.words() });
         }
-        Ok(Self { model, plan, mechanisms: Mechanisms::all(), memory })
+        Ok(Self { model, plan, mechanisms: Mechanisms::all(), next_block: |blocks, _| blocks.next(), memory })
     }
 
     /// The session of an embedded model: its memory has the right size, its mechanisms are known.
     fn embedded<M: Embedded>(memory: &'static mut M::Memory) -> Session<'static> {
         const { assert!(M::Memory::LENGTH >= M::PLAN.words(), "the memory is smaller than the plan") };
         let memory = memory.words();
-        Session { model: M::MODEL, plan: M::PLAN, mechanisms: M::MECHANISMS, memory }
+        let next_block: NextBlock = |_, index| M::BLOCKS.get(index).copied();
+        Session { model: M::MODEL, plan: M::PLAN, mechanisms: M::MECHANISMS, next_block, memory }
     }
 
     /// The model.
@@ -86,7 +91,9 @@ impl<'a> Session<'a> {
         show_visible(mask, tokens, work.visible);
 
         let mut frac = embed(model, shape, input, &mut work, trace);
-        for (index, block) in model.blocks().enumerate() {
+        let mut blocks = model.blocks();
+        for index in 0..model.block_count {
+            let Some(block) = (self.next_block)(&mut blocks, index) else { break };
             frac = run_block(&block, index, shape, frac, &mut work, trace);
         }
         pool(model, shape, frac, &mut work, trace);

@@ -94,11 +94,11 @@ impl Plan {
 
 /// The most that the attention of any block asks for.
 const fn attention_scratch(model: &Model<'_>) -> usize {
-    let (mut most, mut index) = (0, 0);
-    while let Some(block) = model.block(index) {
+    let mut most = 0;
+    let mut blocks = model.blocks();
+    while let Some(block) = blocks.take_next() {
         let attention = &block.attention;
         most = max(most, scratch(&attention.kind, model.max_tokens, model.head_width(), attention.causal));
-        index += 1;
     }
     most
 }

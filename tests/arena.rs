@@ -4,10 +4,13 @@ use std::fmt::Write;
 
 use fixformer::Model;
 use fixformer::host::calibrate::calibrate;
-use fixformer::host::draw::bigbird_plan;
+use fixformer::host::draw::{bigbird_plan, favor_projection, lsh_signs};
+use fixformer::host::quantize::favor::RowLength;
 use fixformer::host::quantize::{Precision, integers};
 use fixformer::host::reference::bigbird::{BigBird, Pattern};
+use fixformer::host::reference::favor::{Favor, Features, Offsets};
 use fixformer::host::reference::hierarchical::{Hierarchical, Interpolation};
+use fixformer::host::reference::lsh::{Duplicates, Lsh, ScoreScale};
 use fixformer::host::reference::*;
 use fixformer::session::Plan;
 use random::{Options, Source, network};
@@ -17,18 +20,21 @@ mod random;
 
 const LENGTHS: [usize; 7] = [256, 512, 1024, 2048, 4096, 8192, 16_384];
 const HEADS: usize = 2;
+const WIDTH: usize = 32;
 
 /// The mechanism of layer `layer` for inputs of up to `tokens` tokens.
 type Kind = fn(tokens: usize, layer: usize) -> AttentionKind;
 
 /// Name, whether it is causal, the most that twice the length may cost in hundredths, and the mechanism.
-const MECHANISMS: [(&str, bool, usize, Kind); 5] = [
+const MECHANISMS: [(&str, bool, usize, Kind); 7] = [
     ("exact", false, 202, |_, _| AttentionKind::Exact),
     ("hierarchical 8", false, 202, |_, _| hierarchical(8)),
     ("hierarchical 8, causal", true, 202, |_, _| hierarchical(8)),
     // No means are kept of the last two blocks, at any length: the shortest input gains most from that.
     ("hierarchical 16", false, 203, |_, _| hierarchical(16)),
     ("bigbird 16, 2 random", false, 202, bigbird),
+    ("favor 64", false, 202, favor),
+    ("lsh 2 rounds, chunk 32", false, 202, lsh),
 ];
 
 fn hierarchical(block: usize) -> AttentionKind {
@@ -44,6 +50,41 @@ fn bigbird(tokens: usize, layer: usize) -> AttentionKind {
     AttentionKind::BigBird { parameters, plans: (0..HEADS).map(plan).collect() }
 }
 
+fn favor(_: usize, layer: usize) -> AttentionKind {
+    let width = WIDTH / HEADS;
+    AttentionKind::Favor(Favor {
+        features: Features::Exponential,
+        projection: Some(favor_projection(64, width, RowLength::Random, 0, layer)),
+        causal: false,
+        input_scale: (width as f64).powf(-0.25),
+        epsilon: 0.0,
+        offsets: Offsets::Projection,
+        guard: 0.0,
+        key_sum_epsilon: 0.0,
+        renormalize: true,
+    })
+}
+
+/// About two chunks of 32 a bucket, so that their number grows with the length too.
+fn lsh(tokens: usize, layer: usize) -> AttentionKind {
+    let parameters = Lsh {
+        buckets: vec![tokens / 64],
+        rounds: 2,
+        chunk: 32,
+        before: 1,
+        after: 0,
+        causal: false,
+        scale: ScoreScale::Unit,
+        in_bucket: false,
+        duplicates: Duplicates::Counted,
+        padding_bucket: true,
+    };
+    let signs = lsh_signs(WIDTH * 2 * parameters.rotation_columns(), 0, layer);
+    let signs: Vec<f64> = signs.into_iter().map(f64::from).collect();
+    let rotations = signs.chunks(signs.len() / HEADS).map(<[f64]>::to_vec).collect();
+    AttentionKind::Lsh { parameters, rotations }
+}
+
 /// Arena of a model of two layers of width 32.
 fn bytes(tokens: usize, causal: bool, kind: Kind) -> usize {
     let mut source = Source(1);
@@ -54,7 +95,7 @@ fn bytes(tokens: usize, causal: bool, kind: Kind) -> usize {
         activation: Activation::Relu,
         causal,
         heads: HEADS,
-        width: 32,
+        width: WIDTH,
         pooling: Pooling::Mean,
         norms: true,
         max_tokens: tokens,

@@ -8,9 +8,12 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use fixformer::Model;
-use fixformer::host::draw::bigbird_plan;
+use fixformer::host::draw::{bigbird_plan, favor_projection, lsh_signs};
+use fixformer::host::quantize::favor::RowLength;
 use fixformer::host::reference::bigbird::{BigBird, Pattern};
+use fixformer::host::reference::favor::{Favor, Features, Offsets};
 use fixformer::host::reference::hierarchical::{Hierarchical, Interpolation};
+use fixformer::host::reference::lsh::{Duplicates, Lsh, ScoreScale};
 use fixformer::host::reference::{AttentionKind, Network};
 use fixformer::host::{data, evaluate, import, quantize};
 
@@ -30,7 +33,7 @@ const TRAIN_ROWS: usize = 100;
 /// The mechanism of layer `layer` of a network.
 type Kind = fn(network: &Network, layer: usize) -> AttentionKind;
 
-const MECHANISMS: [(&str, Kind); 5] = [
+const MECHANISMS: [(&str, Kind); 7] = [
     ("exact", |_, _| AttentionKind::Exact),
     ("hierarchical 8", |_, _| hierarchical(8)),
     ("hierarchical 16", |_, _| hierarchical(16)),
@@ -38,6 +41,8 @@ const MECHANISMS: [(&str, Kind); 5] = [
     ("bigbird 8, drawn", |network, layer| {
         bigbird(network, |blocks, head| bigbird_plan(blocks, 1, 0, layer, head).unwrap())
     }),
+    ("favor 64", favor),
+    ("lsh 8, 2 rounds", lsh),
 ];
 
 fn hierarchical(block: usize) -> AttentionKind {
@@ -53,6 +58,43 @@ fn bigbird(network: &Network, plan: impl Fn(usize, usize) -> Vec<Vec<usize>>) ->
     let blocks = parameters.block_count(network.max_tokens);
     let heads = network.blocks[0].attention.heads;
     AttentionKind::BigBird { parameters, plans: (0..heads).map(|head| plan(blocks, head)).collect() }
+}
+
+/// 64 drawn directions.
+fn favor(network: &Network, layer: usize) -> AttentionKind {
+    let width = network.head.inputs / network.blocks[layer].attention.heads;
+    AttentionKind::Favor(Favor {
+        features: Features::Exponential,
+        projection: Some(favor_projection(64, width, RowLength::Random, 0, layer)),
+        causal: false,
+        input_scale: (width as f64).powf(-0.25),
+        epsilon: 0.0,
+        offsets: Offsets::Projection,
+        guard: 0.0,
+        key_sum_epsilon: 0.0,
+        renormalize: true,
+    })
+}
+
+/// 8 buckets in each of 2 rounds, chunks of 32. The queries are the keys too: what the model learnt of keys is gone.
+fn lsh(network: &Network, layer: usize) -> AttentionKind {
+    let parameters = Lsh {
+        buckets: vec![8],
+        rounds: 2,
+        chunk: 32,
+        before: 1,
+        after: 0,
+        causal: false,
+        scale: ScoreScale::SqrtWidth,
+        in_bucket: false,
+        duplicates: Duplicates::Counted,
+        padding_bucket: true,
+    };
+    let heads = network.blocks[layer].attention.heads;
+    let signs = lsh_signs(network.head.inputs * 2 * parameters.rotation_columns(), 0, layer);
+    let signs: Vec<f64> = signs.into_iter().map(f64::from).collect();
+    let rotations = signs.chunks(signs.len() / heads).map(<[f64]>::to_vec).collect();
+    AttentionKind::Lsh { parameters, rotations }
 }
 
 fn shared() -> Option<PathBuf> {

@@ -2,6 +2,8 @@
 
 use std::vec::Vec;
 
+use super::quantize::favor::{RowLength, orthogonal_projection};
+
 /// Random key blocks of one head's BigBird attention: one row for each query block but the first and the last of
 /// an input of `blocks` blocks.
 ///
@@ -31,8 +33,24 @@ pub fn bigbird_plan(
 /// `count` signs, plus or minus one, drawn uniformly: rotations of LSH attention for a model that comes without, to
 /// be stored with 1 bit each. They hash as well as normal ones (Achlioptas 2003 on random projections).
 pub fn lsh_signs(count: usize, seed: u64, layer: usize) -> Vec<i16> {
-    let mut source = Source(Source(seed).next() ^ layer as u64);
+    let mut source = Source(of_layer(seed, layer));
     (0..count).map(|_| 1 - 2 * source.below(2) as i16).collect()
+}
+
+/// A random projection of FAVOR+ attention for a model that comes without: the
+/// [orthogonal](orthogonal_projection) one of a seed of the layer's own.
+pub fn favor_projection(
+    directions: usize,
+    width: usize,
+    length: RowLength,
+    seed: u64,
+    layer: usize,
+) -> Vec<f64> {
+    orthogonal_projection(directions, width, length, of_layer(seed, layer))
+}
+
+fn of_layer(seed: u64, layer: usize) -> u64 {
+    Source(seed).next() ^ layer as u64
 }
 
 /// SplitMix64 (Steele, Lea and Flood 2014): a model file must not change with the version of a crate.

@@ -34,7 +34,7 @@ use super::reference::{
 };
 use checkpoint::Checkpoint;
 use checkpoint::Extent::{Exactly, Free};
-use description::{AffineNames, Description, InputKind, Layout, NormNames, PositionKind};
+use description::{AffineNames, Description, InputKind, Layout, NormNames, Place, PositionKind, Stored};
 
 pub use error::ImportError;
 
@@ -187,12 +187,17 @@ impl Importer<'_> {
         let norm1 = self.norm("norm1", &names.norm1, layer)?;
         let kind = self.attention_kind(layer, max_tokens)?;
         let mut square = |key, names| self.linear(key, names, layer, width, Some(width));
+        let query = square("query", &names.query)?;
+        let key = match encoder.attention.shares_query() {
+            true => Linear::zero(width, width),
+            false => square("key", &names.key)?,
+        };
         let attention = Attention {
             heads: encoder.heads,
             causal: encoder.attention.causal(),
             kind,
-            query: square("query", &names.query)?,
-            key: square("key", &names.key)?,
+            query,
+            key,
             value: square("value", &names.value)?,
             output: square("output", &names.output)?,
         };
@@ -207,16 +212,20 @@ impl Importer<'_> {
 
     fn attention_kind(&mut self, layer: usize, max_tokens: usize) -> Result<AttentionKind, ImportError> {
         let encoder = &self.description.encoder;
-        let name = self.description.tensors.position_bias.as_ref();
-        let bias = match (name, encoder.attention.bias_rows()) {
-            (Some(name), Some(rows)) => {
-                let shape = [Exactly(rows), Exactly(encoder.heads)];
-                self.checkpoint.tensor("tensors.position_bias", &in_layer(name, layer), &shape)?.1
-            }
-            _ => Vec::new(),
-        };
-        let kind = encoder.attention.kind(layer, encoder.heads, max_tokens, &bias);
-        kind.map_err(|problem| problem.of(self.path))
+        let (heads, head_width) = (encoder.heads, encoder.width / encoder.heads);
+        let names = &self.description.tensors;
+        let mut stored = Stored::default();
+        if let (Some(name), Some(rows)) = (&names.position_bias, encoder.attention.bias_rows()) {
+            let shape = [Exactly(rows), Exactly(heads)];
+            stored.bias = self.checkpoint.tensor("tensors.position_bias", &in_layer(name, layer), &shape)?.1;
+        }
+        if let (Some(name), Some(directions)) = (&names.projection, encoder.attention.directions()) {
+            let shape = [directions.map_or(Free("directions"), Exactly), Exactly(head_width)];
+            let tensor = self.checkpoint.tensor("tensors.projection", &in_layer(name, layer), &shape)?;
+            stored.projection = Some(tensor.1);
+        }
+        let place = Place { layer, heads, head_width, tokens: max_tokens };
+        encoder.attention.kind(place, stored).map_err(|problem| problem.of(self.path))
     }
 
     /// A linear map; `outputs` is taken from the file when it is not given.

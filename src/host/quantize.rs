@@ -25,11 +25,14 @@ use super::reference as float;
 use crate::kernels::{Activation, VALUE_LIMIT, dot_limit, normalised_frac};
 use crate::model::write;
 use crate::model::{Attention, NormOrder, Pooling, Table, Window};
+use crate::num::Requant;
 
 /// Room above the calibrated peak: recordings not seen may go higher.
 const HEADROOM: f64 = 1.2;
 /// Raw samples vary more between recordings than what comes after a norm.
 const INPUT_HEADROOM: f64 = 2.0;
+/// Most fractional bits of an activation.
+const MOST_FRAC: i32 = 24;
 /// GELU is not flat before about minus four: its input must reach that far.
 const GELU_REACH: f64 = 4.0;
 
@@ -175,13 +178,22 @@ impl Builder<'_> {
         let x = if order == NormOrder::Pre { frac("norm1", i16::MAX) } else { stream };
         let limit = dot_limit(head_width);
         let query = self.linear(&name("query"), &attention.query, x, frac("query", limit))?;
-        let key = self.linear(&name("key"), &attention.key, x, frac("key", limit))?;
+        let key = match attention.kind.shares_query() {
+            true => unused(&attention.key, query.frac),
+            false => self.linear(&name("key"), &attention.key, x, frac("key", limit))?,
+        };
         let value = self.linear(&name("value"), &attention.value, x, frac("value", VALUE_LIMIT))?;
         let gain = (frac("attended", i16::MAX) - value.frac).clamp(0, Attention::MAX_GAIN as i32);
         let attended = value.frac + gain;
         let residual1 = frac("residual1", i16::MAX);
         let output = self.linear(&name("output"), &attention.output, attended, residual1)?;
-        let scale = score_scale(query.frac + key.frac, head_width).ok_or_else(|| QuantizeError::Scale {
+        let scale = match &attention.kind {
+            float::AttentionKind::Lsh { parameters, .. } => {
+                lsh::lsh_scale(parameters.scale, head_width, query.frac)
+            }
+            _ => score_scale(query.frac + key.frac, head_width),
+        };
+        let scale = scale.ok_or_else(|| QuantizeError::Scale {
             tensor: name("query"),
             weight: largest(&attention.query.weights),
         })?;
@@ -204,7 +216,7 @@ impl Builder<'_> {
         let norm2 = self.norm(&name("norm2"), &block.norm2, norm2_input, frac("norm2", i16::MAX))?;
         Ok(write::Block {
             order,
-            kind: attention::kind(index, attention, self.network)?,
+            kind: attention::kind(index, attention, self.network, [query.frac, key.frac])?,
             causal: attention.causal,
             scale,
             gain: gain as u32,
@@ -312,6 +324,20 @@ impl Builder<'_> {
     }
 }
 
+/// A projection that the engine computes and the mechanism does not read: zeros of 8 bits, whatever the network's.
+/// A block of a model file has no way to leave it out.
+fn unused(linear: &float::Linear, frac: i32) -> write::Linear {
+    let float::Linear { inputs, outputs, .. } = *linear;
+    write::Linear {
+        inputs,
+        weights: write::Matrix { values: std::vec![0; inputs * outputs], bits: 8 },
+        multipliers: std::vec![0; outputs],
+        shift: *Requant::SHIFTS.start(),
+        bias: std::vec![0; outputs],
+        frac,
+    }
+}
+
 /// `y = ((raw * scale - mean) / deviation) W + b` as one linear layer on raw values.
 fn fold_normalisation(stem: &float::Linear, scale: f64, mean: &[f64], deviation: &[f64]) -> float::Linear {
     let mut folded = stem.clone();
@@ -338,7 +364,8 @@ fn angular_steps(width: usize) -> Vec<u32> {
 
 /// Most fractional bits with which `peak` stays within `limit`.
 pub(super) fn fractional_bits(peak: f64, limit: i16) -> i32 {
-    if peak > 0.0 { (f64::from(limit) / peak).log2().floor().clamp(-15.0, 24.0) as i32 } else { 15 }
+    let most = f64::from(MOST_FRAC);
+    if peak > 0.0 { (f64::from(limit) / peak).log2().floor().clamp(-15.0, most) as i32 } else { 15 }
 }
 
 fn finite<'v>(name: &str, values: impl IntoIterator<Item = &'v f64>) -> Result<(), QuantizeError> {

@@ -1,7 +1,10 @@
 //! Attention kinds of a description.
 
-use fixformer::host::draw::bigbird_plan;
+use fixformer::host::draw::{bigbird_plan, favor_projection, lsh_signs};
+use fixformer::host::quantize::favor::RowLength;
 use fixformer::host::reference::AttentionKind;
+use fixformer::host::reference::favor::{Features, Offsets};
+use fixformer::host::reference::lsh::{Duplicates, ScoreScale};
 
 use super::Case;
 
@@ -64,6 +67,80 @@ fn bigbird() {
 }
 
 #[test]
+fn favor() {
+    let kind = |case: Case| match case.import().unwrap().blocks.remove(0).attention.kind {
+        AttentionKind::Favor(favor) => favor,
+        kind => panic!("{kind:?}"),
+    };
+    // Two heads of width 1.
+    let drawn = |length, seed| Some(favor_projection(5, 1, length, seed, 0));
+    let favor = kind(long(r#"kind = "favor", directions = 5"#));
+    assert_eq!(favor.projection, drawn(RowLength::Random, 0));
+    assert_eq!((favor.features, favor.epsilon, favor.input_scale), (Features::Exponential, 0.0, 1.0));
+    assert!(!favor.causal && favor.renormalize && favor.offsets == Offsets::Projection);
+    let favor = kind(long(
+        r#"kind = "favor", directions = 5, features = "hyperbolic", scaling = "sqrt-width", seed = 3, epsilon = 1e-4"#,
+    ));
+    assert_eq!(favor.projection, drawn(RowLength::Fixed, 3));
+    assert_eq!((favor.features, favor.epsilon), (Features::Hyperbolic, 1e-4));
+    let favor = kind(long(r#"kind = "favor", features = "relu", epsilon = 0, causal = true"#));
+    assert!(favor.causal && favor.projection.is_none() && favor.features == Features::Relu);
+
+    for (attention, works) in [
+        (r#"kind = "favor""#, true),
+        (r#"kind = "favor", directions = 3"#, true),
+        (r#"kind = "favor", directions = 4"#, false),
+        (r#"kind = "favor", seed = 0"#, false),
+        (r#"kind = "favor", scaling = "gaussian""#, false),
+        (r#"kind = "exact""#, false),
+    ] {
+        let mut case = long(attention);
+        case.description += "\n[tensors]\nprojection = \"l{layer}.w\"\n";
+        case.fill("l0.w", &[3, 1]);
+        match works {
+            true => assert_eq!(kind(case).projection.unwrap(), [1.0, 2.0, 3.0]),
+            false => {
+                let error = case.import().unwrap_err().to_string();
+                let named =
+                    ["tensors.projection", "encoder.attention."].iter().any(|key| error.contains(key));
+                assert!(named, "{attention}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn lsh() {
+    let attention = r#"kind = "lsh", buckets = 4, rounds = 3, chunk = 8"#;
+    assert!(long(attention).import().unwrap_err().to_string().contains("l0.wk"));
+    let import = |attention: &str| {
+        let mut case = long(attention);
+        case.remove(&["l0.wk", "l0.bk"]);
+        let network = case.import().unwrap();
+        assert!(network.forward(&[3; 40], None, &mut |_, _| {}).is_ok());
+        let attention = &network.blocks[0].attention;
+        let AttentionKind::Lsh { parameters, rotations } = attention.kind.clone() else { panic!() };
+        (parameters, rotations)
+    };
+    let (lsh, rotations) = import(attention);
+    assert_eq!((&lsh.buckets[..], lsh.rounds, lsh.chunk, lsh.before, lsh.after), (&[4][..], 3, 8, 1, 0));
+    assert_eq!((lsh.scale, lsh.duplicates), (ScoreScale::Unit, Duplicates::Counted));
+    assert!(!lsh.in_bucket && lsh.padding_bucket);
+    let signs: Vec<f64> = lsh_signs(12, 0, 0).into_iter().map(f64::from).collect();
+    assert_eq!(rotations, [signs[..6].to_vec(), signs[6..].to_vec()]);
+
+    let (lsh, rotations) = import(
+        r#"kind = "lsh", buckets = [2, 4], rounds = 2, chunk = 8, before = 0, after = 2, in_bucket = true,
+           skip_duplicates = true, scale = "sqrt-width", seed = 9, causal = true"#,
+    );
+    assert_eq!((&lsh.buckets[..], lsh.before, lsh.after), (&[2, 4][..], 0, 2));
+    assert_eq!((lsh.scale, lsh.duplicates), (ScoreScale::SqrtWidth, Duplicates::Skipped));
+    assert!(lsh.in_bucket && lsh.causal);
+    let signs: Vec<f64> = lsh_signs(12, 9, 0).into_iter().map(f64::from).collect();
+    assert_eq!(rotations.concat(), signs);
+}
+
+#[test]
 fn contradictions_are_refused_by_name() {
     for (attention, key) in [
         (r#"kind = "hierarchical", block = 7"#, "encoder.attention.block"),
@@ -80,6 +157,30 @@ fn contradictions_are_refused_by_name() {
         (r#"kind = "bigbird", block = 4, random = 6, plan = "drawn""#, "encoder.attention.random"),
         (r#"kind = "bigbird", block = 4, random = 1, plan = "zero", seed = 1"#, "encoder.attention.seed"),
         (r#"kind = "bigbird", block = 4, dense_up_to = 6"#, "encoder.attention.dense_up_to"),
+        (r#"kind = "favor""#, "encoder.attention.directions"),
+        (r#"kind = "favor", directions = 0"#, "encoder.attention.directions"),
+        (r#"kind = "favor", directions = 1025"#, "encoder.attention.directions"),
+        (r#"kind = "favor", directions = 8, epsilon = -1e-3"#, "encoder.attention.epsilon"),
+        (r#"kind = "favor", directions = 8, epsilon = nan"#, "encoder.attention.epsilon"),
+        (r#"kind = "favor", directions = 8, features = "cosine""#, "cosine"),
+        (r#"kind = "favor", directions = 8, block = 4"#, "block"),
+        (r#"kind = "favor", features = "relu", seed = 1"#, "encoder.attention.seed"),
+        (r#"kind = "favor", features = "relu", scaling = "gaussian""#, "encoder.attention.scaling"),
+        (r#"kind = "lsh", rounds = 1, chunk = 8"#, "buckets"),
+        (r#"kind = "lsh", buckets = 3, rounds = 1, chunk = 8"#, "encoder.attention.buckets"),
+        (r#"kind = "lsh", buckets = 0, rounds = 1, chunk = 8"#, "encoder.attention.buckets"),
+        (r#"kind = "lsh", buckets = [], rounds = 1, chunk = 8"#, "encoder.attention.buckets"),
+        (r#"kind = "lsh", buckets = [4, 5], rounds = 1, chunk = 8"#, "encoder.attention.buckets"),
+        (r#"kind = "lsh", buckets = [128, 128], rounds = 1, chunk = 8"#, "encoder.attention.buckets"),
+        (r#"kind = "lsh", buckets = 4, rounds = 0, chunk = 8"#, "encoder.attention.rounds"),
+        (r#"kind = "lsh", buckets = 4, rounds = 9, chunk = 8"#, "encoder.attention.rounds"),
+        (r#"kind = "lsh", buckets = 4, rounds = 1, chunk = 0"#, "encoder.attention.chunk"),
+        (r#"kind = "lsh", buckets = 4, rounds = 1, chunk = 8, before = 256"#, "encoder.attention.before"),
+        (r#"kind = "lsh", buckets = 4, rounds = 1, chunk = 8, after = 256"#, "encoder.attention.after"),
+        (
+            r#"kind = "lsh", buckets = 4, rounds = 2, chunk = 8, skip_duplicates = true"#,
+            "encoder.attention.skip_duplicates",
+        ),
     ] {
         let error = long(attention).import().unwrap_err().to_string();
         assert!(error.contains(key), "{attention}: {error}");

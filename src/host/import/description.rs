@@ -30,7 +30,8 @@ use crate::host::reference;
 mod attention;
 mod tensors;
 
-pub use attention::{Attention, Plan};
+pub use attention::{Attention, Buckets, Favor, Features, Lsh, Plan, Scale, Scaling};
+pub(super) use attention::{Place, Stored};
 pub use tensors::{AffineNames, BiasName, Layout, NormNames, Tensors};
 
 /// A whole description.

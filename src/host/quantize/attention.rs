@@ -4,11 +4,15 @@ use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use super::{QuantizeError, exp2};
+use super::favor::{Formats, KeyOffset, favor_parameters};
+use super::lsh::lsh_record;
+use super::{MOST_FRAC, QuantizeError, exp2};
 use crate::host::reference::bigbird::{BigBird, Pattern};
+use crate::host::reference::favor::Favor;
 use crate::host::reference::hierarchical::{Hierarchical, Interpolation};
+use crate::host::reference::lsh::Lsh;
 use crate::host::reference::{Attention, AttentionKind, Network};
-use crate::model::write;
+use crate::model::{MAX_TOKENS, write};
 use crate::num::{LogScore, Requant};
 
 /// What is wrong with which parameter.
@@ -16,21 +20,29 @@ type Problem = (&'static str, String);
 
 /// Whether every block's mechanism is one that the engine has, with parameters that agree.
 pub(super) fn check(network: &Network) -> Result<(), QuantizeError> {
+    // The ranges are not known yet: what the finest formats refuse, all others do.
+    let fracs = [MOST_FRAC; 2];
     let mut blocks = network.blocks.iter().enumerate();
-    blocks.try_for_each(|(index, block)| kind(index, &block.attention, network).map(drop))
+    blocks.try_for_each(|(index, block)| kind(index, &block.attention, network, fracs).map(drop))
 }
 
-/// The record of block `index`.
+/// The record of block `index`; `fracs` are those of queries and keys.
 pub(super) fn kind(
     index: usize,
     attention: &Attention,
     network: &Network,
+    fracs: [i32; 2],
 ) -> Result<write::AttentionKind, QuantizeError> {
     let (heads, tokens) = (attention.heads, network.max_tokens);
+    let width = attention.query.outputs / heads;
     let record = match &attention.kind {
         AttentionKind::Exact => Ok(write::AttentionKind::Exact),
         AttentionKind::Hierarchical { parameters, bias } => hierarchical(parameters, bias, heads),
         AttentionKind::BigBird { parameters, plans } => bigbird(parameters, plans, heads, tokens),
+        AttentionKind::Favor(parameters) => favor(parameters, width, fracs),
+        AttentionKind::Lsh { parameters, rotations } => {
+            check_lsh(parameters, tokens).and_then(|()| lsh(parameters, rotations, heads, width, fracs[0]))
+        }
     };
     record.map_err(|(field, problem)| QuantizeError::Attention { block: index, field, problem })
 }
@@ -108,6 +120,76 @@ fn bigbird(
     }
     let plan = ids.map(|&id| id as i16).collect();
     Ok(write::AttentionKind::BigBird { block, dense_blocks: dense_up_to / block, random, plan })
+}
+
+fn favor(
+    parameters: &Favor,
+    width: usize,
+    [query_frac, key_frac]: [i32; 2],
+) -> Result<write::AttentionKind, Problem> {
+    for (field, value) in
+        [("favor.guard", parameters.guard), ("favor.key_sum_epsilon", parameters.key_sum_epsilon)]
+    {
+        if value != 0.0 {
+            return Err((field, format!("is {value}; the engine has none, give 0")));
+        }
+    }
+    let scale = parameters.input_scale;
+    if !(scale.is_finite() && scale > 0.0) {
+        return Err(("favor.input_scale", format!("is {scale}; give a finite number above 0")));
+    }
+    // The reference's offset: the largest exponent of all keys.
+    let formats = Formats { width, query_frac, key_frac, key_offset: KeyOffset::Sequence };
+    favor_parameters(parameters, formats).map(write::AttentionKind::Favor)
+}
+
+/// What the reference takes at its word and [`lsh_record`] too.
+fn check_lsh(parameters: &Lsh, tokens: usize) -> Result<(), Problem> {
+    let Lsh { buckets, rounds, chunk, before, after, .. } = parameters;
+    if !(1..=8).contains(&buckets.len()) {
+        return Err(("lsh.buckets", format!("has {} factors; give 1 to 8", buckets.len())));
+    }
+    if let Some(factor) = buckets.iter().find(|&&factor| factor == 0 || !factor.is_multiple_of(2)) {
+        return Err(("lsh.buckets", format!("has {factor}; buckets come in pairs, so give even numbers")));
+    }
+    if buckets.iter().try_fold(1, |product: usize, &factor| product.checked_mul(factor)).is_none() {
+        return Err(("lsh.buckets", "have a product past all numbers".to_string()));
+    }
+    if *chunk == 0 {
+        return Err(("lsh.chunk", "is 0; give at least 1 token".to_string()));
+    }
+    for (field, chunks) in [("lsh.before", before), ("lsh.after", after)] {
+        if *chunks > 255 {
+            return Err((field, format!("is {chunks}; a model file takes at most 255 chunks")));
+        }
+    }
+    let keys = rounds.saturating_mul(*chunk).saturating_mul(before + 1 + after);
+    if *chunk < tokens && keys > MAX_TOKENS as usize {
+        let problem = format!("makes {keys} keys of a query in all rounds; the engine has {MAX_TOKENS}");
+        return Err(("lsh.chunk", problem));
+    }
+    Ok(())
+}
+
+fn lsh(
+    parameters: &Lsh,
+    rotations: &[Vec<f64>],
+    heads: usize,
+    width: usize,
+    frac: i32,
+) -> Result<write::AttentionKind, Problem> {
+    let sets: Vec<&[f64]> = rotations.iter().map(Vec::as_slice).collect();
+    let record = lsh_record(parameters, &sets, width, frac)?;
+    let length = width * parameters.rounds * parameters.rotation_columns();
+    let counted = rotations.len() == 1 || rotations.len() == heads;
+    if !counted || rotations.iter().any(|set| set.len() != length) {
+        let problem = format!("are not {heads} sets, one a head, or 1, of {length} values");
+        return Err(("lsh.rotations", problem));
+    }
+    if rotations.iter().flatten().any(|value| !value.is_finite()) {
+        return Err(("lsh.rotations", "have a value that is not finite".to_string()));
+    }
+    Ok(write::AttentionKind::Lsh(record))
 }
 
 /// Natural logarithms as the engine adds them to scores; none if one is out of range.

@@ -169,9 +169,12 @@ fn layers(network: &Network) -> Vec<String> {
     if matches!(network.positions, Positions::Learned(_)) {
         names.push(String::from("positions"));
     }
-    for block in 0..network.blocks.len() {
+    for (index, block) in network.blocks.iter().enumerate() {
+        let unused = block.attention.kind.shares_query().then_some("key");
         for layer in ["query", "key", "value", "output", "expand", "contract"] {
-            names.push(site_name(Some(block), layer));
+            if Some(layer) != unused {
+                names.push(site_name(Some(index), layer));
+            }
         }
     }
     names.push(String::from("head"));

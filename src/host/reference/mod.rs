@@ -6,10 +6,13 @@
 //! with one another (the importer checks them), or [`Network::forward`] panics.
 
 use std::string::String;
+use std::vec;
 use std::vec::Vec;
 
 use bigbird::BigBird;
+use favor::Favor;
 use hierarchical::Hierarchical;
+use lsh::Lsh;
 
 pub mod attention;
 pub mod bigbird;
@@ -57,6 +60,13 @@ pub struct Linear {
     pub weights: Vec<f64>,
     /// b, `[outputs]`.
     pub bias: Vec<f64>,
+}
+
+impl Linear {
+    /// y = 0.
+    pub fn zero(inputs: usize, outputs: usize) -> Linear {
+        Linear { inputs, outputs, weights: vec![0.0; inputs * outputs], bias: vec![0.0; outputs] }
+    }
 }
 
 /// Layer normalisation of one token: (x - mean) / sqrt(variance + epsilon) · gain + bias.
@@ -163,7 +173,7 @@ pub struct Attention {
     pub kind: AttentionKind,
     /// q, width to width.
     pub query: Linear,
-    /// k, width to width.
+    /// k, width to width; not read where the mechanism [shares the query](AttentionKind::shares_query).
     pub key: Linear,
     /// v, width to width.
     pub value: Linear,
@@ -191,6 +201,22 @@ pub enum AttentionKind {
         /// The [plan](bigbird::Plan) of each head, for the longest input; empty without random blocks.
         plans: Vec<Vec<Vec<usize>>>,
     },
+    /// Kernel features: FAVOR+, shared by the heads.
+    Favor(Favor),
+    /// Hashed to buckets: Reformer. Queries are keys too: the projection of the keys is not used.
+    Lsh {
+        /// Shared by the heads.
+        parameters: Lsh,
+        /// Rotations of each head, `[d, rounds, columns]`; a single one is shared.
+        rotations: Vec<Vec<f64>>,
+    },
+}
+
+impl AttentionKind {
+    /// Whether queries are keys too.
+    pub fn shares_query(&self) -> bool {
+        matches!(self, AttentionKind::Lsh { .. })
+    }
 }
 
 /// Two linear maps with an activation between them.
@@ -236,7 +262,7 @@ pub enum Pooling {
 /// | none | `summed` | the same with positions |
 /// | none | `embedding` | the same after the embedding's norm, if there is one |
 /// | some | `norm1` | pre: the input of attention; post: after the norm of the attention residual |
-/// | some | `query` `key` `value` | all heads side by side, q unscaled |
+/// | some | `query` `key` `value` | all heads side by side, q unscaled; no key where queries are keys |
 /// | some | `attended` | heads side by side, before the output projection |
 /// | some | `residual1` | the stream after attention (post: before `norm1`) |
 /// | some | `norm2` | pre: the input of the feed-forward; post: after the norm of its residual |

@@ -5,8 +5,10 @@ use std::vec::Vec;
 
 use super::attention::{Visible, exact};
 use super::bigbird::BigBird;
+use super::favor::Favor;
 use super::hierarchical::{Hierarchical, Masks};
 use super::layers::sinusoid;
+use super::lsh::Lsh;
 use super::{
     Attention, AttentionKind, Block, FeedForward, Input, Network, NormOrder, Pooling, Positions,
     ReferenceError, Site, Window,
@@ -180,8 +182,14 @@ impl Attention {
     ) -> Vec<f64> {
         let q = self.query.apply(x);
         observer("query", &q);
-        let k = self.key.apply(x);
-        observer("key", &k);
+        let k = match self.kind.shares_query() {
+            true => q.clone(),
+            false => {
+                let k = self.key.apply(x);
+                observer("key", &k);
+                k
+            }
+        };
         let v = self.value.apply(x);
         observer("value", &v);
 
@@ -220,6 +228,14 @@ impl AttentionKind {
             AttentionKind::BigBird { parameters, plans } => {
                 let plan = plans.get(head).map_or(&[][..], Vec::as_slice);
                 BigBird { causal, ..*parameters }.attend(q, k, v, d, plan, keys)
+            }
+            AttentionKind::Favor(parameters) => {
+                Favor { causal, ..parameters.clone() }.attend(q, k, v, d, keys, None)
+            }
+            AttentionKind::Lsh { parameters, rotations } => {
+                let lsh = Lsh { causal, ..parameters.clone() };
+                let rotations = &rotations[head % rotations.len()];
+                lsh.attend(q, v, d, &lsh.hash(q, d, rotations, keys), keys)
             }
         }
     }

@@ -12,12 +12,20 @@ use crate::host::reference::AttentionKind;
 use crate::host::reference::bigbird::{BigBird, Pattern};
 use crate::host::reference::hierarchical::{Hierarchical, Interpolation};
 
+mod favor;
+mod lsh;
+
+pub use favor::{Favor, Features, Scaling};
+pub use lsh::{Buckets, Lsh, Scale};
+
 /// `encoder.attention`, by its `kind`.
 ///
 /// ```toml
 /// attention = { kind = "exact" }
 /// attention = { kind = "hierarchical", block = 8 }   # block: rows, even
 /// attention = { kind = "bigbird", block = 16, random = 2, plan = "drawn", seed = 7, dense_up_to = 144 }
+/// attention = { kind = "favor", directions = 64, features = "hyperbolic", scaling = "sqrt-width", seed = 7 }
+/// attention = { kind = "lsh", buckets = 16, rounds = 2, chunk = 32 }   # or factors: buckets = [4, 4]
 /// ```
 ///
 /// Each takes `causal` (default: `false`): a token sees itself and the past only. Of `bigbird`, `random` (default: 0)
@@ -25,6 +33,20 @@ use crate::host::reference::hierarchical::{Hierarchical, Interpolation};
 /// evaluation mode of the Hugging Face model; `"drawn"` takes them [at random](bigbird_plan), the same ones for the
 /// same `seed` (default: 0). An input of at most `dense_up_to` tokens (default: 0; a multiple of the block) is
 /// attended to in full.
+///
+/// Of `favor`, `features` are `"exponential"` (default), `"hyperbolic"` or `"relu"`. The random projection is
+/// `tensors.projection`, or [drawn](crate::host::draw::favor_projection) for every layer: `directions` orthogonal
+/// rows of the `scaling` `"gaussian"` (default: as long as normal vectors) or `"sqrt-width"`, the same ones for the
+/// same `seed` (default: 0). ReLU features with neither work on queries and keys themselves. `epsilon` (default: 0)
+/// is added to every feature as in the authors' code: to exponentials relative to the largest exponent of all keys,
+/// so that causal attention depends on what follows by that much.
+///
+/// Of `lsh`, a query sees its own chunk and `before` (default: 1) and `after` (default: 0) others of each round; with
+/// `in_bucket` (default: `false`) only the keys of its bucket, with `skip_duplicates` (default: `false`) each key
+/// once, which across buckets takes a single round. Scores have the `scale` `"unit"` (default: those of trax and
+/// Hugging Face) or `"sqrt-width"`. Query and key are one vector: the checkpoint has no tensors for `key`. The signs
+/// that hash are [drawn](crate::host::draw::lsh_signs), for every layer and head, the same ones for the same `seed`
+/// (default: 0). Masked tokens have a bucket of their own.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 #[expect(missing_docs, reason = "the text above says what the keys mean")]
@@ -50,6 +72,27 @@ pub enum Attention {
         plan: Option<Plan>,
         seed: Option<u64>,
     },
+    Favor(Favor),
+    Lsh(Lsh),
+}
+
+/// Which block of which network an attention is for.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::host::import) struct Place {
+    pub(in crate::host::import) layer: usize,
+    pub(in crate::host::import) heads: usize,
+    pub(in crate::host::import) head_width: usize,
+    /// At most.
+    pub(in crate::host::import) tokens: usize,
+}
+
+/// What the checkpoint has for one block's mechanism.
+#[derive(Debug, Default)]
+pub(in crate::host::import) struct Stored {
+    /// `[bias rows, heads]`, or empty.
+    pub(in crate::host::import) bias: Vec<f64>,
+    /// `[directions, head width]`.
+    pub(in crate::host::import) projection: Option<Vec<f64>>,
 }
 
 /// Where random blocks come from.
@@ -78,7 +121,9 @@ impl Attention {
         match *self {
             Attention::Exact { causal }
             | Attention::Hierarchical { causal, .. }
-            | Attention::BigBird { causal, .. } => causal,
+            | Attention::BigBird { causal, .. }
+            | Attention::Favor(Favor { causal, .. })
+            | Attention::Lsh(Lsh { causal, .. }) => causal,
         }
     }
 
@@ -86,6 +131,19 @@ impl Attention {
     pub(in crate::host::import) fn bias_rows(&self) -> Option<usize> {
         match self {
             Attention::Hierarchical { block, .. } => Some(4 * block - 1),
+            _ => None,
+        }
+    }
+
+    /// Whether queries are keys too: then there is no projection for keys.
+    pub(in crate::host::import) fn shares_query(&self) -> bool {
+        matches!(self, Attention::Lsh(_))
+    }
+
+    /// Rows of a random projection, if the mechanism takes one, and if the description says how many.
+    pub(in crate::host::import) fn directions(&self) -> Option<Option<usize>> {
+        match self {
+            Attention::Favor(favor) => Some(favor.directions),
             _ => None,
         }
     }
@@ -99,8 +157,17 @@ impl Attention {
                 problem: problem.to_string(),
             });
         }
+        if tensors.projection.is_some() && self.directions().is_none() {
+            let problem = "is given, but only attention of the kind `favor` has one; remove it";
+            return Err(Problem::Field {
+                field: "tensors.projection".to_string(),
+                problem: problem.to_string(),
+            });
+        }
         match *self {
             Attention::Exact { .. } => {}
+            Attention::Favor(ref favor) => favor.check(tensors)?,
+            Attention::Lsh(ref lsh) => lsh.check()?,
             Attention::Hierarchical { block, .. } => {
                 positive("encoder.attention.block", block)?;
                 at_most("block", MOST_BLOCK, block)?;
@@ -137,17 +204,18 @@ impl Attention {
         Ok(())
     }
 
-    /// The mechanism of layer `layer` of a network of `heads` heads and at most `tokens` tokens. `bias` is
-    /// `[bias rows, heads]`, or empty.
+    /// The mechanism of one block.
     pub(in crate::host::import) fn kind(
         &self,
-        layer: usize,
-        heads: usize,
-        tokens: usize,
-        bias: &[f64],
+        place: Place,
+        stored: Stored,
     ) -> Result<AttentionKind, Problem> {
+        let Place { layer, heads, tokens, .. } = place;
+        let Stored { bias, projection } = stored;
         Ok(match *self {
             Attention::Exact { .. } => AttentionKind::Exact,
+            Attention::Favor(ref favor) => favor.kind(place, projection),
+            Attention::Lsh(ref lsh) => lsh.kind(place),
             Attention::Hierarchical { causal, block } => {
                 let interpolation = Interpolation::Constant;
                 let table = |head| bias.iter().skip(head).step_by(heads).copied().collect();

@@ -26,6 +26,7 @@ use serde::Deserialize;
 /// value = { weight = "l{layer}.wv", bias = "l{layer}.bv" }
 /// output = { weight = "l{layer}.wo", bias = "l{layer}.bo" }
 /// # position_bias = "l{layer}.rpb", [4 block - 1, heads]: of hierarchical attention; none without the key
+/// # projection = "l{layer}.w", [directions, width / heads]: of FAVOR+ attention; drawn without the key
 /// norm2 = { gain = "l{layer}.ln2.g", bias = "l{layer}.ln2.b" }
 /// expand = { weight = "l{layer}.ff1.w", bias = "l{layer}.ff1.b" }
 /// contract = { weight = "l{layer}.ff2.w", bias = "l{layer}.ff2.b" }
@@ -50,6 +51,7 @@ pub struct Tensors {
     pub value: AffineNames,
     pub output: AffineNames,
     pub position_bias: Option<String>,
+    pub projection: Option<String>,
     pub norm2: NormNames,
     pub expand: AffineNames,
     pub contract: AffineNames,
@@ -67,7 +69,10 @@ impl Tensors {
         let mut pairs = pairs.chain(norms.into_iter().map(|names| (&names.gain, &names.bias)));
         let single = [&self.mean, &self.deviation, &self.table, &self.positions];
         single.into_iter().any(|name| name == tensor)
-            || self.position_bias.as_ref().is_some_and(|name| in_some_layer(name, tensor))
+            || [&self.position_bias, &self.projection]
+                .into_iter()
+                .flatten()
+                .any(|name| in_some_layer(name, tensor))
             || pairs.any(|(name, bias)| {
                 let bias = match bias {
                     BiasName::Tensor(bias) => in_some_layer(bias, tensor),
@@ -99,6 +104,7 @@ impl Default for Tensors {
             value: affine("l{layer}.wv", "l{layer}.bv"),
             output: affine("l{layer}.wo", "l{layer}.bo"),
             position_bias: None,
+            projection: None,
             norm2: norm("l{layer}.ln2"),
             expand: affine("l{layer}.ff1.w", "l{layer}.ff1.b"),
             contract: affine("l{layer}.ff2.w", "l{layer}.ff2.b"),

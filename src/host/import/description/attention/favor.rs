@@ -1,0 +1,115 @@
+//! FAVOR+ attention.
+
+use std::format;
+use std::string::ToString;
+use std::vec::Vec;
+
+use serde::Deserialize;
+
+use super::{Place, Problem, Tensors, at_most, positive, problem};
+use crate::host::draw::favor_projection;
+use crate::host::quantize::favor::RowLength;
+use crate::host::reference::AttentionKind;
+use crate::host::reference::favor as float;
+use crate::model;
+
+/// `encoder.attention` of the kind `favor`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the text of `Attention` says what the keys mean")]
+pub struct Favor {
+    #[serde(default)]
+    pub causal: bool,
+    #[serde(default)]
+    pub features: Features,
+    pub directions: Option<usize>,
+    #[serde(default)]
+    pub epsilon: f64,
+    pub scaling: Option<Scaling>,
+    pub seed: Option<u64>,
+}
+
+/// The feature map.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Features {
+    /// `exp(u - n)`: estimates the softmax.
+    #[default]
+    Exponential,
+    /// `exp(u - n)` and `exp(-u - n)`: the same with less variance.
+    Hyperbolic,
+    /// `max(u, 0)`: another kernel.
+    Relu,
+}
+
+/// How long drawn directions are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scaling {
+    /// As long as normal vectors.
+    Gaussian,
+    /// The square root of the head's width.
+    SqrtWidth,
+}
+
+impl Favor {
+    /// Refuses parameters that contradict each other.
+    pub(super) fn check(&self, tensors: &Tensors) -> Result<(), Problem> {
+        if let Some(directions) = self.directions {
+            positive("encoder.attention.directions", directions)?;
+            at_most("directions", model::Favor::MAX_DIRECTIONS as usize, directions)?;
+        }
+        if !(0.0..1.0).contains(&self.epsilon) {
+            let what = format!("is {}; give 0 or a small positive number", self.epsilon);
+            return Err(problem("epsilon", what));
+        }
+        let stored = tensors.projection.is_some();
+        if self.directions.is_none() && !stored && self.features != Features::Relu {
+            let what = "is missing; only ReLU features can do without a projection";
+            return Err(problem("directions", what.to_string()));
+        }
+        let unused = match (stored, self.directions) {
+            (true, _) => Some("`tensors.projection` names the directions"),
+            (false, None) => Some("there are no directions to draw"),
+            (false, Some(_)) => None,
+        };
+        if let Some(why) = unused {
+            for (key, given) in [("seed", self.seed.is_some()), ("scaling", self.scaling.is_some())] {
+                if given {
+                    return Err(problem(key, format!("is given, but {why}; remove it")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `projection` is `[directions, head width]`, if the checkpoint has one.
+    pub(super) fn kind(&self, place: Place, projection: Option<Vec<f64>>) -> AttentionKind {
+        let Place { layer, head_width, .. } = place;
+        let length = match self.scaling.unwrap_or(Scaling::Gaussian) {
+            Scaling::Gaussian => RowLength::Random,
+            Scaling::SqrtWidth => RowLength::Fixed,
+        };
+        let seed = self.seed.unwrap_or(0);
+        let drawn = |directions| favor_projection(directions, head_width, length, seed, layer);
+        AttentionKind::Favor(float::Favor {
+            features: match self.features {
+                Features::Exponential => float::Features::Exponential,
+                Features::Hyperbolic => float::Features::Hyperbolic,
+                Features::Relu => float::Features::Relu,
+            },
+            projection: projection.or_else(|| self.directions.map(drawn)),
+            causal: self.causal,
+            // The softmax divides scores by the root of the width; the authors' ReLU kernel does not.
+            input_scale: match self.features {
+                Features::Relu => 1.0,
+                _ => (head_width as f64).powf(-0.25),
+            },
+            epsilon: self.epsilon,
+            offsets: float::Offsets::Projection,
+            guard: 0.0,
+            key_sum_epsilon: 0.0,
+            renormalize: true,
+        })
+    }
+}

@@ -114,7 +114,11 @@ fn ram(model: &Model<'_>, out: &mut impl Write) -> Result<()> {
         rest -= 2 * elements;
         table.row([name.to_owned(), thousands(2 * elements), tokens(width)]);
     }
-    table.row(["scratch".to_owned(), thousands(rest), "of one head's attention, a few rows, mask, scores".to_owned()]);
+    table.row([
+        "scratch".to_owned(),
+        thousands(rest),
+        "of one head's attention, a few rows, mask, scores".to_owned(),
+    ]);
     table.row(["arena".to_owned(), thousands(plan.bytes()), "all above".to_owned()]);
     table.row([
         "reserve".to_owned(),

@@ -1,7 +1,9 @@
 //! Loading recordings: the formats, and what is refused with which words.
 
+mod shared;
+
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fixformer::host::data::{self, DataError, Options, Recordings, Split};
@@ -174,9 +176,7 @@ fn csv_files() {
 /// Files that numpy wrote, compressed.
 #[test]
 fn real_data_sets() {
-    let shared = std::env::var_os("FIXFORMER_SHARED").map(PathBuf::from);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let folder = shared.unwrap_or(root).join("data");
+    let folder = shared::root().join("data");
     if !folder.is_dir() {
         println!("skipped: no data at {} (set FIXFORMER_SHARED)", folder.display());
         return;

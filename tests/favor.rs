@@ -1,6 +1,8 @@
 //! FAVOR+ in the engine: against the authors' outputs, against the f64 reference where those have none, and what
 //! must hold in every bit.
 
+mod shared;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -59,10 +61,7 @@ fn shipped_files() {
 
 #[test]
 fn golden_files() {
-    let root = match std::env::var_os("FIXFORMER_SHARED") {
-        Some(root) => PathBuf::from(root),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"),
-    };
+    let root = shared::root();
     let folder = root.join("golden/favor");
     if folder.is_dir() {
         assert!(agrees(&folder) > 0);

@@ -2,6 +2,8 @@
 //!
 //! `cargo test --release --test figures -- --nocapture` prints it.
 
+mod shared;
+
 use fixformer::Model;
 use fixformer::host::{data, evaluate, import, quantize};
 use fixformer::session::Plan;
@@ -19,8 +21,7 @@ const MODELS: [(&str, &str, &str); 6] = [
 ];
 
 fn shared() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let shared = std::env::var_os("FIXFORMER_SHARED").map_or(beside, PathBuf::from);
+    let shared = shared::root();
     shared.join("data").is_dir().then_some(shared)
 }
 

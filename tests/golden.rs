@@ -2,6 +2,8 @@
 //!
 //! A few small files live in `golden/`; the whole collection is taken from `FIXFORMER_SHARED` where it is.
 
+mod shared;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,10 +19,7 @@ fn shipped() -> PathBuf {
 
 /// A folder of the whole collection, if it is there.
 fn shared(folder: &str) -> Option<PathBuf> {
-    let root = match std::env::var_os("FIXFORMER_SHARED") {
-        Some(root) => PathBuf::from(root),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"),
-    };
+    let root = shared::root();
     let folder = root.join("golden").join(folder);
     if folder.is_dir() {
         return Some(folder);

@@ -1,7 +1,9 @@
 //! Whole classifiers of the float reference against those of Hugging Face.
 
+mod shared;
+
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fixformer::host::reference::bigbird::{BigBird, Pattern};
 use fixformer::host::reference::bigbird_classifier::{BigBirdBlock, BigBirdClassifier};
@@ -238,10 +240,7 @@ fn distance(found: &[f64], expected: &[f64]) -> f64 {
 
 /// Every case of `model` below the shared golden files: scores, and the streams on the way.
 fn agree(model: &str) {
-    let root = match std::env::var_os("FIXFORMER_SHARED") {
-        Some(root) => PathBuf::from(root),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"),
-    };
+    let root = shared::root();
     let folder = root.join("golden/models");
     let Ok(entries) = std::fs::read_dir(&folder) else {
         println!("skipped: no golden files at {} (set FIXFORMER_SHARED)", folder.display());

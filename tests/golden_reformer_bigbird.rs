@@ -1,5 +1,7 @@
 //! LSH and BigBird of the float reference against their authors' own outputs, and the reader of those files.
 
+mod shared;
+
 use std::path::{Path, PathBuf};
 
 use fixformer::host::golden::{self, Case, Extra, Loaded};
@@ -52,10 +54,7 @@ fn agree(cases: &[Case]) {
 
 /// The golden files of another checkout, if there is one.
 fn shared(folder: &str) -> Option<PathBuf> {
-    let root = match std::env::var_os("FIXFORMER_SHARED") {
-        Some(root) => PathBuf::from(root),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"),
-    };
+    let root = shared::root();
     let folder = root.join("golden").join(folder);
     if folder.is_dir() {
         return Some(folder);

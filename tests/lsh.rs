@@ -1,5 +1,7 @@
 //! LSH attention of the engine against the outputs of its authors' code, and where it could go wrong by itself.
 
+mod shared;
+
 use std::path::{Path, PathBuf};
 
 use fixformer::attention::{Head, attend, lsh, scratch};
@@ -56,10 +58,7 @@ fn the_shipped_golden_files_agree() {
 
 #[test]
 fn every_golden_file_agrees() {
-    let root = match std::env::var_os("FIXFORMER_SHARED") {
-        Some(root) => PathBuf::from(root),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"),
-    };
+    let root = shared::root();
     let folder = root.join("golden/lsh");
     if !folder.is_dir() {
         println!("skipped: no golden files at {} (set FIXFORMER_SHARED)", folder.display());

@@ -1,5 +1,7 @@
 //! The float reference against trained models, and against values worked out by hand.
 
+mod shared;
+
 use std::path::{Path, PathBuf};
 
 use fixformer::host::data::{self, Options, Split};
@@ -13,10 +15,7 @@ use fixformer::host::reference::{
 
 /// Where the trained models and the data sets are, if they are.
 fn shared() -> Option<PathBuf> {
-    let root = match std::env::var_os("FIXFORMER_SHARED") {
-        Some(root) => PathBuf::from(root),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"),
-    };
+    let root = shared::root();
     if root.join("models").is_dir() && root.join("data").is_dir() {
         return Some(root);
     }

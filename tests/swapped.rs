@@ -4,6 +4,8 @@
 //! model and 100 rows to calibrate with, both spread evenly, and 16 probes: `figures.rs` has the
 //! accuracy of exact attention over all rows.
 
+mod shared;
+
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -98,8 +100,7 @@ fn lsh(network: &Network, layer: usize) -> AttentionKind {
 }
 
 fn shared() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let shared = std::env::var_os("FIXFORMER_SHARED").map_or(beside, PathBuf::from);
+    let shared = shared::root();
     shared.join("data").is_dir().then_some(shared)
 }
 

@@ -1,5 +1,7 @@
 //! Local attention and BigBird's extended construction in the engine, against the reference and golden files.
 
+mod shared;
+
 use std::path::{Path, PathBuf};
 
 use fixformer::Model;
@@ -150,10 +152,7 @@ fn extended_files_agree(folder: &Path) -> usize {
 #[test]
 fn extended_golden_files_agree() {
     assert!(extended_files_agree(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")) > 0);
-    let root = match std::env::var_os("FIXFORMER_SHARED") {
-        Some(root) => PathBuf::from(root),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"),
-    };
+    let root = shared::root();
     let folder = root.join("golden/bigbird");
     if !folder.is_dir() {
         println!("skipped: no golden files at {} (set FIXFORMER_SHARED)", folder.display());

@@ -80,7 +80,7 @@ impl<'a> Accumulator<'a> {
         }
         let seen = log.iter().enumerate().filter(|(j, _)| tile.visible >> j & 1 == 1);
         let Some(best) = seen.map(|(_, score)| *score).max() else { return };
-        self.raise(ceil(best));
+        raise(self.sum, &mut self.total, &mut self.top, ceil(best));
 
         let mut weights = [0; KEY_TILE];
         let mut total = softmax_weights(&log, tile.visible, self.top, &mut weights);
@@ -91,18 +91,6 @@ impl<'a> Accumulator<'a> {
         }
         self.total += total;
         weighted_sum(&weights, tile.values, shift, self.sum);
-    }
-
-    /// Makes room for scores up to `top`.
-    fn raise(&mut self, top: i32) {
-        if self.total == 0 {
-            self.top = top;
-        } else if top > self.top {
-            let shift = (top - self.top).min(31) as u32;
-            self.sum.iter_mut().for_each(|sum| *sum = round_shift(*sum, shift));
-            self.total = round_shift(self.total as i32, shift) as u32;
-            self.top = top;
-        }
     }
 
     /// Whether no key was visible.
@@ -121,6 +109,18 @@ impl<'a> Accumulator<'a> {
             let mean = round_shift_wide(i64::from(sum) * i64::from(reciprocal.mantissa), shift);
             *out = saturate(mean.clamp(i64::from(i16::MIN), i64::from(i16::MAX)) as i32);
         }
+    }
+}
+
+/// Makes room for weights up to `2^limit`: sums and total are relative to `2^top`, and a total of zero has no top yet.
+pub(super) fn raise(sums: &mut [i32], total: &mut u32, top: &mut i32, limit: i32) {
+    if *total == 0 {
+        *top = limit;
+    } else if limit > *top {
+        let shift = (limit - *top).min(31) as u32;
+        sums.iter_mut().for_each(|sum| *sum = round_shift(*sum, shift));
+        *total = round_shift(*total as i32, shift) as u32;
+        *top = limit;
     }
 }
 

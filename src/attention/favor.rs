@@ -20,6 +20,7 @@
 //!
 //! ReLU features have no offset; their products are integers, with the same running power of two.
 
+use super::accumulator::raise;
 use super::{Head, bits};
 use crate::arena::Carver;
 use crate::kernels::{KEY_TILE, VALUE_LIMIT, scores};
@@ -145,14 +146,7 @@ impl<'p, 's> State<'p, 's> {
         let Some(limit) = feature.top() else { return };
         let sums = self.sums.get_mut(row * self.width..(row + 1) * self.width).unwrap_or_default();
         let (Some(total), Some(top)) = (self.totals.get_mut(row), self.tops.get_mut(row)) else { return };
-        if *total == 0 {
-            *top = limit;
-        } else if limit > *top {
-            let shift = (limit - *top).min(31) as u32;
-            sums.iter_mut().for_each(|sum| *sum = round_shift(*sum, shift));
-            *total = round_shift(*total as i32, shift) as u32;
-            *top = limit;
-        }
+        raise(sums, total, top, limit);
         let phi = feature.relative_to(*top);
         *total += phi as u32;
         for (sum, &v) in sums.iter_mut().zip(value) {

@@ -54,7 +54,7 @@ fn of_layer(seed: u64, layer: usize) -> u64 {
 }
 
 /// SplitMix64 (Steele, Lea and Flood 2014): a model file must not change with the version of a crate.
-struct Source(u64);
+pub(in crate::host) struct Source(pub(in crate::host) u64);
 
 impl Source {
     fn next(&mut self) -> u64 {
@@ -62,6 +62,11 @@ impl Source {
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+
+    /// Uniform in `0 .. 1`.
+    pub(in crate::host) fn uniform(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// Uniform in `0 .. end`, but for a bias below `end / 2^64`.

@@ -5,6 +5,7 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::exp2;
+use crate::host::draw::Source;
 use crate::host::reference::favor as float;
 use crate::kernels::dot_limit;
 use crate::model::{Epsilon, Favor, FavorInput, Features, write};
@@ -175,12 +176,12 @@ fn nearest(factor: f64) -> Option<Requant> {
 /// Gram and Schmidt's method on normal vectors is a QR decomposition whose R has a positive diagonal: each row is
 /// uniform on the sphere. (The authors' code leaves the signs to LAPACK, and its kernel estimate is biased for it.)
 pub fn orthogonal_projection(directions: usize, width: usize, length: RowLength, seed: u64) -> Vec<f64> {
-    let mut source = Normal { state: seed };
+    let mut source = Source(seed);
     let mut w: Vec<f64> = Vec::with_capacity(directions * width);
     for row in 0..directions {
         let block = row / width * width * width;
         let mut x = loop {
-            let mut x = source.vector(width);
+            let mut x = normals(&mut source, width);
             // Twice: once leaves rounding errors that grow with the block.
             for _ in 0..2 {
                 for y in w[block..].chunks_exact(width) {
@@ -198,7 +199,7 @@ pub fn orthogonal_projection(directions: usize, width: usize, length: RowLength,
     }
     for row in w.chunks_exact_mut(width) {
         let length = match length {
-            RowLength::Random => norm(&source.vector(width)),
+            RowLength::Random => norm(&normals(&mut source, width)),
             RowLength::Fixed => (width as f64).sqrt(),
         };
         row.iter_mut().for_each(|x| *x *= length);
@@ -219,26 +220,12 @@ fn norm(x: &[f64]) -> f64 {
     x.iter().map(|x| x * x).sum::<f64>().sqrt()
 }
 
-/// Normal values.
-struct Normal {
-    state: u64,
-}
-
-impl Normal {
-    /// Box and Muller's method; the logarithm and cosine of a crate, those of the system differ in the last bit.
-    fn vector(&mut self, width: usize) -> Vec<f64> {
-        let next = |_| {
-            let radius = (-2.0 * libm::log(1.0 - self.uniform())).sqrt();
-            radius * libm::cos(std::f64::consts::TAU * self.uniform())
-        };
-        (0..width).map(next).collect()
-    }
-
-    /// In `0 .. 1`, from SplitMix64 (Steele, Lea and Flood 2014).
-    fn uniform(&mut self) -> f64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
+/// Normal values by Box and Muller's method; the logarithm and cosine of a crate, those of the system differ in the
+/// last bit.
+fn normals(source: &mut Source, width: usize) -> Vec<f64> {
+    let next = |_| {
+        let radius = (-2.0 * libm::log(1.0 - source.uniform())).sqrt();
+        radius * libm::cos(std::f64::consts::TAU * source.uniform())
+    };
+    (0..width).map(next).collect()
 }

@@ -16,17 +16,17 @@ pub enum Tensor {
     Value,
     /// Weighted values, heads side by side.
     Attended,
-    /// Stream after the attention sublayer.
+    /// Stream after the attention sublayer; the first one of a reversible block.
     Residual1,
     /// Norm of the feed-forward sublayer.
     Norm2,
-    /// `[tokens, hidden]` after the activation.
+    /// `[tokens, hidden]` after the activation; without a block, of the head.
     Hidden,
-    /// Stream after the feed-forward sublayer.
+    /// Stream after the feed-forward sublayer; the second one of a reversible block.
     Residual2,
-    /// After the final norm.
+    /// After the final norm, `[tokens, output width]`.
     Normed,
-    /// `[1, width]`.
+    /// `[1, output width]`.
     Pooled,
     /// `[1, classes]`.
     Scores,

@@ -16,9 +16,10 @@ fn options() -> impl Iterator<Item = Options> {
     let poolings = [Mean, Max, First, Last];
     (0..24).map(move |i| Options {
         input: (i % 3) as u8,
-        positions: (i / 3 % 3) as u8,
-        order: [Pre, Post][i % 2],
-        activation: [Relu, GeluErf, GeluTanh][i / 2 % 3],
+        positions: (i / 3 % 4) as u8,
+        order: [Pre, Post, Reversible][(i + i / 3) % 3],
+        hidden: [None, Some(Tanh), Some(GeluErf)][i / 3 % 3],
+        activation: [Relu, GeluErf, GeluTanh, Tanh][i / 2 % 4],
         causal: i / 4 % 2 == 1,
         heads: [1, 2, 4][i % 3],
         width: [8, 24, 20][i / 8],

@@ -361,6 +361,7 @@ fn file(favor: write::Favor) -> write::File {
         input: 2,
         positions: 0,
         order: fixformer::host::reference::NormOrder::Pre,
+        hidden: None,
         activation: fixformer::host::reference::Activation::Relu,
         causal: false,
         heads: 2,

@@ -62,7 +62,7 @@ fn agrees(folder: &Path) -> usize {
                 println!("{name:<64} not built: {why}");
                 assert!(name.contains("sincos"), "{name} should be built: {why}");
             }
-            Loaded::WholeModel => println!("{name:<64} a whole model"),
+            Loaded::WholeModel(_) | Loaded::Weights => println!("{name:<64} a whole model"),
             other => panic!("{name}: {other:?}"),
         }
     }
@@ -104,7 +104,9 @@ fn other_files_are_refused() {
         golden::load(&path)
     };
     assert!(matches!(write("{}"), Err(GoldenError::NotGolden { .. })));
-    assert!(matches!(write(r#"{"weights":"w"}"#), Ok(Loaded::WholeModel)));
+    assert!(matches!(write(r#"{"config":"c"}"#), Ok(Loaded::Weights)));
+    let error = write(r#"{"weights":"w"}"#).unwrap_err().to_string();
+    assert!(error.contains("`input_ids` is missing"), "{error}");
     let refusal = |meta: &str| write(&format!(r#"{{"meta":{meta:?}}}"#)).unwrap_err().to_string();
     let shape = r#""L": 64, "h": 1, "d": 16"#;
     for (meta, word) in [

@@ -146,6 +146,7 @@ fn parameters(rotations: Rotations<'_>) -> Lsh<'_> {
         chunk: 4,
         before: 1,
         after: 0,
+        multiple: 4,
         in_bucket: false,
         skip_duplicates: false,
         padding_bucket: true,
@@ -167,10 +168,12 @@ fn every_option_at_every_length_agrees_with_the_reference() {
         let columns = factors.iter().sum::<i16>() as usize / 2;
         let rotations = source.values(rounds * columns * D, 127);
         let in_bucket = source.below(2) == 0;
+        let chunk = 1 + source.below(20);
         let lsh = Lsh {
             factors,
             rounds,
-            chunk: 1 + source.below(20),
+            chunk,
+            multiple: chunk * (1 + source.below(3)),
             before: source.below(4),
             after: source.below(3),
             in_bucket,
@@ -189,6 +192,7 @@ fn every_option_at_every_length_agrees_with_the_reference() {
             chunk: lsh.chunk,
             before: lsh.before,
             after: lsh.after,
+            multiple: lsh.multiple,
             causal,
             scale: reference::ScoreScale::Unit,
             in_bucket,
@@ -272,7 +276,7 @@ fn float_rotations_keep_their_signs_and_their_grid() {
 fn a_masked_tail_is_a_shorter_sequence_of_as_many_chunks() {
     let mut source = Source(5);
     let rotations = source.values(2 * 2 * D, 127);
-    let lsh = Lsh { chunk: 8, ..parameters(Rotations::Int16(&rotations)) };
+    let lsh = Lsh { chunk: 8, multiple: 8, ..parameters(Rotations::Int16(&rotations)) };
     let (q, v) = (source.values(40 * D, 4000), source.values(40 * D, 4000));
     for causal in [false, true] {
         // Padding sorts last, where filling is: one is the other.
@@ -319,12 +323,14 @@ fn file() -> write::File {
     let network = import::network(&folder.join("digits.toml"), &folder.join("digits.safetensors")).unwrap();
     let mut file = quantize(&network, &[vec![7; 64]], Settings::default(), |_| {}).unwrap().file;
     let rotations = write::Rotations { bits: 8, values: vec![1; 2 * 2 * (4 + 4) / 2 * 16] };
+    file.blocks[0].key = None;
     file.blocks[0].kind = write::AttentionKind::Lsh(write::Lsh {
         factors: vec![4, 4],
         rounds: 2,
         chunk: 8,
         before: 1,
         after: 1,
+        multiple: 8,
         in_bucket: true,
         skip_duplicates: true,
         padding_bucket: true,

@@ -1,11 +1,12 @@
 //! Models with each mechanism of attention: the engine against the reference, and what the quantiser refuses.
 
-use fixformer::host::draw::{bigbird_plan, favor_projection, lsh_signs};
+use fixformer::host::draw::{bigbird_plan, bigbird_plan_extended, favor_projection, lsh_signs};
 use fixformer::host::quantize::favor::RowLength;
 use fixformer::host::quantize::{Precision, Settings, integers, quantize};
 use fixformer::host::reference::bigbird::{BigBird, Pattern, Window};
 use fixformer::host::reference::favor::{Favor, Features, Offsets};
 use fixformer::host::reference::hierarchical::{Hierarchical, Interpolation};
+use fixformer::host::reference::local::Local;
 use fixformer::host::reference::lsh::{Duplicates, Lsh, ScoreScale};
 use fixformer::host::reference::*;
 use fixformer::host::{calibrate::calibrate, report};
@@ -59,6 +60,7 @@ fn lsh(buckets: &[usize], rounds: usize, chunk: usize, [heads, width, layer]: [u
         chunk,
         before: 1,
         after: usize::from(rounds > 1),
+        multiple: 2 * chunk,
         causal: false,
         scale: if rounds > 1 { ScoreScale::Unit } else { ScoreScale::SqrtWidth },
         in_bucket: buckets.len() > 1,
@@ -69,6 +71,19 @@ fn lsh(buckets: &[usize], rounds: usize, chunk: usize, [heads, width, layer]: [u
     let signs = lsh_signs(heads * length, 1, layer);
     let rotations = signs.chunks(length).map(|set| set.iter().map(|&sign| f64::from(sign)).collect());
     AttentionKind::Lsh { rotations: rotations.collect(), parameters }
+}
+
+/// BigBird with 3 global tokens of their own.
+fn extended(block: usize, window: Window, [heads, layer]: [usize; 2]) -> AttentionKind {
+    let pattern = Pattern::Extended { global: 3, window };
+    let parameters = BigBird { block, random: 2, pattern, causal: false, dense_up_to: 20 };
+    let blocks = parameters.block_count(MAX_TOKENS);
+    let plan = |head| bigbird_plan_extended(blocks, 2, 1, layer, head).unwrap();
+    AttentionKind::BigBird { parameters, plans: (0..heads).map(plan).collect() }
+}
+
+fn local(chunk: usize, before: usize, after: usize, multiple: usize) -> AttentionKind {
+    AttentionKind::Local(Local { chunk, before, after, multiple, causal: false })
 }
 
 /// Every mechanism, for one layer.
@@ -93,6 +108,10 @@ fn kinds(source: &mut Source, heads: usize, width: usize, layer: usize) -> Vec<A
         lsh(&[8], 1, 16, [heads, width, layer]),
         lsh(&[8], 2, 32, [heads, width, layer]),
         lsh(&[4, 2], 2, 16, [heads, width, layer]),
+        local(16, 1, 0, 16),
+        local(8, 1, 1, 48),
+        extended(8, Window::Blocks, [heads, layer]),
+        extended(12, Window::Tokens(9), [heads, layer]),
     ]
 }
 
@@ -100,13 +119,14 @@ fn options(i: usize, causal: bool) -> Options {
     use {Activation::*, NormOrder::*, Pooling::*};
     Options {
         input: (i % 3) as u8,
-        positions: (i / 2 % 3) as u8,
-        order: [Pre, Post][i % 2],
-        activation: [Relu, GeluErf, GeluTanh][i % 3],
+        positions: (i / 2 % 4) as u8,
+        order: [Pre, Post, Reversible][i / 2 % 3],
+        activation: [Relu, GeluErf, GeluTanh, Tanh][i % 4],
         causal,
         heads: [1, 2, 4][i % 3],
         width: [16, 24, 32][i % 3],
         pooling: [Mean, Max, First, Last][i % 4],
+        hidden: [None, Some(Tanh), None, Some(GeluTanh), Some(Relu)][i % 5],
         norms: i % 4 < 2,
         max_tokens: MAX_TOKENS,
     }
@@ -116,7 +136,7 @@ fn options(i: usize, causal: bool) -> Options {
 fn every_mechanism_agrees_with_the_reference() {
     let mut source = Source(3);
     for causal in [false, true] {
-        for i in 0..15 {
+        for i in 0..19 {
             let options = options(i, causal);
             let mut network = network(&mut source, options);
             for (layer, block) in network.blocks.iter_mut().enumerate() {
@@ -173,7 +193,7 @@ fn layers_may_differ() {
     assert_ne!(other.words.len(), quantized.words.len());
 }
 
-/// The record says that queries are keys: what the network has for keys is not stored.
+/// Queries are keys: what the network has for keys is not stored.
 #[test]
 fn lsh_keeps_no_projection_of_keys() {
     let mut source = Source(6);
@@ -185,12 +205,13 @@ fn lsh_keeps_no_projection_of_keys() {
         (0..5).map(|i| source.recording(length(&network, 90 + i), &network.input)).collect();
     let ranges = calibrate(&network, &recordings, || {}).unwrap();
     let file = integers(&network, &ranges, &all_wide()).unwrap();
-    for block in &file.blocks {
-        assert!(block.key.weights.bits == 8 && block.key.weights.values.iter().all(|&weight| weight == 0));
-    }
-    network.blocks[0].attention.key = source.linear(32, 32);
+    assert!(file.blocks.iter().all(|block| block.key.is_none()));
+    network.blocks[0].attention.key = None;
     let ranges = calibrate(&network, &recordings, || {}).unwrap();
     assert_eq!(integers(&network, &ranges, &all_wide()).unwrap().words(), file.words());
+    network.blocks[0].attention.kind = AttentionKind::Exact;
+    let error = quantize(&network, &recordings, Settings::default(), |_| {}).unwrap_err().to_string();
+    assert!(error.contains("block 0") && error.contains("`key` is missing"), "{error}");
 }
 
 #[test]
@@ -271,8 +292,8 @@ fn contradictions_are_refused_by_name() {
         change(&mut parameters);
         AttentionKind::Hierarchical { parameters, bias }
     };
-    let extended = Pattern::Extended { global: 2, window: Window::Blocks };
-    let parameters = BigBird { block: 8, random: 0, pattern: extended, causal: false, dense_up_to: 0 };
+    let everything = Pattern::Extended { global: MAX_TOKENS, window: Window::Blocks };
+    let parameters = BigBird { block: 8, random: 0, pattern: everything, causal: false, dense_up_to: 0 };
     for (kind, field) in [
         (hierarchical(7, Vec::new()), "hierarchical.block"),
         (hierarchical(0, Vec::new()), "hierarchical.block"),
@@ -292,7 +313,11 @@ fn contradictions_are_refused_by_name() {
         (spoilt(|plans| drop(plans[1].pop())), "bigbird.plan"),
         (spoilt(|plans| plans[1][3].push(1)), "bigbird.plan"),
         (spoilt(|plans| plans[1][3][0] = 19), "bigbird.plan"),
-        (AttentionKind::BigBird { parameters, plans: Vec::new() }, "bigbird.pattern"),
+        (AttentionKind::BigBird { parameters, plans: Vec::new() }, "bigbird.global"),
+        (local(0, 1, 0, 1), "local.chunk"),
+        (local(149, 255, 255, 149), "local.chunk"),
+        (local(16, 256, 0, 16), "local.before"),
+        (local(16, 0, 256, 16), "local.after"),
     ] {
         network.blocks[1].attention.kind = kind;
         let recordings = [vec![0; length(&network, 9)]];

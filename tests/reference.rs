@@ -320,7 +320,7 @@ fn network(order: NormOrder, pooling: Pooling, causal: bool) -> Network {
             causal,
             kind: AttentionKind::Exact,
             query: linear(2, 2),
-            key: linear(2, 2),
+            key: Some(linear(2, 2)),
             value: linear(2, 2),
             output: linear(2, 2),
         },
@@ -340,6 +340,7 @@ fn network(order: NormOrder, pooling: Pooling, causal: bool) -> Network {
         blocks: vec![block(), block()],
         final_norm: Some(norm()),
         pooling,
+        hidden: None,
         head: linear(2, 2),
         max_tokens: 8,
     }

@@ -29,6 +29,7 @@ const LSH: Lsh = Lsh {
     chunk: 8,
     before: 1,
     after: 0,
+    multiple: 8,
     causal: false,
     scale: ScoreScale::Unit,
     in_bucket: false,
@@ -72,7 +73,7 @@ fn lsh_that_sees_every_chunk_is_full_attention() {
             let lsh = Lsh { buckets: vec![4], rounds: 1, before: 2, causal, duplicates, ..LSH };
             let buckets = lsh.hash(&qk, d, &noise(d * 2, 3), None);
             assert!(distance(&lsh.attend(&qk, &v, d, &buckets, None), &expected) < 1e-12);
-            let lsh = Lsh { chunk: tokens, rounds: 3, ..lsh };
+            let lsh = Lsh { chunk: tokens, multiple: tokens, rounds: 3, ..lsh };
             assert!(distance(&lsh.attend(&qk, &v, d, &[], None), &expected) < 1e-12);
         }
     }
@@ -135,7 +136,7 @@ fn filling_up_is_padding_by_hand() {
         let run = |x: &[f64], valid| lsh.attend(x, x, d, &lsh.hash(x, d, &rotations, valid), valid);
         assert_eq!(run(&x[..tokens * d], None), run(&x, Some(&padded))[..tokens * d]);
     }
-    let local = Local { chunk: 8, before: 1, after: 0, causal: false };
+    let local = Local { chunk: 8, before: 1, after: 0, multiple: 8, causal: false };
     let run = |x: &[f64], valid| local.attend(x, x, x, d, valid);
     assert_eq!(run(&x[..tokens * d], None), run(&x, Some(&padded))[..tokens * d]);
     let run = |x: &[f64], valid| BIGBIRD.attend(x, x, x, d, &[], valid);
@@ -218,7 +219,7 @@ fn blocks_are_those_of_the_publication() {
 fn local_attention_wraps_around() {
     let (tokens, d) = (12, 2);
     let [q, k, v] = [21, 22, 23].map(|seed| noise(tokens * d, seed));
-    let local = Local { chunk: 4, before: 1, after: 0, causal: false };
+    let local = Local { chunk: 4, before: 1, after: 0, multiple: 4, causal: false };
     let out = local.attend(&q, &k, &v, d, None);
     let keys: Vec<bool> = (0..tokens).map(|j| !(4..8).contains(&j)).collect();
     let expected = exact(&q, &k, &v, d, Visible { causal: false, keys: Some(&keys) });
@@ -227,7 +228,7 @@ fn local_attention_wraps_around() {
     let whole = Local { after: 1, causal: true, ..local };
     let expected = exact(&q, &k, &v, d, Visible { causal: true, keys: None });
     assert!(distance(&whole.attend(&q, &k, &v, d, None), &expected) < 1e-12);
-    let short = Local { chunk: 16, before: 3, ..whole };
+    let short = Local { chunk: 16, multiple: 16, before: 3, ..whole };
     assert!(distance(&short.attend(&q, &k, &v, d, None), &expected) < 1e-12);
 }
 
@@ -266,7 +267,7 @@ proptest! {
         let window = if token_window { Window::Tokens(2) } else { Window::Blocks };
         let patterns = [Pattern::Internal, Pattern::Extended { global: 2, window }];
         let plan = vec![vec![1, 0]; 10];
-        let local = Local { chunk: 8, before: 1, after: 0, causal };
+        let local = Local { chunk: 8, before: 1, after: 0, multiple: 8, causal };
 
         let mut pairs = vec![(of_lsh(&x), of_lsh(&changed))];
         for pattern in patterns {

@@ -64,7 +64,7 @@ fn bigbird(network: &Network, plan: impl Fn(usize, usize) -> Vec<Vec<usize>>) ->
 
 /// 64 drawn directions.
 fn favor(network: &Network, layer: usize) -> AttentionKind {
-    let width = network.head.inputs / network.blocks[layer].attention.heads;
+    let width = network.width() / network.blocks[layer].attention.heads;
     AttentionKind::Favor(Favor {
         features: Features::Exponential,
         projection: Some(favor_projection(64, width, RowLength::Random, 0, layer)),
@@ -86,6 +86,7 @@ fn lsh(network: &Network, layer: usize) -> AttentionKind {
         chunk: 32,
         before: 1,
         after: 0,
+        multiple: 32,
         causal: false,
         scale: ScoreScale::SqrtWidth,
         in_bucket: false,
@@ -93,7 +94,7 @@ fn lsh(network: &Network, layer: usize) -> AttentionKind {
         padding_bucket: true,
     };
     let heads = network.blocks[layer].attention.heads;
-    let signs = lsh_signs(network.head.inputs * 2 * parameters.rotation_columns(), 0, layer);
+    let signs = lsh_signs(network.width() * 2 * parameters.rotation_columns(), 0, layer);
     let signs: Vec<f64> = signs.into_iter().map(f64::from).collect();
     let rotations = signs.chunks(signs.len() / heads).map(<[f64]>::to_vec).collect();
     AttentionKind::Lsh { parameters, rotations }

@@ -93,10 +93,12 @@ fn local_attention_agrees_with_the_reference() {
     let mut source = Source(1);
     for _ in 0..400 {
         let tokens = 1 + source.below(80);
-        let local = Local { chunk: 1 + source.below(20), before: source.below(4), after: source.below(3) };
+        let chunk = 1 + source.below(20);
+        let multiple = chunk * (1 + source.below(3));
+        let local = Local { chunk, before: source.below(4), after: source.below(3), multiple };
         let inputs = Inputs::new(&mut source, tokens);
-        let Local { chunk, before, after } = local;
-        let float = local::Local { chunk, before, after, causal: inputs.causal };
+        let Local { chunk, before, after, multiple } = local;
+        let float = local::Local { chunk, before, after, multiple, causal: inputs.causal };
         let [q, k, v] = inputs.real();
         let expected = float.attend(&q, &k, &v, D, Some(&inputs.mask));
         let found = inputs.run(AttentionKind::Local(local));
@@ -180,7 +182,8 @@ fn contradictions_are_refused_by_name() {
         let error = parsed(kind).unwrap_err();
         assert!(error.starts_with(field), "{field}: {error}");
     };
-    let local = |chunk, before, after| write::AttentionKind::Local { chunk, before, after };
+    let local =
+        |chunk, before, after| write::AttentionKind::Local(Local { chunk, before, after, multiple: chunk });
     assert_eq!(parsed(local(8, 1, 1)), Ok(()));
     refused("local.chunk", local(0, 1, 1));
     refused("local.before", local(8, 256, 1));

@@ -104,13 +104,14 @@ fn ram(model: &Model<'_>, out: &mut impl Write) -> Result<()> {
     let tokens = |width| format!("{} tokens x {width} x 2 bytes", model.max_tokens);
     let sequences = [
         ("stream", plan.stream, model.width),
-        ("attended", plan.attended, model.width),
-        ("keys", plan.keys, model.head_width()),
-        ("values", plan.values, model.head_width()),
+        ("second", plan.second, model.width),
+        ("attended", plan.attended, model.attention_width()),
+        ("keys", plan.keys, model.head_width),
+        ("values", plan.values, model.head_width),
     ];
     let mut table = Table::new(1, &["RAM", "bytes"]);
     let mut rest = plan.bytes();
-    for (name, elements, width) in sequences {
+    for (name, elements, width) in sequences.into_iter().filter(|(_, elements, _)| *elements > 0) {
         rest -= 2 * elements;
         table.row([name.to_owned(), thousands(2 * elements), tokens(width)]);
     }

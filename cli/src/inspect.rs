@@ -43,6 +43,7 @@ fn summary(model: &Model<'_>) -> Vec<(&'static str, String)> {
         Positions::None => "none",
         Positions::Learned(_) => "learned",
         Positions::Sinusoidal(_) => "sinusoidal",
+        Positions::Axial(_) => "axial",
     };
     let pooling = match model.pooling {
         Pooling::Mean => "mean of the tokens",
@@ -56,6 +57,12 @@ fn summary(model: &Model<'_>) -> Vec<(&'static str, String)> {
         ("positions", positions.to_owned()),
         ("blocks", blocks(model)),
         ("pooling", pooling.to_owned()),
+        (
+            "head",
+            model.head_hidden.map_or("linear".to_owned(), |layer| {
+                format!("{} hidden {}, then linear", layer.linear.outputs, activation(layer.activation))
+            }),
+        ),
         ("classes", model.classes.to_string()),
     ]
 }
@@ -84,12 +91,9 @@ fn blocks(model: &Model<'_>) -> String {
             let order = match block.order {
                 NormOrder::Pre => "norm before",
                 NormOrder::Post => "norm after",
+                NormOrder::Reversible => "reversible, norm before",
             };
-            let activation = match block.feed_forward.activation {
-                Activation::Relu => "ReLU",
-                Activation::GeluErf => "GELU (erf)",
-                Activation::GeluTanh => "GELU (tanh)",
-            };
+            let activation = activation(block.feed_forward.activation);
             let causal = if block.attention.causal { "causal" } else { "bidirectional" };
             let hidden = block.feed_forward.expand.outputs;
             let mechanism = mechanism(&block.attention.kind);
@@ -99,6 +103,15 @@ fn blocks(model: &Model<'_>) -> String {
     kinds.dedup();
     let (count, width, heads) = (model.block_count, model.width, model.heads);
     format!("{count} of width {width} with {heads} heads; {}", kinds.join(" | "))
+}
+
+fn activation(activation: Activation) -> &'static str {
+    match activation {
+        Activation::Relu => "ReLU",
+        Activation::GeluErf => "GELU (erf)",
+        Activation::GeluTanh => "GELU (tanh)",
+        Activation::Tanh => "tanh",
+    }
 }
 
 fn parameters(model: &Model<'_>, out: &mut impl Write) -> Result<()> {
@@ -126,7 +139,8 @@ fn memory(model: &Model<'_>, out: &mut impl Write) -> Result<()> {
     let plan = Plan::of(model);
     let buffers = [
         ("stream", "i16", plan.stream, "tokens x width, residual stream"),
-        ("attended", "i16", plan.attended, "tokens x width, queries, then what they attended to"),
+        ("second", "i16", plan.second, "tokens x width, second stream of reversible blocks"),
+        ("attended", "i16", plan.attended, "tokens x all heads, queries, then what they attended to"),
         ("keys", "i16", plan.keys, "tokens x head width, of the head at work"),
         ("values", "i16", plan.values, "tokens x head width, of the head at work"),
         ("visible", "u16", plan.visible, "1 bit a token"),

@@ -55,10 +55,14 @@ pub(crate) fn layers(model: &Model<'_>) -> Vec<Layer> {
         Input::Samples { stem, .. } | Input::OneHot { stem, .. } => linear("stem", Kind::Embedding, stem),
         Input::Tokens { table: rows } => table("table", Kind::Embedding, rows),
     });
-    layers.extend(match &model.positions {
-        Positions::None => None,
-        Positions::Learned(rows) => Some(table("positions", Kind::Positions, rows)),
-        Positions::Sinusoidal(steps) => Some(Layer {
+    match &model.positions {
+        Positions::None => {}
+        Positions::Learned(rows) => layers.push(table("positions", Kind::Positions, rows)),
+        Positions::Axial(tables) => {
+            layers.push(table("positions 0", Kind::Positions, &tables[0]));
+            layers.push(table("positions 1", Kind::Positions, &tables[1]));
+        }
+        Positions::Sinusoidal(steps) => layers.push(Layer {
             name: "angular steps".to_owned(),
             kind: Kind::Positions,
             shape: steps.len().to_string(),
@@ -66,14 +70,14 @@ pub(crate) fn layers(model: &Model<'_>) -> Vec<Layer> {
             frac: 32,
             bytes: size_of_val(*steps),
         }),
-    });
+    }
     layers.extend(model.embedding_norm.as_ref().map(|layer| norm("embedding norm", layer)));
     for (index, block) in model.blocks().enumerate() {
         let name = |layer: &str| format!("block {index} {layer}");
         let (attention, network) = (&block.attention, &block.feed_forward);
         layers.push(norm(&name("norm1"), &block.norm1));
         layers.push(linear(&name("query"), Kind::Attention, &attention.query));
-        layers.push(linear(&name("key"), Kind::Attention, &attention.key));
+        layers.extend(attention.key.map(|key| linear(&name("key"), Kind::Attention, &key)));
         layers.push(linear(&name("value"), Kind::Attention, &attention.value));
         layers.push(linear(&name("output"), Kind::Attention, &attention.output));
         layers.extend(of_mechanism(&name, &attention.kind, model.heads));
@@ -82,6 +86,7 @@ pub(crate) fn layers(model: &Model<'_>) -> Vec<Layer> {
         layers.push(linear(&name("contract"), Kind::FeedForward, &network.contract));
     }
     layers.extend(model.final_norm.as_ref().map(|layer| norm("final norm", layer)));
+    layers.extend(model.head_hidden.map(|layer| linear("hidden", Kind::Head, &layer.linear)));
     layers.push(linear("head", Kind::Head, &model.head));
     layers
 }

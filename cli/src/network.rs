@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use fixformer::Model;
-use fixformer::host::import;
+use fixformer::host::import::{Source, description};
 use fixformer::host::reference::{Input, Network};
 
 use crate::recordings::Wanted;
@@ -13,12 +13,54 @@ use crate::recordings::Wanted;
 /// Where the float checkpoint of a model is, if it is not beside the model.
 #[derive(Args)]
 pub(crate) struct Checkpoint {
-    /// Description of the float model (TOML) [default: beside FXM, ending in .toml]
-    #[arg(long, value_name = "TOML", requires = "weights")]
+    /// Description of the float model (TOML), or a Hugging Face config.json [default: beside FXM, ending in .toml;
+    /// with --weights, the configuration in their metadata]
+    #[arg(long, value_name = "TOML|JSON", requires = "weights")]
     model: Option<PathBuf>,
     /// Weights of the float model [default: beside FXM, ending in .safetensors]
-    #[arg(long, value_name = "SAFETENSORS", requires = "model")]
+    #[arg(long, value_name = "SAFETENSORS")]
     weights: Option<PathBuf>,
+    #[command(flatten)]
+    open: Open,
+}
+
+/// What a checkpoint leaves open.
+#[derive(Args)]
+pub(crate) struct Open {
+    /// What a Hugging Face model draws anew on every run and a device needs fixed: the tensors `rotations` (Reformer)
+    /// or `rand_blocks.{layer}` (BigBird) [default: drawn once, or --plan]
+    #[arg(long, value_name = "SAFETENSORS")]
+    frozen: Option<PathBuf>,
+    /// Random blocks of a Hugging Face BigBird without --frozen: those of its evaluation mode, or drawn ones
+    #[arg(long, value_enum, default_value_t = Plan::Zero)]
+    plan: Plan,
+    /// Most tokens of a sequence, which the arena grows with [default: as many as there are positions]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    max_tokens: Option<u32>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Plan {
+    Zero,
+    Drawn,
+}
+
+impl Open {
+    /// The network of these files; no `description` where the weights have a configuration.
+    pub(crate) fn network(&self, description: Option<&Path>, weights: &Path) -> Result<Network> {
+        let source = Source {
+            description: description.map(Path::to_owned),
+            weights: weights.to_owned(),
+            frozen: self.frozen.clone(),
+            max_tokens: self.max_tokens.map(|count| count as usize),
+            plan: match self.plan {
+                Plan::Zero => description::Plan::Zero,
+                Plan::Drawn => description::Plan::Drawn,
+            },
+            overrides: None,
+        };
+        Ok(source.network()?)
+    }
 }
 
 impl Checkpoint {
@@ -26,8 +68,8 @@ impl Checkpoint {
     pub(crate) fn import(&self, path: &Path, model: &Model<'_>) -> Result<Option<Network>> {
         let beside = (path.with_extension("toml"), path.with_extension("safetensors"));
         let (description, weights) = match (&self.model, &self.weights) {
-            (Some(description), Some(weights)) => (description, weights),
-            _ if beside.0.exists() && beside.1.exists() => (&beside.0, &beside.1),
+            (description, Some(weights)) => (description.as_ref(), weights),
+            _ if beside.0.exists() && beside.1.exists() => (Some(&beside.0), &beside.1),
             _ => {
                 eprintln!(
                     "hint: no float reference: {} and {} do not both exist; give `--model M.toml --weights \
@@ -38,8 +80,8 @@ impl Checkpoint {
                 return Ok(None);
             }
         };
-        let network = import::network(description, weights)?;
-        check(&network, description, weights, path, model)?;
+        let network = self.open.network(description.map(PathBuf::as_path), weights)?;
+        check(&network, description.unwrap_or(weights), weights, path, model)?;
         Ok(Some(network))
     }
 }
@@ -62,7 +104,7 @@ fn check(
 ) -> Result<()> {
     let different = [
         ("classes", network.head.outputs, model.classes, weights),
-        ("width", network.head.inputs, model.width, description),
+        ("width", network.width(), model.width, description),
         ("layers", network.blocks.len(), model.block_count, description),
         ("values per step", wanted(network).channels, model.input.step_values(), description),
     ];

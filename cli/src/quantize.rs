@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow};
 use clap::Args;
 use fixformer::Model;
-use fixformer::host::import;
 use fixformer::host::quantize::{Progress, Promotion, QuantizeError, Quantized, Settings, quantize};
 use fixformer::host::reference::Network;
 use fixformer::host::report::TensorReport;
@@ -15,7 +14,7 @@ use fixformer::session::Plan;
 use serde::Serialize;
 
 use crate::model_file;
-use crate::network::wanted;
+use crate::network::{Open, wanted};
 use crate::progress::bar;
 use crate::recordings::{Reading, Split};
 use crate::table::{Table, percent, thousands};
@@ -25,12 +24,15 @@ const LAYERS_PER_BLOCK: usize = 6;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Description of the float model
-    #[arg(long, value_name = "TOML")]
-    model: PathBuf,
+    /// Description of the float model (TOML), or a Hugging Face config.json [default: the configuration in the metadata
+    /// of the weights]
+    #[arg(long, value_name = "TOML|JSON")]
+    model: Option<PathBuf>,
     /// Its weights
     #[arg(long, value_name = "SAFETENSORS")]
     weights: PathBuf,
+    #[command(flatten)]
+    open: Open,
     /// Recordings that show the range of every tensor; of an .npz the training split is used
     #[arg(long, value_name = "DATA")]
     calibrate: PathBuf,
@@ -38,7 +40,7 @@ pub(crate) struct Arguments {
     #[arg(short, long, value_name = "FXM")]
     output: PathBuf,
     /// Mean relative error of the scores up to which all weights stay at 8 bits, over the quarter of the probes
-    /// with the smallest scores
+    /// with the smallest scores; 0 for 16 bits in every layer
     #[arg(long, value_name = "SHARE", default_value_t = Settings::default().score_error, value_parser = share)]
     error: f64,
     /// Recordings on which the error is measured, spread evenly over those given
@@ -53,7 +55,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCode> {
-    let network = import::network(&arguments.model, &arguments.weights)?;
+    let network = arguments.open.network(arguments.model.as_deref(), &arguments.weights)?;
     let recordings = arguments.reading.load(&arguments.calibrate, Split::Train, &wanted(&network))?;
     let settings = Settings { score_error: arguments.error, probes: arguments.probes as usize };
     let quantized = with_progress(&network, &recordings.rows, settings)
@@ -84,8 +86,8 @@ fn with_progress(
     settings: Settings,
 ) -> Result<Quantized, QuantizeError> {
     let calibration = bar("calibrating", rows.len());
-    // Stem or table, positions, head.
-    let search = bar("comparing", network.blocks.len() * LAYERS_PER_BLOCK + 3);
+    // Stem or table, positions (axial: two), a hidden layer of the head, head.
+    let search = bar("comparing", network.blocks.len() * LAYERS_PER_BLOCK + 5);
     let quantized = quantize(network, rows, settings, |progress| match progress {
         Progress::Calibrated => calibration.inc(1),
         Progress::Tried => search.inc(1),

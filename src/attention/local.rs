@@ -9,9 +9,9 @@ use crate::model::Local;
 pub(super) fn attend(parameters: Local, head: Head<'_>, scratch: &mut [u32]) {
     let tokens = head.tokens();
     let Head { width, rows, keys, values, visible, causal, scale, gain, .. } = head;
-    let Local { chunk, before, after } = parameters;
-    let chunks = tokens.div_ceil(chunk).max(1);
-    let steps = if chunks == 1 { 1 } else { before + 1 + after };
+    let Local { chunk, before, after, multiple } = parameters;
+    let chunks = tokens.next_multiple_of(multiple) / chunk;
+    let steps = if tokens <= chunk { 1 } else { before + 1 + after };
     let sum = Carver::new(scratch).i32s(width);
     for (token, row) in rows.chunks_exact_mut(width).enumerate() {
         let horizon = if causal { token + 1 } else { tokens };

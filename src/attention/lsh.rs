@@ -221,7 +221,7 @@ impl<'a> Sorted<'a> {
                 }
             }
         }
-        let chunks = tokens.div_ceil(parameters.chunk);
+        let chunks = tokens.next_multiple_of(parameters.multiple) / parameters.chunk;
         Self { parameters, tokens, chunks, order, places, ends }
     }
 

@@ -1,5 +1,6 @@
 //! What a mechanism draws once, when a model is made, and keeps in its file: always the same for the same seed.
 
+use std::ops::Range;
 use std::vec::Vec;
 
 use super::quantize::favor::{RowLength, orthogonal_projection};
@@ -18,16 +19,38 @@ pub fn bigbird_plan(
     layer: usize,
     head: usize,
 ) -> Option<Vec<Vec<usize>>> {
+    let inner = 1..blocks.saturating_sub(1);
+    plan(inner.clone(), inner, random, [seed, layer as u64, head as u64])
+}
+
+/// [`bigbird_plan`] of the extended form: a row for every query block, of blocks that are neither its own nor beside
+/// it.
+pub fn bigbird_plan_extended(
+    blocks: usize,
+    random: usize,
+    seed: u64,
+    layer: usize,
+    head: usize,
+) -> Option<Vec<Vec<usize>>> {
+    plan(0..blocks, 0..blocks, random, [seed, layer as u64, head as u64])
+}
+
+fn plan(
+    queries: Range<usize>,
+    keys: Range<usize>,
+    random: usize,
+    [seed, layer, head]: [u64; 3],
+) -> Option<Vec<Vec<usize>>> {
     let mut source = Source(seed);
     for number in [layer, head] {
-        source = Source(source.next() ^ number as u64);
+        source = Source(source.next() ^ number);
     }
     let row = |query: usize| {
-        let mut free: Vec<usize> = (1..blocks - 1).filter(|block| block.abs_diff(query) > 1).collect();
+        let mut free: Vec<usize> = keys.clone().filter(|block| block.abs_diff(query) > 1).collect();
         let draw = |_| (!free.is_empty()).then(|| free.swap_remove(source.below(free.len())));
         (0..random).map(draw).collect()
     };
-    (1..blocks.saturating_sub(1)).map(row).collect()
+    queries.map(row).collect()
 }
 
 /// `count` signs, plus or minus one, drawn uniformly: rotations of LSH attention for a model that comes without, to

@@ -127,18 +127,20 @@ fn width<'m>(model: &Model<'m>, fits: impl Fn(&Model<'m>) -> bool) -> Option<usi
     let narrowed = |width| {
         let mut narrow = *model;
         narrow.width = width;
+        narrow.head_width = model.head_width * width / model.width;
         narrow.hidden = model.hidden * width / model.width;
         narrow
     };
-    let mut widths = (1..model.head_width()).rev().map(|per_head| per_head * model.heads);
+    let mut widths = (1..model.width.div_ceil(model.heads)).rev().map(|per_head| per_head * model.heads);
     widths.find(|&width| fits(&narrowed(width)))
 }
 
 /// Bytes of the matrices of a block.
 fn weight_bytes(block: &Block<'_>) -> usize {
     let (attention, network) = (&block.attention, &block.feed_forward);
-    [attention.query, attention.key, attention.value, attention.output, network.expand, network.contract]
-        .iter()
+    [attention.query, attention.value, attention.output, network.expand, network.contract]
+        .into_iter()
+        .chain(attention.key)
         .map(|linear| match linear.weights {
             Weights::Int8(values) => size_of_val(values),
             Weights::Int16(values) => size_of_val(values),

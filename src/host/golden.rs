@@ -23,6 +23,9 @@ mod engine;
 mod hierarchical_favor;
 mod meta;
 mod reformer_bigbird;
+mod whole_model;
+
+pub use whole_model::{EngineRun, WholeModel};
 
 /// One mechanism on one set of inputs, and what its authors' code made of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -134,8 +137,10 @@ pub enum Loaded {
         /// What, and why.
         why: String,
     },
-    /// Weights or a case of a whole network.
-    WholeModel,
+    /// A case of a whole classifier.
+    WholeModel(Box<WholeModel>),
+    /// Weights of a whole classifier: its cases name them.
+    Weights,
 }
 
 /// Why a golden file cannot be used.
@@ -184,6 +189,9 @@ pub enum GoldenError {
         /// What is wrong.
         problem: String,
     },
+    /// The whole classifier cannot be imported.
+    #[error(transparent)]
+    Import(#[from] super::import::ImportError),
     /// A variant that is left out on purpose. [`load`] turns it into [`Loaded::NotBuilt`].
     #[error("{}: not built: {why}", path.display())]
     NotBuilt {
@@ -218,8 +226,10 @@ pub fn load(path: &Path) -> Result<Loaded, GoldenError> {
         hierarchical_favor::load(path, &tensors, &metadata)
     } else if metadata.contains_key("algo") {
         reformer_bigbird::load(path, &tensors, &metadata)
-    } else if metadata.contains_key("weights") || metadata.contains_key("config") {
-        return Ok(Loaded::WholeModel);
+    } else if let Some(case) = whole_model::load(path, &tensors, &metadata)? {
+        return Ok(Loaded::WholeModel(Box::new(case)));
+    } else if metadata.contains_key("config") {
+        return Ok(Loaded::Weights);
     } else {
         Ok(None)
     };
@@ -302,6 +312,7 @@ fn tensor(path: &Path, tensors: &SafeTensors<'_>, name: &str) -> Result<Option<T
         Dtype::F64 => elements(bytes, f64::from_le_bytes),
         Dtype::F32 => elements(bytes, |x| f64::from(f32::from_le_bytes(x))),
         Dtype::I32 => elements(bytes, |x| f64::from(i32::from_le_bytes(x))),
+        Dtype::I64 => elements(bytes, |x| i64::from_le_bytes(x) as f64),
         Dtype::U8 | Dtype::BOOL => elements(bytes, |[x]: [u8; 1]| f64::from(x)),
         other => return Err(GoldenError::tensor(path, name, format!("has the unexpected type {other:?}"))),
     };

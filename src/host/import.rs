@@ -19,6 +19,8 @@
 //! hidden = 64
 //! ```
 //!
+//! A Hugging Face BigBird or Reformer needs none: its configuration is enough ([`Source`]).
+//!
 //! Weights may be F64, F32, F16 or BF16. Every tensor of the file has to be used, or named under
 //! `tensors.ignore`: a forgotten bias or layer is an error, not a slightly wrong model.
 
@@ -30,28 +32,29 @@ use std::vec;
 use std::vec::Vec;
 
 use super::reference::{
-    Attention, AttentionKind, Block, FeedForward, Input, Linear, Network, Norm, Positions, Window,
+    Attention, AttentionKind, Axial, Block, FeedForward, Hidden, Input, Linear, Network, Norm, Positions,
+    Window,
 };
 use checkpoint::Checkpoint;
 use checkpoint::Extent::{Exactly, Free};
-use description::{AffineNames, Description, InputKind, Layout, NormNames, Place, PositionKind, Stored};
+use description::{AffineNames, Description, InputKind, Layout, NormNames, Place, PositionKind};
 
 pub use error::ImportError;
+pub use source::Source;
 
 mod checkpoint;
 pub mod description;
 mod error;
+mod hugging_face;
+mod source;
 
 /// Reads the network that `description` (TOML) and `weights` (safetensors) define together.
+///
+/// # Errors
+/// [`ImportError`] names the file, and the key or the tensor.
 pub fn network(description: &Path, weights: &Path) -> Result<Network, ImportError> {
-    let bytes = |path: &Path| {
-        std::fs::read(path).map_err(|source| ImportError::Read { path: path.to_owned(), source })
-    };
-    let text = String::from_utf8_lossy(&bytes(description)?).into_owned();
-    let parsed = description::parse(&text).map_err(|problem| problem.of(description))?;
-    let bytes = bytes(weights)?;
-    let checkpoint = Checkpoint::parse(weights, &bytes, &parsed.tensors)?;
-    Importer { path: description, description: &parsed, checkpoint }.network()
+    let (description, weights) = (Some(description.to_owned()), weights.to_owned());
+    Source { description, weights, ..Source::default() }.network()
 }
 
 impl description::Problem {
@@ -81,15 +84,24 @@ impl Importer<'_> {
         let (encoder, names) = (&description.encoder, &description.tensors);
         let input = self.input()?;
         let (positions, max_tokens) = self.positions()?;
-        let norm = |this: &mut Self, on: bool, key: &str, names: &NormNames| {
-            on.then(|| this.norm(key, names, 0)).transpose()
+        let norm = |this: &mut Self, on: bool, key: &str, names: &NormNames, width| {
+            on.then(|| this.norm(key, names, 0, width)).transpose()
         };
         let embedding_norm =
-            norm(&mut self, encoder.embedding_norm, "embedding_norm", &names.embedding_norm)?;
+            norm(&mut self, encoder.embedding_norm, "embedding_norm", &names.embedding_norm, encoder.width)?;
         let blocks = (0..encoder.layers).map(|layer| self.block(layer, max_tokens));
         let blocks = blocks.collect::<Result<_, _>>()?;
-        let final_norm = norm(&mut self, encoder.final_norm, "final_norm", &names.final_norm)?;
-        let head = self.linear("head", &names.head, 0, encoder.width, None)?;
+        let output_width = encoder.output_width();
+        let final_norm = norm(&mut self, encoder.final_norm, "final_norm", &names.final_norm, output_width)?;
+        let hidden = match description.head.hidden {
+            Some(activation) => {
+                let map = self.linear("hidden", &names.hidden, 0, output_width, None)?;
+                Some(Hidden { map, activation: activation.into() })
+            }
+            None => None,
+        };
+        let inputs = hidden.as_ref().map_or(output_width, |hidden| hidden.map.outputs);
+        let head = self.linear("head", &names.head, 0, inputs, None)?;
         self.checkpoint.finish(&names.ignore)?;
         Ok(Network {
             name: description.name.clone(),
@@ -99,6 +111,7 @@ impl Importer<'_> {
             blocks,
             final_norm,
             pooling: description.pooling.kind.into(),
+            hidden,
             head,
             max_tokens,
         })
@@ -140,9 +153,18 @@ impl Importer<'_> {
                 let (window, stem) = stem(self, window, *symbols)?;
                 Input::OneHot { symbols: *symbols, window, stem }
             }
-            InputKind::Tokens {} => {
+            InputKind::Tokens { scale } => {
                 let shape = [Free("vocabulary"), Exactly(width)];
-                let (shape, table) = self.checkpoint.tensor("tensors.table", &names.table, &shape)?;
+                let (shape, mut table) = self.checkpoint.tensor("tensors.table", &names.table, &shape)?;
+                table.iter_mut().for_each(|x| *x *= scale);
+                if let Some(name) = &names.token_type {
+                    let shape = [Free("types"), Exactly(width)];
+                    let (_, types) = self.checkpoint.tensor("tensors.token_type", name, &shape)?;
+                    table
+                        .chunks_exact_mut(width)
+                        .flat_map(|row| row.iter_mut().zip(&types))
+                        .for_each(|(x, kind)| *x += kind);
+                }
                 Input::Tokens { vocabulary: shape[0], table }
             }
         })
@@ -156,52 +178,81 @@ impl Importer<'_> {
             field: "max_tokens".to_string(),
             problem,
         };
-        let positions = match self.description.positions.kind {
+        let (positions, rows) = match self.description.positions.kind {
             PositionKind::Learned => {
                 let shape = [Free("max_tokens"), Exactly(self.description.encoder.width)];
                 let name = &self.description.tensors.positions;
                 let (shape, table) = self.checkpoint.tensor("tensors.positions", name, &shape)?;
-                return match given {
-                    Some(given) if given > shape[0] => Err(error(
-                        self,
-                        format!(
-                            "is {given}, but the position table `{name}` has {} rows; lower or remove it",
-                            shape[0]
-                        ),
-                    )),
-                    given => Ok((Positions::Learned(table), given.unwrap_or(shape[0]))),
-                };
+                (Positions::Learned(table), Some(shape[0]))
             }
-            PositionKind::None => Positions::None,
-            PositionKind::Sinusoidal => Positions::Sinusoidal,
+            PositionKind::Axial => {
+                let axial = self.axial()?;
+                let rows = axial.shape[0] * axial.shape[1];
+                (Positions::Axial(axial), Some(rows))
+            }
+            PositionKind::None => (Positions::None, None),
+            PositionKind::Sinusoidal => (Positions::Sinusoidal, None),
         };
+        if let (Some(given), Some(rows)) = (given, rows)
+            && given > rows
+        {
+            let problem = format!("is {given}, but there are {rows} positions; lower or remove it");
+            return Err(error(self, problem));
+        }
         let problem = "is missing; without a position table it says how much memory to plan for";
-        let max_tokens = given.ok_or_else(|| error(self, problem.to_string()))?;
+        let max_tokens = given.or(rows).ok_or_else(|| error(self, problem.to_string()))?;
         Ok((positions, max_tokens))
+    }
+
+    /// Two tables, `[A, D1]` and `[B, D2]`, or `[A, 1, D1]` and `[1, B, D2]`, whose widths add up to that of the model.
+    fn axial(&mut self) -> Result<Axial, ImportError> {
+        let names = &self.description.tensors.axial;
+        let mut table = |axis: usize| {
+            let (rows, columns, one) = (Free("positions"), Free("columns"), Exactly(1));
+            let shape = match (self.checkpoint.rank(&names[axis]), axis) {
+                (Some(3), 0) => Vec::from([rows, one, columns]),
+                (Some(3), _) => Vec::from([one, rows, columns]),
+                _ => Vec::from([rows, columns]),
+            };
+            let (shape, values) =
+                self.checkpoint.tensor(&format!("tensors.axial[{axis}]"), &names[axis], &shape)?;
+            let columns = shape[shape.len() - 1];
+            Ok((values.len() / columns, columns, values))
+        };
+        let ((a, first, rows), (b, second, columns)) = (table(0)?, table(1)?);
+        let width = self.description.encoder.width;
+        if first + second != width {
+            let problem = format!("have {first} and {second} columns, together not the width of {width}");
+            let field = "tensors.axial".to_string();
+            return Err(ImportError::Field { path: self.path.to_owned(), field, problem });
+        }
+        Ok(Axial { shape: [a, b], tables: [rows, columns] })
     }
 
     fn block(&mut self, layer: usize, max_tokens: usize) -> Result<Block, ImportError> {
         let names = &self.description.tensors;
         let encoder = &self.description.encoder;
         let (width, hidden) = (encoder.width, Some(encoder.hidden));
-        let norm1 = self.norm("norm1", &names.norm1, layer)?;
+        let heads = encoder.heads * encoder.head_width();
+        let described = encoder.attention.of(layer);
+        let norm1 = self.norm("norm1", &names.norm1, layer, width)?;
         let kind = self.attention_kind(layer, max_tokens)?;
-        let mut square = |key, names| self.linear(key, names, layer, width, Some(width));
-        let query = square("query", &names.query)?;
-        let key = match encoder.attention.shares_query() {
-            true => Linear::zero(width, width),
-            false => square("key", &names.key)?,
+        let mut project = |key, names| self.linear(key, names, layer, width, Some(heads));
+        let (query, key) = match (described.shares_query(), &names.query_key) {
+            (true, Some(names)) => (project("query_key", names)?, None),
+            (true, None) => (project("query", &names.query)?, None),
+            (false, _) => (project("query", &names.query)?, Some(project("key", &names.key)?)),
         };
         let attention = Attention {
             heads: encoder.heads,
-            causal: encoder.attention.causal(),
+            causal: described.causal(),
             kind,
             query,
             key,
-            value: square("value", &names.value)?,
-            output: square("output", &names.output)?,
+            value: project("value", &names.value)?,
+            output: self.linear("output", &names.output, layer, heads, Some(width))?,
         };
-        let norm2 = self.norm("norm2", &names.norm2, layer)?;
+        let norm2 = self.norm("norm2", &names.norm2, layer, width)?;
         let feed_forward = FeedForward {
             expand: self.linear("expand", &names.expand, layer, width, hidden)?,
             activation: encoder.activation.into(),
@@ -212,20 +263,22 @@ impl Importer<'_> {
 
     fn attention_kind(&mut self, layer: usize, max_tokens: usize) -> Result<AttentionKind, ImportError> {
         let encoder = &self.description.encoder;
-        let (heads, head_width) = (encoder.heads, encoder.width / encoder.heads);
-        let names = &self.description.tensors;
-        let mut stored = Stored::default();
-        if let (Some(name), Some(rows)) = (&names.position_bias, encoder.attention.bias_rows()) {
-            let shape = [Exactly(rows), Exactly(heads)];
-            stored.bias = self.checkpoint.tensor("tensors.position_bias", &in_layer(name, layer), &shape)?.1;
-        }
-        if let (Some(name), Some(directions)) = (&names.projection, encoder.attention.directions()) {
-            let shape = [directions.map_or(Free("directions"), Exactly), Exactly(head_width)];
-            let tensor = self.checkpoint.tensor("tensors.projection", &in_layer(name, layer), &shape)?;
-            stored.projection = Some(tensor.1);
-        }
-        let place = Place { layer, heads, head_width, tokens: max_tokens };
-        encoder.attention.kind(place, stored).map_err(|problem| problem.of(self.path))
+        let attention = encoder.attention.of(layer);
+        let place = Place {
+            layer,
+            heads: encoder.heads,
+            head_width: encoder.head_width(),
+            tokens: max_tokens,
+            multiple: encoder.attention.multiple(),
+        };
+        let stored = match attention.stored(&self.description.tensors, place) {
+            Some(stored) => {
+                let name = in_layer(stored.name, layer);
+                Some(self.checkpoint.tensor(stored.key, &name, &stored.shape)?.1)
+            }
+            None => None,
+        };
+        attention.kind(place, stored).map_err(|problem| problem.of(self.path))
     }
 
     /// A linear map; `outputs` is taken from the file when it is not given.
@@ -255,8 +308,13 @@ impl Importer<'_> {
         Ok(Linear { inputs, outputs, weights, bias })
     }
 
-    fn norm(&mut self, key: &str, names: &NormNames, layer: usize) -> Result<Norm, ImportError> {
-        let width = self.description.encoder.width;
+    fn norm(
+        &mut self,
+        key: &str,
+        names: &NormNames,
+        layer: usize,
+        width: usize,
+    ) -> Result<Norm, ImportError> {
         let gain = self.vector(&format!("{key}.gain"), &in_layer(&names.gain, layer), width)?;
         let bias = self.bias(key, &names.bias, layer, width)?;
         Ok(Norm { gain, bias, epsilon: self.description.encoder.epsilon })

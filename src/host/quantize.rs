@@ -25,7 +25,6 @@ use super::reference as float;
 use crate::kernels::{Activation, VALUE_LIMIT, dot_limit, normalised_frac};
 use crate::model::write;
 use crate::model::{Attention, NormOrder, Pooling, Table, Window};
-use crate::num::Requant;
 
 /// Room above the calibrated peak: recordings not seen may go higher.
 const HEADROOM: f64 = 1.2;
@@ -35,6 +34,10 @@ const INPUT_HEADROOM: f64 = 2.0;
 const MOST_FRAC: i32 = 24;
 /// GELU is not flat before about minus four: its input must reach that far.
 const GELU_REACH: f64 = 4.0;
+/// From here on the hyperbolic tangent is 1 to 15 bits; with [`HEADROOM`] less than 8.
+const TANH_REACH: f64 = 6.0;
+/// Names of the two tables of axial positions.
+const AXIAL: [&str; 2] = ["positions 0", "positions 1"];
 
 /// The layers whose weights have 16 bits, by name: `stem`, `positions`, `block 0 query`, `head`, …
 pub type Precision = BTreeSet<String>;
@@ -67,6 +70,7 @@ impl Builder<'_> {
             float::Positions::None => 0.0,
             float::Positions::Learned(table) => largest(table),
             float::Positions::Sinusoidal => 1.0,
+            float::Positions::Axial(axial) => largest(&axial.tables.concat()),
         };
         let peak = peak.into_iter().fold(position, f64::max);
         let frac = fractional_bits(peak * HEADROOM, i16::MAX).clamp(0, 15);
@@ -85,23 +89,37 @@ impl Builder<'_> {
         frac = embedding_norm.as_ref().map_or(frac, |norm| norm.frac);
 
         let mut blocks = Vec::new();
+        let mut streams = [frac; 2];
         for (index, block) in network.blocks.iter().enumerate() {
             if block.attention.heads != heads {
                 let found = block.attention.heads;
                 return Err(QuantizeError::Heads { block: index, found, expected: heads });
             }
-            let block = self.block(index, block, frac)?;
-            frac = match block.order {
-                NormOrder::Pre => block.contract.frac,
-                NormOrder::Post => block.norm2.frac,
+            let block = self.block(index, block, streams)?;
+            streams = match block.order {
+                NormOrder::Pre => [block.contract.frac, streams[1]],
+                NormOrder::Post => [block.norm2.frac, streams[1]],
+                NormOrder::Reversible => [block.output.frac, block.contract.frac],
             };
             blocks.push(block);
         }
+        // Two streams side by side have the coarser of their formats.
+        frac = if network.reversible() { streams[0].min(streams[1]) } else { streams[0] };
         let final_norm = match &network.final_norm {
             Some(norm) => Some(self.norm("final_norm", norm, frac, self.frac(None, "normed", i16::MAX))?),
             None => None,
         };
         frac = final_norm.as_ref().map_or(frac, |norm| norm.frac);
+        let head_hidden = match &network.hidden {
+            Some(layer) => {
+                let activation = engine_activation(layer.activation);
+                let finer = self.activated_frac(None, layer.activation);
+                let linear = self.linear("hidden", &layer.map, frac, finer)?;
+                frac = linear.frac;
+                Some(write::Hidden { linear, activation })
+            }
+            None => None,
+        };
         let head = self.linear("head", &network.head, frac, self.frac(None, "scores", i16::MAX))?;
         let sample_scale = match &network.input {
             float::Input::Samples { scale, .. } => *scale as f32,
@@ -110,8 +128,9 @@ impl Builder<'_> {
         Ok(write::File {
             name: network.name.clone(),
             max_tokens: network.max_tokens,
-            width: network.head.inputs,
+            width: network.width(),
             heads,
+            head_width: network.blocks.first().map_or(1, |block| block.attention.query.outputs / heads),
             pooling: match network.pooling {
                 float::Pooling::Mean => Pooling::Mean,
                 float::Pooling::Max => Pooling::Max,
@@ -124,6 +143,7 @@ impl Builder<'_> {
             embedding_norm,
             blocks,
             final_norm,
+            head_hidden,
             head,
         })
     }
@@ -148,24 +168,35 @@ impl Builder<'_> {
                 write::Input::OneHot { symbols: *symbols, window: windows(window), shift: ONE as u32, stem }
             }
             float::Input::Tokens { table, .. } => {
-                write::Input::Tokens { table: self.table("table", table, frac)? }
+                write::Input::Tokens { table: self.table("table", table, self.network.width(), frac)? }
             }
         })
     }
 
     fn positions(&self, frac: i32) -> Result<write::Positions, QuantizeError> {
+        let width = self.network.width();
         Ok(match &self.network.positions {
             float::Positions::None => write::Positions::None,
             float::Positions::Learned(table) => {
-                write::Positions::Learned(self.table("positions", table, frac)?)
+                write::Positions::Learned(self.table("positions", table, width, frac)?)
             }
-            float::Positions::Sinusoidal => {
-                write::Positions::Sinusoidal(angular_steps(self.network.head.inputs))
+            float::Positions::Sinusoidal => write::Positions::Sinusoidal(angular_steps(width)),
+            float::Positions::Axial(axial) => {
+                let table = |axis: usize| {
+                    let values = &axial.tables[axis];
+                    self.table(AXIAL[axis], values, values.len() / axial.shape[axis], frac)
+                };
+                write::Positions::Axial([table(0)?, table(1)?])
             }
         })
     }
 
-    fn block(&self, index: usize, block: &float::Block, stream: i32) -> Result<write::Block, QuantizeError> {
+    fn block(
+        &self,
+        index: usize,
+        block: &float::Block,
+        streams: [i32; 2],
+    ) -> Result<write::Block, QuantizeError> {
         let name = |tensor: &str| super::calibrate::site_name(Some(index), tensor);
         let frac = |tensor, limit| self.frac(Some(index), tensor, limit);
         let (attention, network) = (&block.attention, &block.feed_forward);
@@ -173,15 +204,19 @@ impl Builder<'_> {
         let order = match block.order {
             float::NormOrder::Pre => NormOrder::Pre,
             float::NormOrder::Post => NormOrder::Post,
+            float::NormOrder::Reversible => NormOrder::Reversible,
         };
 
-        let x = if order == NormOrder::Pre { frac("norm1", i16::MAX) } else { stream };
+        let x = if order == NormOrder::Post { streams[0] } else { frac("norm1", i16::MAX) };
         let limit = dot_limit(head_width);
         let query = self.linear(&name("query"), &attention.query, x, frac("query", limit))?;
-        let key = match attention.kind.shares_query() {
-            true => unused(&attention.key, query.frac),
-            false => self.linear(&name("key"), &attention.key, x, frac("key", limit))?,
+        let key = match &attention.key {
+            Some(key) if !attention.kind.shares_query() => {
+                Some(self.linear(&name("key"), key, x, frac("key", limit))?)
+            }
+            _ => None,
         };
+        let key_frac = key.as_ref().map_or(query.frac, |key| key.frac);
         let value = self.linear(&name("value"), &attention.value, x, frac("value", VALUE_LIMIT))?;
         let gain = (frac("attended", i16::MAX) - value.frac).clamp(0, Attention::MAX_GAIN as i32);
         let attended = value.frac + gain;
@@ -191,32 +226,29 @@ impl Builder<'_> {
             float::AttentionKind::Lsh { parameters, .. } => {
                 lsh::lsh_scale(parameters.scale, head_width, query.frac)
             }
-            _ => score_scale(query.frac + key.frac, head_width),
+            _ => score_scale(query.frac + key_frac, head_width),
         };
         let scale = scale.ok_or_else(|| QuantizeError::Scale {
             tensor: name("query"),
             weight: largest(&attention.query.weights),
         })?;
-        let norm1_input = if order == NormOrder::Pre { stream } else { output.frac };
+        let norm1_input = match order {
+            NormOrder::Pre => streams[0],
+            NormOrder::Post => output.frac,
+            NormOrder::Reversible => streams[1],
+        };
         let norm1 = self.norm(&name("norm1"), &block.norm1, norm1_input, frac("norm1", i16::MAX))?;
 
-        let x = if order == NormOrder::Pre { frac("norm2", i16::MAX) } else { norm1.frac };
-        let (activation, reach) = match network.activation {
-            float::Activation::Relu => (Activation::Relu, 0.0),
-            float::Activation::GeluErf => (Activation::GeluErf, GELU_REACH),
-            float::Activation::GeluTanh => (Activation::GeluTanh, GELU_REACH),
-        };
-        // What is negative becomes zero or nearly so: only the positive side needs room.
-        let hidden = self.ranges.tensor(Some(index), "hidden").high.max(reach);
-        let hidden = fractional_bits(hidden * HEADROOM, i16::MAX).clamp(0, 15);
+        let x = if order == NormOrder::Post { norm1.frac } else { frac("norm2", i16::MAX) };
+        let hidden = self.activated_frac(Some(index), network.activation);
         let expand = self.linear(&name("expand"), &network.expand, x, hidden)?;
         let residual2 = frac("residual2", i16::MAX);
         let contract = self.linear(&name("contract"), &network.contract, expand.frac, residual2)?;
-        let norm2_input = if order == NormOrder::Pre { output.frac } else { contract.frac };
+        let norm2_input = if order == NormOrder::Post { contract.frac } else { output.frac };
         let norm2 = self.norm(&name("norm2"), &block.norm2, norm2_input, frac("norm2", i16::MAX))?;
         Ok(write::Block {
             order,
-            kind: attention::kind(index, attention, self.network, [query.frac, key.frac])?,
+            kind: attention::kind(index, attention, self.network, [query.frac, key_frac])?,
             causal: attention.causal,
             scale,
             gain: gain as u32,
@@ -225,7 +257,7 @@ impl Builder<'_> {
             value,
             output,
             norm1,
-            activation,
+            activation: engine_activation(network.activation),
             expand,
             contract,
             norm2,
@@ -236,6 +268,19 @@ impl Builder<'_> {
     fn frac(&self, block: Option<usize>, tensor: &'static str, limit: i16) -> i32 {
         let range: Range = self.ranges.tensor(block, tensor);
         fractional_bits(range.peak() * HEADROOM, limit)
+    }
+
+    /// Fractional bits of `hidden`, before and after its activation.
+    fn activated_frac(&self, block: Option<usize>, activation: float::Activation) -> i32 {
+        // What is negative becomes zero or nearly so: only the positive side needs room. The hyperbolic tangent's
+        // own range does not show that of its argument.
+        let reach = match activation {
+            float::Activation::Relu => 0.0,
+            float::Activation::GeluErf | float::Activation::GeluTanh => GELU_REACH,
+            float::Activation::Tanh => TANH_REACH,
+        };
+        let peak = self.ranges.tensor(block, "hidden").high.max(reach);
+        fractional_bits(peak * HEADROOM, i16::MAX).clamp(0, 15)
     }
 
     fn bits(&self, name: &str) -> u32 {
@@ -264,8 +309,13 @@ impl Builder<'_> {
         Ok(write::Linear { inputs: linear.inputs, ..integers })
     }
 
-    fn table(&self, name: &str, values: &[f64], frac: i32) -> Result<write::Table, QuantizeError> {
-        let width = self.network.head.inputs;
+    fn table(
+        &self,
+        name: &str,
+        values: &[f64],
+        width: usize,
+        frac: i32,
+    ) -> Result<write::Table, QuantizeError> {
         finite(name, values)?;
         let none = std::vec![0.0; width];
         let columns = Columns {
@@ -324,17 +374,12 @@ impl Builder<'_> {
     }
 }
 
-/// A projection that the engine computes and the mechanism does not read: zeros of 8 bits, whatever the network's.
-/// A block of a model file has no way to leave it out.
-fn unused(linear: &float::Linear, frac: i32) -> write::Linear {
-    let float::Linear { inputs, outputs, .. } = *linear;
-    write::Linear {
-        inputs,
-        weights: write::Matrix { values: std::vec![0; inputs * outputs], bits: 8 },
-        multipliers: std::vec![0; outputs],
-        shift: *Requant::SHIFTS.start(),
-        bias: std::vec![0; outputs],
-        frac,
+fn engine_activation(activation: float::Activation) -> Activation {
+    match activation {
+        float::Activation::Relu => Activation::Relu,
+        float::Activation::GeluErf => Activation::GeluErf,
+        float::Activation::GeluTanh => Activation::GeluTanh,
+        float::Activation::Tanh => Activation::Tanh,
     }
 }
 

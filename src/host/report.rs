@@ -154,7 +154,7 @@ struct Limits {
 
 impl Limits {
     fn of(model: &Model<'_>) -> Self {
-        Self { dot: crate::kernels::dot_limit(model.head_width()) }
+        Self { dot: crate::kernels::dot_limit(model.head_width) }
     }
 
     fn tensor(self, tensor: Tensor) -> i16 {

@@ -50,6 +50,8 @@ pub enum Activation {
     GeluErf,
     /// [`crate::num::gelu_tanh`].
     GeluTanh,
+    /// [`crate::num::tanh`].
+    Tanh,
 }
 
 /// Gain and bias of a layer normalisation in integers; see [`layer_norm`].

@@ -8,7 +8,7 @@ use fixed::types::I17F15;
 use super::{Activation, Channels, KEY_TILE, NormParameters, WEIGHT_FRAC, Weight};
 use crate::num::{
     LogScore, Probability, Requant, exp2_neg, gelu_erf, gelu_tanh, round_shift, round_shift_wide, rsqrt,
-    saturate,
+    saturate, tanh,
 };
 
 /// `out[r][o] = requant(bias[o] + sum_i x[r][i] weights[o][i])`.
@@ -128,6 +128,7 @@ pub fn activate(x: &mut [i16], activation: Activation, frac: u32) {
         }
         Activation::GeluErf => gelu_erf,
         Activation::GeluTanh => gelu_tanh,
+        Activation::Tanh => tanh,
     };
     let up = I17F15::FRAC_NBITS.saturating_sub(frac);
     for x in x {

@@ -1,23 +1,26 @@
-//! One encoder block, in place on the residual stream.
+//! One encoder block, in place on the residual stream, or on two where it is reversible.
 
 use super::{ROW_TILE, Shape, Workspace, front};
 use crate::attention::Head;
 use crate::kernels::{VALUE_LIMIT, activate, add, clamp, dot_limit};
-use crate::model::{Block, Linear, Norm, NormOrder};
+use crate::model::{Block, Norm, NormOrder};
 use crate::trace::{Site, Tensor, Tile, Trace};
 
-/// Runs the block on a stream of `frac` fractional bits; returns those of the result.
+/// Runs the block on streams of `fracs` fractional bits; returns those of the result. Only a reversible block has a
+/// second stream.
 pub(crate) fn run(
     block: &Block<'_>,
     index: usize,
     shape: Shape,
-    frac: i32,
+    fracs: [i32; 2],
     work: &mut Workspace<'_>,
     trace: &mut impl Trace,
-) -> i32 {
+) -> [i32; 2] {
     let mut pass = Pass { block, index, shape, trace };
-    let frac = pass.attention(frac, work);
-    pass.feed_forward(frac, work)
+    pass.attention(fracs[0], work);
+    let fracs = block.attended(fracs);
+    pass.feed_forward(fracs, work);
+    block.fed(fracs)
 }
 
 struct Pass<'a, T> {
@@ -28,11 +31,11 @@ struct Pass<'a, T> {
 }
 
 impl<T: Trace> Pass<'_, T> {
-    /// `stream += attention(stream)`, one head after the other: the keys and values of one head are kept at a time.
-    fn attention(&mut self, frac: i32, work: &mut Workspace<'_>) -> i32 {
-        let Shape { tokens, heads, .. } = self.shape;
+    /// `stream += attention(stream)`, of the second stream where there is one. One head after the other: the keys
+    /// and values of one head are kept at a time.
+    fn attention(&mut self, frac: i32, work: &mut Workspace<'_>) {
+        let Shape { tokens, heads, head_width: width, .. } = self.shape;
         let attention = &self.block.attention;
-        let width = self.shape.head_width();
         for index in 0..heads {
             self.project(index, work);
             let head = Head {
@@ -48,32 +51,35 @@ impl<T: Trace> Pass<'_, T> {
             };
             self.shape.mechanisms.attend(attention.kind, head, work.scratch);
         }
-        self.join_heads(frac, work)
+        self.join_heads(frac, work);
     }
 
     /// Queries, keys and values of one head, limited so that no dot product overflows.
     fn project(&mut self, head: usize, work: &mut Workspace<'_>) {
-        let Shape { tokens, width, .. } = self.shape;
+        let Shape { tokens, width, head_width, .. } = self.shape;
         let attention = &self.block.attention;
-        let head_width = self.shape.head_width();
         let dot_limit = dot_limit(head_width);
-        let targets = [
-            (Tensor::Query, &attention.query, rows_of(work.attended, head, tokens * head_width), dot_limit),
-            (Tensor::Key, &attention.key, &mut *work.keys, dot_limit),
-            (Tensor::Value, &attention.value, &mut *work.values, VALUE_LIMIT),
+        let queries = rows_of(work.attended, head, tokens * head_width);
+        // Where queries are keys too the mechanism makes the keys.
+        let mut targets = [
+            Some((Tensor::Query, &attention.query, queries, dot_limit)),
+            attention.key.as_ref().map(|key| (Tensor::Key, key, &mut *work.keys, dot_limit)),
+            Some((Tensor::Value, &attention.value, &mut *work.values, VALUE_LIMIT)),
         ]
-        .map(|(tensor, layer, out, limit)| {
-            (tensor, layer.columns(head * head_width, head_width), out, limit)
+        .map(|target| {
+            let (tensor, layer, out, limit) = target?;
+            Some((tensor, layer.columns(head * head_width, head_width), out, limit))
         });
 
-        let mut targets = targets;
-        for (tile, rows) in front(work.stream, tokens * width).chunks(ROW_TILE * width).enumerate() {
+        let source =
+            if self.block.order == NormOrder::Reversible { &mut *work.second } else { &mut *work.stream };
+        for (tile, rows) in front(source, tokens * width).chunks(ROW_TILE * width).enumerate() {
             let first = tile * ROW_TILE;
             let x = self.sublayer_input(&self.block.norm1, rows, work.narrow);
-            if head == 0 && self.block.order == NormOrder::Pre {
+            if head == 0 && self.block.order != NormOrder::Post {
                 self.show(Tensor::Norm1, first, width, x, self.block.norm1.frac);
             }
-            for (tensor, layer, out, limit) in &mut targets {
+            for (tensor, layer, out, limit) in targets.iter_mut().flatten() {
                 let out = out.get_mut(first * head_width..).unwrap_or_default();
                 let out = front(out, rows.len() / width * head_width);
                 layer.forward(x, out);
@@ -84,14 +90,14 @@ impl<T: Trace> Pass<'_, T> {
     }
 
     /// Puts the heads side by side, projects them and adds them to the stream.
-    fn join_heads(&mut self, frac: i32, work: &mut Workspace<'_>) -> i32 {
-        let Shape { tokens, width, .. } = self.shape;
-        let head_width = self.shape.head_width();
+    fn join_heads(&mut self, frac: i32, work: &mut Workspace<'_>) {
+        let Shape { tokens, width, head_width, .. } = self.shape;
+        let attention_width = self.shape.attention_width();
         let attention = &self.block.attention;
         for (tile, rows) in front(work.stream, tokens * width).chunks_mut(ROW_TILE * width).enumerate() {
             let first = tile * ROW_TILE;
-            let joined = front(work.narrow, rows.len());
-            for (row, joined) in joined.chunks_exact_mut(width).enumerate() {
+            let joined = front(work.narrow, rows.len() / width * attention_width);
+            for (row, joined) in joined.chunks_exact_mut(attention_width).enumerate() {
                 for (head, out) in joined.chunks_exact_mut(head_width).enumerate() {
                     let start = (head * tokens + first + row) * head_width;
                     let row = work.attended.get(start..start + head_width).unwrap_or_default();
@@ -99,7 +105,7 @@ impl<T: Trace> Pass<'_, T> {
                 }
             }
             let attended_frac = attention.value.frac + attention.gain as i32;
-            self.show(Tensor::Attended, first, width, joined, attended_frac);
+            self.show(Tensor::Attended, first, attention_width, joined, attended_frac);
 
             let change = front(work.wide, rows.len());
             attention.output.forward(joined, change);
@@ -110,17 +116,18 @@ impl<T: Trace> Pass<'_, T> {
                 self.show(Tensor::Norm1, first, width, rows, self.block.norm1.frac);
             }
         }
-        self.stream_frac(&attention.output, &self.block.norm1)
     }
 
-    /// `stream += feed_forward(stream)`, [`ROW_TILE`] rows at a time: the hidden rows are never kept.
-    fn feed_forward(&mut self, frac: i32, work: &mut Workspace<'_>) -> i32 {
+    /// `stream += feed_forward(stream)`, or the second stream where there is one. [`ROW_TILE`] rows at a time: the
+    /// hidden rows are never kept (the chunked feed-forward layer of Kitaev et al. 2020).
+    fn feed_forward(&mut self, [first_frac, second_frac]: [i32; 2], work: &mut Workspace<'_>) {
         let Shape { tokens, width, .. } = self.shape;
         let network = &self.block.feed_forward;
+        let mut second = front(work.second, tokens * width).chunks_mut(ROW_TILE * width);
         for (tile, rows) in front(work.stream, tokens * width).chunks_mut(ROW_TILE * width).enumerate() {
             let row = tile * ROW_TILE;
             let x = self.sublayer_input(&self.block.norm2, rows, work.narrow);
-            if self.block.order == NormOrder::Pre {
+            if self.block.order != NormOrder::Post {
                 self.show(Tensor::Norm2, row, width, x, self.block.norm2.frac);
             }
 
@@ -129,6 +136,10 @@ impl<T: Trace> Pass<'_, T> {
             activate(hidden, network.activation, network.expand.frac as u32);
             self.show(Tensor::Hidden, row, network.expand.outputs, hidden, network.expand.frac);
 
+            let (rows, frac) = match self.block.order {
+                NormOrder::Reversible => (second.next().unwrap_or_default(), second_frac),
+                NormOrder::Pre | NormOrder::Post => (rows, first_frac),
+            };
             let change = front(work.narrow, rows.len());
             network.contract.forward(hidden, change);
             add(rows, frac - network.contract.frac, change);
@@ -138,25 +149,17 @@ impl<T: Trace> Pass<'_, T> {
                 self.show(Tensor::Norm2, row, width, rows, self.block.norm2.frac);
             }
         }
-        self.stream_frac(&network.contract, &self.block.norm2)
     }
 
     /// What the sublayer sees: the normalised rows, or the rows themselves where the norm comes after.
     fn sublayer_input<'r>(&self, norm: &Norm<'_>, rows: &'r [i16], scratch: &'r mut [i16]) -> &'r [i16] {
         match self.block.order {
-            NormOrder::Pre => {
+            NormOrder::Pre | NormOrder::Reversible => {
                 let out = front(scratch, rows.len());
                 norm.forward(rows, out);
                 out
             }
             NormOrder::Post => rows,
-        }
-    }
-
-    fn stream_frac(&self, last: &Linear<'_>, norm: &Norm<'_>) -> i32 {
-        match self.block.order {
-            NormOrder::Pre => last.frac,
-            NormOrder::Post => norm.frac,
         }
     }
 
@@ -168,9 +171,9 @@ impl<T: Trace> Pass<'_, T> {
 
     /// One head's columns.
     fn show_head(&mut self, tensor: Tensor, row: usize, head: usize, values: &[i16], frac: i32) {
-        let width = self.shape.head_width();
+        let width = self.shape.head_width;
         let site = Site { block: Some(self.index), tensor };
-        let tensor_width = self.shape.width;
+        let tensor_width = self.shape.attention_width();
         self.trace.tile(site, Tile { row, column: head * width, width, tensor_width, values, frac });
     }
 }

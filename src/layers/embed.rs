@@ -50,7 +50,7 @@ fn check_ids(input: &[i16], last: usize) -> Result<(), InputError> {
     }
 }
 
-/// Fills the stream with embedded tokens; returns its fractional bits.
+/// Fills the stream with embedded tokens, and the second one if there is one; returns their fractional bits.
 pub(crate) fn embed(
     model: &Model<'_>,
     shape: Shape,
@@ -58,7 +58,7 @@ pub(crate) fn embed(
     work: &mut Workspace<'_>,
     trace: &mut impl Trace,
 ) -> i32 {
-    let Workspace { stream, narrow, wide, totals, .. } = work;
+    let Workspace { stream, second, narrow, wide, totals, .. } = work;
     if let Input::Samples { channels, shift, remove_mean: true, .. } = model.input {
         means(input, channels, shift, totals);
     } else {
@@ -79,6 +79,7 @@ pub(crate) fn embed(
             Tile { row: first, column: 0, width: shape.width, tensor_width: shape.width, values: rows, frac };
         trace.tile(Site { block: None, tensor: Tensor::Embedding }, tile);
     }
+    second.iter_mut().zip(stream.iter()).for_each(|(copy, &x)| *copy = x);
     frac
 }
 
@@ -143,6 +144,11 @@ fn add_position(positions: &Positions<'_>, token: usize, frac: i32, scratch: &mu
     match positions {
         Positions::None => return,
         Positions::Learned(table) => table.lookup(token, position),
+        Positions::Axial([rows, columns]) => {
+            let Some((first, second)) = position.split_at_mut_checked(rows.width) else { return };
+            rows.lookup(token / columns.rows, first);
+            columns.lookup(token % columns.rows, second);
+        }
         Positions::Sinusoidal(steps) => {
             const QUARTER: u32 = 1 << 30;
             let down = 15_u32.saturating_sub(frac as u32);

@@ -3,12 +3,14 @@
 mod block;
 mod embed;
 mod error;
+mod head;
 mod pool;
 mod project;
 
 pub(crate) use block::run as run_block;
 pub(crate) use embed::{check as check_input, embed};
 pub use error::InputError;
+pub(crate) use head::head;
 pub(crate) use pool::pool;
 
 use crate::attention::Mechanisms;
@@ -24,6 +26,8 @@ pub(crate) const KEYS_PER_WORD: usize = crate::kernels::KEY_TILE;
 pub(crate) struct Workspace<'m> {
     /// `[tokens, width]`, the residual stream.
     pub(crate) stream: &'m mut [i16],
+    /// The same again for reversible blocks, else empty.
+    pub(crate) second: &'m mut [i16],
     /// `[heads, tokens, head width]`: queries, then what they attended to.
     pub(crate) attended: &'m mut [i16],
     /// `[tokens, head width]`.
@@ -32,15 +36,15 @@ pub(crate) struct Workspace<'m> {
     pub(crate) values: &'m mut [i16],
     /// Bit `j` of element `i`: token `16 i + j` is not masked.
     pub(crate) visible: &'m mut [u16],
-    /// `[ROW_TILE, width]`.
+    /// `[ROW_TILE, max(width, attention width)]`.
     pub(crate) narrow: &'m mut [i16],
     /// `[ROW_TILE, max(width, hidden, stem inputs)]`.
     pub(crate) wide: &'m mut [i16],
     /// What the attention of a head asks for.
     pub(crate) scratch: &'m mut [u32],
-    /// `[width]`, or the channels' means while embedding.
+    /// `[output width]`, or the channels' means while embedding.
     pub(crate) totals: &'m mut [i32],
-    /// `[width]`.
+    /// `[output width]`.
     pub(crate) pooled: &'m mut [i16],
     /// `[classes]`.
     pub(crate) scores: &'m mut [i16],
@@ -52,16 +56,19 @@ pub(crate) struct Shape {
     pub(crate) tokens: usize,
     pub(crate) width: usize,
     pub(crate) heads: usize,
+    pub(crate) head_width: usize,
     pub(crate) mechanisms: Mechanisms,
 }
 
 impl Shape {
     pub(crate) fn new(model: &Model<'_>, tokens: usize, mechanisms: Mechanisms) -> Self {
-        Self { tokens, width: model.width, heads: model.heads, mechanisms }
+        let Model { width, heads, head_width, .. } = *model;
+        Self { tokens, width, heads, head_width, mechanisms }
     }
 
-    pub(crate) fn head_width(self) -> usize {
-        self.width / self.heads
+    /// Width of all heads side by side.
+    pub(crate) fn attention_width(self) -> usize {
+        self.heads * self.head_width
     }
 
     /// Elements of all tokens.

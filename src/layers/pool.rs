@@ -2,31 +2,45 @@
 
 use super::{KEYS_PER_WORD, Shape, Workspace, front};
 use crate::model::{Model, Pooling};
-use crate::num::saturate;
+use crate::num::{round_shift, saturate};
 use crate::trace::{Site, Tensor, Tile, Trace};
 
 /// Fills `work.pooled` from the stream; masked tokens do not count.
 pub(crate) fn pool(
     model: &Model<'_>,
     shape: Shape,
-    frac: i32,
+    fracs: [i32; 2],
     work: &mut Workspace<'_>,
     trace: &mut impl Trace,
 ) {
-    let Workspace { stream, narrow, totals, pooled, visible, .. } = work;
-    let frac = model.final_norm.as_ref().map_or(frac, |norm| norm.frac);
+    let Workspace { stream, second, narrow, totals, pooled, visible, .. } = work;
+    let width = model.output_width();
+    // Two streams side by side have the coarser of their formats.
+    let joined_frac = if model.reversible { fracs[0].min(fracs[1]) } else { fracs[0] };
+    let frac = model.final_norm.as_ref().map_or(joined_frac, |norm| norm.frac);
     let seen = |token: usize| {
         let word = visible.get(token / KEYS_PER_WORD).copied().unwrap_or_default();
         word >> (token % KEYS_PER_WORD) & 1 == 1
     };
     let mut count = 0;
     totals.fill(0);
-    for (token, row) in front(stream, shape.elements()).chunks_exact_mut(shape.width).enumerate() {
-        if let Some(norm) = &model.final_norm {
-            norm.forward_in_place(row, narrow);
+    for token in 0..shape.tokens {
+        let Some((row, normed)) = narrow.split_at_mut_checked(width) else { return };
+        let streams = [(&**stream, fracs[0]), (&**second, fracs[1])];
+        for (half, (rows, from)) in row.chunks_exact_mut(shape.width).zip(streams) {
+            let rows = rows.iter().skip(token * shape.width);
+            let coarser = (from - joined_frac) as u32;
+            half.iter_mut().zip(rows).for_each(|(out, &x)| *out = round_shift(x.into(), coarser) as i16);
         }
-        let tile =
-            Tile { row: token, column: 0, width: shape.width, tensor_width: shape.width, values: row, frac };
+        let row = match &model.final_norm {
+            Some(norm) => {
+                let normed = front(normed, width);
+                norm.forward(row, normed);
+                normed
+            }
+            None => row,
+        };
+        let tile = Tile { row: token, column: 0, width, tensor_width: width, values: row, frac };
         trace.tile(Site { block: None, tensor: Tensor::Normed }, tile);
         if !seen(token) {
             continue;
@@ -48,7 +62,6 @@ pub(crate) fn pool(
             *out = saturate((2 * i64::from(total) + count).div_euclid(2 * count) as i32);
         }
     }
-    let tile =
-        Tile { row: 0, column: 0, width: shape.width, tensor_width: shape.width, values: pooled, frac };
+    let tile = Tile { row: 0, column: 0, width, tensor_width: width, values: pooled, frac };
     trace.tile(Site { block: None, tensor: Tensor::Pooled }, tile);
 }

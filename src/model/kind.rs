@@ -74,6 +74,11 @@ impl<'a> AttentionKind<'a> {
         }
     }
 
+    /// Whether queries are keys too.
+    pub const fn shares_query(&self) -> bool {
+        matches!(self, Self::Lsh(_))
+    }
+
     pub(super) const fn read(reader: &mut Reader<'a>, shape: Shape) -> Result<Self, ModelError> {
         match tri!(reader.field("block.attention.kind", 0, 6)) {
             0 => Ok(Self::Exact),

@@ -4,16 +4,17 @@
 //! |---|---|
 //! | 4 | magic `FXM1`, version, length in words, CRC-32 of all words after these four |
 //! | 8 | name, UTF-8, padded with zeros |
-//! | … | `max_tokens`, `width`, `heads`, `blocks`, `classes`, pooling, sample scale (f32 bits) |
+//! | … | `max_tokens`, `width`, `heads`, `head_width`, `blocks`, `classes`, pooling, sample scale (f32 bits) |
 //! | … | input: kind, then its fields and its stem or table |
-//! | … | positions: kind, then the table or the angular steps; optional norm |
+//! | … | positions: kind, then the tables or the angular steps; optional norm |
 //! | … | the blocks, one after the other ([`Block`]) |
-//! | … | optional final norm; head |
+//! | … | optional final norm; optional hidden layer of the head; head |
 //!
 //! Matrices are `[outputs, inputs]` and used where they lie: in flash.
 
 mod crc;
 mod error;
+mod input;
 mod kind;
 mod read;
 mod record;
@@ -21,13 +22,14 @@ mod record;
 pub mod write;
 
 pub use error::{Message, ModelError};
+pub use input::{Input, Positions, Window};
 pub use kind::*;
-pub use record::{Attention, Block, Blocks, FeedForward, Linear, Norm, NormOrder, Table, Weights};
+pub use record::{Attention, Block, Blocks, FeedForward, Hidden, Linear, Norm, NormOrder, Table, Weights};
 
 use read::{Reader, tri};
 
 /// Version of the format that this build reads and writes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// `FXM1` as it stands in the file.
 const MAGIC: u32 = u32::from_le_bytes(*b"FXM1");
 /// Words before the content that the checksum covers.
@@ -48,11 +50,15 @@ pub struct Model<'a> {
     pub width: usize,
     /// Heads of each attention.
     pub heads: usize,
+    /// Width of a head.
+    pub head_width: usize,
     /// Number of blocks.
     pub block_count: usize,
+    /// Whether the blocks are [reversible](NormOrder::Reversible): then there are two streams.
+    pub reversible: bool,
     /// Number of classes.
     pub classes: usize,
-    /// Widest row between the layers of a feed-forward network.
+    /// Widest row between the layers of a feed-forward network or of the head.
     pub hidden: usize,
     /// How tokens become one row.
     pub pooling: Pooling,
@@ -62,9 +68,11 @@ pub struct Model<'a> {
     pub positions: Positions<'a>,
     /// Norm after the embedding.
     pub embedding_norm: Option<Norm<'a>>,
-    /// Norm after the last block.
+    /// Norm after the last block, of [`Model::output_width`] columns.
     pub final_norm: Option<Norm<'a>>,
-    /// From the pooled row to one score a class.
+    /// What the pooled row passes before the head.
+    pub head_hidden: Option<Hidden<'a>>,
+    /// From the pooled or hidden row to one score a class.
     pub head: Linear<'a>,
     name: [u8; 4 * NAME_WORDS],
     sample_scale: u32,
@@ -83,68 +91,6 @@ pub enum Pooling {
     First,
     /// Last token that is not masked.
     Last,
-}
-
-/// Sliding window over the steps of a recording; no padding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// Steps of a token.
-    pub width: usize,
-    /// Steps from one token to the next.
-    pub stride: usize,
-}
-
-impl Window {
-    /// Tokens of a recording of `steps` steps; zero if it is shorter than one window.
-    pub const fn tokens(self, steps: usize) -> usize {
-        if steps < self.width { 0 } else { (steps - self.width) / self.stride + 1 }
-    }
-}
-
-/// What a recording is and how it becomes tokens.
-#[derive(Clone, Copy, Debug)]
-pub enum Input<'a> {
-    /// Sensor samples `[steps, channels]`, windows of them through a linear stem.
-    Samples {
-        /// Values of a step.
-        channels: usize,
-        /// Steps of a token.
-        window: Window,
-        /// Left shift of a raw sample; saturates.
-        shift: u32,
-        /// Subtract each channel's mean over the recording.
-        remove_mean: bool,
-        /// `[window.width * channels] -> [width]`.
-        stem: Linear<'a>,
-    },
-    /// Symbols `0 .. symbols`, windows of their one-hot codes through a linear stem. Any other value is a zero row.
-    OneHot {
-        /// Number of symbols.
-        symbols: usize,
-        /// Steps of a token.
-        window: Window,
-        /// A one is `1 << shift`.
-        shift: u32,
-        /// `[window.width * symbols] -> [width]`.
-        stem: Linear<'a>,
-    },
-    /// Token ids, each looked up in a table.
-    Tokens {
-        /// `[vocabulary, width]`.
-        table: Table<'a>,
-    },
-}
-
-/// What is added to tell tokens apart.
-#[derive(Clone, Copy, Debug)]
-pub enum Positions<'a> {
-    /// Nothing.
-    None,
-    /// A learned row for each position.
-    Learned(Table<'a>),
-    /// Sines and cosines (Vaswani et al. 2017): columns `2i` and `2i + 1` are the sine and cosine of
-    /// `position * steps[i] / 2^32` turns.
-    Sinusoidal(&'a [u32]),
 }
 
 impl<'a> Model<'a> {
@@ -179,10 +125,16 @@ impl<'a> Model<'a> {
         let name = read_name(tri!(reader.words(NAME_WORDS)));
         let max_tokens = tri!(reader.field("max_tokens", 1, MAX_TOKENS));
         let width = tri!(reader.field("width", 1, MAX_WIDTH));
-        let heads = tri!(reader.field("heads", 1, width as u32));
-        if !width.is_multiple_of(heads) {
-            let field = "heads (must divide the width)";
-            return Err(ModelError::Range { field, found: heads as u32, low: 1, high: width as u32 });
+        let heads = tri!(reader.field("heads", 1, MAX_WIDTH));
+        let head_width = tri!(reader.field("head_width", 1, MAX_WIDTH));
+        if heads * head_width > MAX_WIDTH as usize {
+            let field = "head_width (all heads side by side)";
+            return Err(ModelError::Range {
+                field,
+                found: (heads * head_width) as u32,
+                low: 1,
+                high: MAX_WIDTH,
+            });
         }
         let block_count = tri!(reader.field("blocks", 1, 64));
         let classes = tri!(reader.field("classes", 1, Linear::MAX_WIDTH));
@@ -202,33 +154,43 @@ impl<'a> Model<'a> {
             frac = norm.frac;
         }
 
-        let shape = Shape { width, heads, max_tokens };
+        let shape = Shape { width, heads, head_width, max_tokens };
         let blocks = reader;
-        let mut hidden = width;
+        let (mut hidden, mut reversible) = (width, false);
+        let mut streams = [frac; 2];
         let mut index = 0;
         while index < block_count {
             let block = tri!(Block::read(&mut reader, shape));
-            tri!(block.check(width));
-            frac = tri!(check_stream("block.attention.output.frac", frac, block.attention.output.frac));
-            if matches!(block.order, NormOrder::Post) {
-                frac = block.norm1.frac;
+            tri!(block.check(shape));
+            let two = matches!(block.order, NormOrder::Reversible);
+            if index > 0 && two != reversible {
+                let field = "block.order (all blocks are reversible, or none)";
+                let (found, expected) = (two as u32, reversible as u32);
+                return Err(ModelError::Mismatch { field, found, expected });
             }
-            frac = tri!(check_stream(
-                "block.feed_forward.contract.frac",
-                frac,
-                block.feed_forward.contract.frac
-            ));
-            if matches!(block.order, NormOrder::Post) {
-                frac = block.norm2.frac;
-            }
+            reversible = two;
+            streams = tri!(block.read_streams(streams));
             if block.feed_forward.expand.outputs > hidden {
                 hidden = block.feed_forward.expand.outputs;
             }
             index += 1;
         }
-        let final_norm = tri!(read_optional_norm(&mut reader, "final_norm", width));
+        if reversible {
+            // They meet in one row.
+            tri!(record::check_stream("block.feed_forward.contract.frac", streams[0], streams[1]));
+        }
+        let output_width = if reversible { 2 * width } else { width };
+        let final_norm = tri!(read_optional_norm(&mut reader, "final_norm", output_width));
+        let head_hidden = tri!(Hidden::read(&mut reader, output_width));
+        let mut head_inputs = output_width;
+        if let Some(layer) = &head_hidden {
+            head_inputs = layer.linear.outputs;
+            if head_inputs > hidden {
+                hidden = head_inputs;
+            }
+        }
         let head = tri!(Linear::read(&mut reader, "head"));
-        tri!(record::check_linear(&head, "head", width, classes));
+        tri!(record::check_linear(&head, "head", head_inputs, classes));
         if reader.remaining() != 0 {
             let expected = (words - reader.remaining()) as u32;
             return Err(ModelError::Length { expected, found: words as u32 });
@@ -237,7 +199,9 @@ impl<'a> Model<'a> {
             max_tokens,
             width,
             heads,
+            head_width,
             block_count,
+            reversible,
             classes,
             hidden,
             pooling,
@@ -245,6 +209,7 @@ impl<'a> Model<'a> {
             positions,
             embedding_norm,
             final_norm,
+            head_hidden,
             head,
             name,
             sample_scale,
@@ -275,9 +240,14 @@ impl<'a> Model<'a> {
         self.sample_scale
     }
 
-    /// Width of a head.
-    pub const fn head_width(&self) -> usize {
-        self.width / self.heads
+    /// Width of all heads side by side.
+    pub const fn attention_width(&self) -> usize {
+        self.heads * self.head_width
+    }
+
+    /// Width of a token after the last block: reversible blocks leave two streams side by side.
+    pub const fn output_width(&self) -> usize {
+        if self.reversible { 2 * self.width } else { self.width }
     }
 
     /// Most raw values of one recording.
@@ -300,7 +270,8 @@ impl<'a> Model<'a> {
     }
 
     const fn shape(&self) -> Shape {
-        Shape { width: self.width, heads: self.heads, max_tokens: self.max_tokens }
+        let Self { width, heads, head_width, max_tokens, .. } = *self;
+        Shape { width, heads, head_width, max_tokens }
     }
 }
 
@@ -309,96 +280,8 @@ impl<'a> Model<'a> {
 struct Shape {
     width: usize,
     heads: usize,
+    head_width: usize,
     max_tokens: usize,
-}
-
-impl<'a> Input<'a> {
-    const fn read(reader: &mut Reader<'a>, width: usize) -> Result<Self, ModelError> {
-        match tri!(reader.field("input.kind", 0, 2)) {
-            0 => {
-                let channels = tri!(reader.field("input.channels", 1, 1024));
-                let window = tri!(Window::read(reader));
-                let shift = tri!(reader.field("input.shift", 0, 15)) as u32;
-                let remove_mean = tri!(reader.field("input.remove_mean", 0, 1)) == 1;
-                let stem = tri!(Linear::read(reader, "input.stem"));
-                tri!(record::check_linear(&stem, "input.stem", window.width * channels, width));
-                Ok(Self::Samples { channels, window, shift, remove_mean, stem })
-            }
-            1 => {
-                let symbols = tri!(reader.field("input.symbols", 1, 1024));
-                let window = tri!(Window::read(reader));
-                let shift = tri!(reader.field("input.shift", 0, 14)) as u32;
-                let stem = tri!(Linear::read(reader, "input.stem"));
-                tri!(record::check_linear(&stem, "input.stem", window.width * symbols, width));
-                Ok(Self::OneHot { symbols, window, shift, stem })
-            }
-            _ => Ok(Self::Tokens { table: tri!(Table::read(reader, "input.table", width)) }),
-        }
-    }
-
-    /// Fractional bits of an embedded token.
-    pub const fn frac(&self) -> i32 {
-        match self {
-            Self::Samples { stem, .. } | Self::OneHot { stem, .. } => stem.frac,
-            Self::Tokens { table } => table.frac,
-        }
-    }
-
-    /// Width of the row that the stem takes.
-    pub const fn stem_inputs(&self) -> usize {
-        match self {
-            Self::Samples { stem, .. } | Self::OneHot { stem, .. } => stem.inputs,
-            Self::Tokens { .. } => 0,
-        }
-    }
-
-    /// Raw values of one step.
-    pub const fn step_values(&self) -> usize {
-        match self {
-            Self::Samples { channels, .. } => *channels,
-            Self::OneHot { .. } | Self::Tokens { .. } => 1,
-        }
-    }
-}
-
-impl Window {
-    const fn read(reader: &mut Reader<'_>) -> Result<Self, ModelError> {
-        let width = tri!(reader.field("input.window.width", 1, 1024));
-        let stride = tri!(reader.field("input.window.stride", 1, 1024));
-        Ok(Self { width, stride })
-    }
-}
-
-impl<'a> Positions<'a> {
-    const fn read(
-        reader: &mut Reader<'a>,
-        width: usize,
-        max_tokens: usize,
-        frac: i32,
-    ) -> Result<Self, ModelError> {
-        match tri!(reader.field("positions.kind", 0, 2)) {
-            0 => Ok(Self::None),
-            1 => {
-                let table = tri!(Table::read(reader, "positions.table", width));
-                if table.rows < max_tokens {
-                    let (found, expected) = (table.rows as u32, max_tokens as u32);
-                    return Err(ModelError::Mismatch { field: "positions.table", found, expected });
-                }
-                if table.frac != frac {
-                    let (found, expected) = (table.frac as u32, frac as u32);
-                    return Err(ModelError::Mismatch { field: "positions.frac", found, expected });
-                }
-                Ok(Self::Learned(table))
-            }
-            _ => {
-                if frac < 0 || frac > 15 {
-                    let field = "positions.frac";
-                    return Err(ModelError::Range { field, found: frac as u32, low: 0, high: 15 });
-                }
-                Ok(Self::Sinusoidal(tri!(reader.words(width.div_ceil(2)))))
-            }
-        }
-    }
 }
 
 const fn read_name(words: &[u32]) -> [u8; 4 * NAME_WORDS] {
@@ -420,12 +303,4 @@ const fn read_optional_norm<'a>(
         0 => Ok(None),
         _ => Ok(Some(tri!(Norm::read(reader, field, width)))),
     }
-}
-
-/// The residual stream may change its format by at most 15 bits at a time: more would leave 32 bits.
-const fn check_stream(field: &'static str, from: i32, to: i32) -> Result<i32, ModelError> {
-    if (from - to).abs() > 15 {
-        return Err(ModelError::Mismatch { field, found: to as u32, expected: from as u32 });
-    }
-    Ok(to)
 }

@@ -180,6 +180,29 @@ impl<'a> Norm<'a> {
     }
 }
 
+/// A hidden layer of the head.
+#[derive(Clone, Copy, Debug)]
+pub struct Hidden<'a> {
+    /// From the pooled row.
+    pub linear: Linear<'a>,
+    /// Of its result.
+    pub activation: Activation,
+}
+
+impl<'a> Hidden<'a> {
+    /// None where the file says so.
+    pub(super) const fn read(reader: &mut Reader<'a>, inputs: usize) -> Result<Option<Self>, ModelError> {
+        if tri!(reader.field("head.hidden", 0, 1)) == 0 {
+            return Ok(None);
+        }
+        let activation = tri!(read_activation(reader, "head.hidden.activation"));
+        let linear = tri!(Linear::read(reader, "head.hidden"));
+        tri!(check_linear(&linear, "head.hidden", inputs, linear.outputs));
+        tri!(check_activated(activation, linear.frac, "head.hidden.frac"));
+        Ok(Some(Self { linear, activation }))
+    }
+}
+
 /// Where a block normalises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NormOrder {
@@ -187,6 +210,9 @@ pub enum NormOrder {
     Pre,
     /// After each residual: `norm(x + f(x))`.
     Post,
+    /// Before each sublayer, on two streams (Kitaev et al. 2020, section 3): `x + attention(norm(y))`, then
+    /// `y + feed_forward(norm(x))`.
+    Reversible,
 }
 
 /// Multi-head attention.
@@ -200,10 +226,10 @@ pub struct Attention<'a> {
     pub scale: Requant,
     /// Fractional bits that attended rows have more than values.
     pub gain: u32,
-    /// Query projection; head `h` owns the output channels `h * width / heads ..`.
+    /// Query projection; head `h` owns the output channels `h * head_width ..`.
     pub query: Linear<'a>,
-    /// Key projection.
-    pub key: Linear<'a>,
+    /// Key projection; none where [queries are keys too](AttentionKind::shares_query).
+    pub key: Option<Linear<'a>>,
     /// Value projection.
     pub value: Linear<'a>,
     /// Output projection, to the format of the residual stream.
@@ -275,9 +301,10 @@ impl<'a> Iterator for Blocks<'a> {
 impl<'a> Block<'a> {
     pub(super) const fn read(reader: &mut Reader<'a>, shape: Shape) -> Result<Self, ModelError> {
         let width = shape.width;
-        let order = match tri!(reader.field("block.order", 0, 1)) {
+        let order = match tri!(reader.field("block.order", 0, 2)) {
             0 => NormOrder::Pre,
-            _ => NormOrder::Post,
+            1 => NormOrder::Post,
+            _ => NormOrder::Reversible,
         };
         let kind = tri!(AttentionKind::read(reader, shape));
         let causal = tri!(reader.field("block.attention.causal", 0, 1)) == 1;
@@ -290,16 +317,16 @@ impl<'a> Block<'a> {
             scale: Requant { multiplier, shift },
             gain,
             query: tri!(Linear::read(reader, "block.attention.query")),
-            key: tri!(Linear::read(reader, "block.attention.key")),
+            key: if kind.shares_query() {
+                None
+            } else {
+                Some(tri!(Linear::read(reader, "block.attention.key")))
+            },
             value: tri!(Linear::read(reader, "block.attention.value")),
             output: tri!(Linear::read(reader, "block.attention.output")),
         };
         let norm1 = tri!(Norm::read(reader, "block.norm1", width));
-        let activation = match tri!(reader.field("block.feed_forward.activation", 0, 2)) {
-            0 => Activation::Relu,
-            1 => Activation::GeluErf,
-            _ => Activation::GeluTanh,
-        };
+        let activation = tri!(read_activation(reader, "block.feed_forward.activation"));
         let feed_forward = FeedForward {
             expand: tri!(Linear::read(reader, "block.feed_forward.expand")),
             activation,
@@ -310,21 +337,71 @@ impl<'a> Block<'a> {
     }
 
     /// Shapes agree and no accumulator can overflow.
-    pub(super) const fn check(&self, width: usize) -> Result<(), ModelError> {
+    pub(super) const fn check(&self, shape: Shape) -> Result<(), ModelError> {
+        let (width, heads) = (shape.width, shape.heads * shape.head_width);
         let Attention { query, key, value, output, .. } = &self.attention;
         let FeedForward { expand, contract, activation } = &self.feed_forward;
-        tri!(check_linear(query, "block.attention.query", width, width));
-        tri!(check_linear(key, "block.attention.key", width, width));
-        tri!(check_linear(value, "block.attention.value", width, width));
-        tri!(check_linear(output, "block.attention.output", width, width));
+        tri!(check_linear(query, "block.attention.query", width, heads));
+        if let Some(key) = key {
+            tri!(check_linear(key, "block.attention.key", width, heads));
+        }
+        tri!(check_linear(value, "block.attention.value", width, heads));
+        tri!(check_linear(output, "block.attention.output", heads, width));
         tri!(check_linear(expand, "block.feed_forward.expand", width, expand.outputs));
         tri!(check_linear(contract, "block.feed_forward.contract", expand.outputs, width));
-        if !matches!(activation, Activation::Relu) && (expand.frac < 0 || expand.frac > 15) {
-            let field = "block.feed_forward.expand.frac";
-            return Err(ModelError::Range { field, found: expand.frac as u32, low: 0, high: 15 });
-        }
-        Ok(())
+        check_activated(*activation, expand.frac, "block.feed_forward.expand.frac")
     }
+
+    /// Fractional bits of the two streams after the block, from those before; only reversible blocks have a second.
+    pub(super) const fn read_streams(&self, streams: [i32; 2]) -> Result<[i32; 2], ModelError> {
+        tri!(check_stream("block.attention.output.frac", streams[0], self.attention.output.frac));
+        let streams = self.attended(streams);
+        let changed = if matches!(self.order, NormOrder::Reversible) { streams[1] } else { streams[0] };
+        tri!(check_stream("block.feed_forward.contract.frac", changed, self.feed_forward.contract.frac));
+        Ok(self.fed(streams))
+    }
+
+    /// Fractional bits of the two streams after the attention sublayer, from those before.
+    pub(crate) const fn attended(&self, [_, second]: [i32; 2]) -> [i32; 2] {
+        match self.order {
+            NormOrder::Pre | NormOrder::Reversible => [self.attention.output.frac, second],
+            NormOrder::Post => [self.norm1.frac, second],
+        }
+    }
+
+    /// Fractional bits of the two streams after the feed-forward sublayer, from those before.
+    pub(crate) const fn fed(&self, [first, second]: [i32; 2]) -> [i32; 2] {
+        match self.order {
+            NormOrder::Pre => [self.feed_forward.contract.frac, second],
+            NormOrder::Post => [self.norm2.frac, second],
+            NormOrder::Reversible => [first, self.feed_forward.contract.frac],
+        }
+    }
+}
+
+/// A stream may change its format by at most 15 bits at a time: more would leave 32 bits.
+pub(super) const fn check_stream(field: &'static str, from: i32, to: i32) -> Result<(), ModelError> {
+    if (from - to).abs() > 15 {
+        return Err(ModelError::Mismatch { field, found: to as u32, expected: from as u32 });
+    }
+    Ok(())
+}
+
+const fn read_activation(reader: &mut Reader<'_>, field: &'static str) -> Result<Activation, ModelError> {
+    Ok(match tri!(reader.field(field, 0, 3)) {
+        0 => Activation::Relu,
+        1 => Activation::GeluErf,
+        2 => Activation::GeluTanh,
+        _ => Activation::Tanh,
+    })
+}
+
+/// The format is one that [`crate::kernels::activate`] takes.
+const fn check_activated(activation: Activation, frac: i32, field: &'static str) -> Result<(), ModelError> {
+    if !matches!(activation, Activation::Relu) && (frac < 0 || frac > 15) {
+        return Err(ModelError::Range { field, found: frac as u32, low: 0, high: 15 });
+    }
+    Ok(())
 }
 
 /// A layer has the shape it must have and cannot overflow.

@@ -2,8 +2,10 @@
 
 use std::vec::Vec;
 
-use super::{Epsilon, FavorInput, Features};
-use super::{MAGIC, NAME_WORDS, NormOrder, PREAMBLE, Pooling, VERSION, Window, crc::crc32};
+use super::crc::crc32;
+use super::{
+    Epsilon, FavorInput, Features, MAGIC, NAME_WORDS, NormOrder, PREAMBLE, Pooling, VERSION, Window,
+};
 use crate::kernels::Activation;
 use crate::num::Requant;
 
@@ -77,6 +79,15 @@ pub enum Positions {
     None,
     Learned(Table),
     Sinusoidal(Vec<u32>),
+    Axial([Table; 2]),
+}
+
+/// A hidden layer of the head; see [`super::Hidden`].
+#[derive(Clone, Debug)]
+#[allow(missing_docs)] // The fields are those of `super::Hidden`.
+pub struct Hidden {
+    pub linear: Linear,
+    pub activation: Activation,
 }
 
 /// Rotations of angular hashing to write; see [`super::Rotations`].
@@ -105,6 +116,7 @@ pub struct Lsh {
     pub chunk: usize,
     pub before: usize,
     pub after: usize,
+    pub multiple: usize,
     pub in_bucket: bool,
     pub skip_duplicates: bool,
     pub padding_bucket: bool,
@@ -154,7 +166,7 @@ pub enum AttentionKind {
     BigBird { block: usize, dense_blocks: usize, random: usize, plan: Vec<i16> },
     Favor(Favor),
     Lsh(Lsh),
-    Local { chunk: usize, before: usize, after: usize },
+    Local(super::Local),
     BigBirdExtended(BigBirdExtended),
 }
 
@@ -168,7 +180,7 @@ pub struct Block {
     pub scale: Requant,
     pub gain: u32,
     pub query: Linear,
-    pub key: Linear,
+    pub key: Option<Linear>,
     pub value: Linear,
     pub output: Linear,
     pub norm1: Norm,
@@ -186,6 +198,7 @@ pub struct File {
     pub max_tokens: usize,
     pub width: usize,
     pub heads: usize,
+    pub head_width: usize,
     pub pooling: Pooling,
     pub sample_scale: f32,
     pub input: Input,
@@ -193,6 +206,7 @@ pub struct File {
     pub embedding_norm: Option<Norm>,
     pub blocks: Vec<Block>,
     pub final_norm: Option<Norm>,
+    pub head_hidden: Option<Hidden>,
     pub head: Linear,
 }
 
@@ -201,7 +215,8 @@ impl File {
     pub fn words(&self) -> Vec<u32> {
         let mut out = Words(std::vec![MAGIC, VERSION, 0, 0]);
         out.name(&self.name);
-        out.sizes(&[self.max_tokens, self.width, self.heads, self.blocks.len(), self.head.multipliers.len()]);
+        out.sizes(&[self.max_tokens, self.width, self.heads, self.head_width]);
+        out.sizes(&[self.blocks.len(), self.head.multipliers.len()]);
         out.0.push(self.pooling as u32);
         out.0.push(self.sample_scale.to_bits());
         match &self.input {
@@ -230,10 +245,19 @@ impl File {
                 out.0.push(2);
                 out.0.extend(steps);
             }
+            Positions::Axial(tables) => {
+                out.sizes(&[3, tables[0].multipliers.len()]);
+                tables.iter().for_each(|table| out.table(table));
+            }
         }
         out.optional_norm(self.embedding_norm.as_ref());
         self.blocks.iter().for_each(|block| out.block(block));
         out.optional_norm(self.final_norm.as_ref());
+        out.0.push(u32::from(self.head_hidden.is_some()));
+        if let Some(Hidden { linear, activation }) = &self.head_hidden {
+            out.0.push(*activation as u32);
+            out.linear(linear);
+        }
         out.linear(&self.head);
         out.0[2] = out.0.len() as u32;
         out.0[3] = crc32(&out.0[PREAMBLE..]);
@@ -333,7 +357,9 @@ impl Words {
             }
             AttentionKind::Favor(favor) => self.favor(favor),
             AttentionKind::Lsh(lsh) => self.lsh(lsh),
-            AttentionKind::Local { chunk, before, after } => self.sizes(&[5, *chunk, *before, *after]),
+            AttentionKind::Local(super::Local { chunk, before, after, multiple }) => {
+                self.sizes(&[5, *chunk, *before, *after, *multiple]);
+            }
             AttentionKind::BigBirdExtended(extended) => {
                 self.sizes(&[6, extended.block, extended.dense_tokens, extended.global]);
                 self.sizes(&[usize::from(extended.radius.is_some())]);
@@ -363,7 +389,7 @@ impl Words {
     fn lsh(&mut self, lsh: &Lsh) {
         self.sizes(&[4, lsh.factors.len()]);
         self.i16s(&lsh.factors);
-        self.sizes(&[lsh.rounds, lsh.chunk, lsh.before, lsh.after]);
+        self.sizes(&[lsh.rounds, lsh.chunk, lsh.before, lsh.after, lsh.multiple]);
         self.0.extend([lsh.in_bucket, lsh.skip_duplicates, lsh.padding_bucket].map(u32::from));
         self.0.extend([lsh.epsilon as u32, (lsh.epsilon >> 32) as u32]);
         let Rotations { bits, values } = &lsh.rotations;
@@ -384,9 +410,10 @@ impl Words {
             block.scale.shift,
             block.gain,
         ]);
-        for linear in [&block.query, &block.key, &block.value, &block.output] {
-            self.linear(linear);
-        }
+        self.linear(&block.query);
+        block.key.iter().for_each(|key| self.linear(key));
+        self.linear(&block.value);
+        self.linear(&block.output);
         self.norm(&block.norm1);
         self.0.push(block.activation as u32);
         self.linear(&block.expand);

@@ -1,8 +1,9 @@
 //! Gaussian error linear unit (Hendrycks and Gimpel 2016): the erf form and the tanh form.
 //!
 //! Both are `max(x, 0) - g(|x|)` with a small even correction `g`, at most 0.17 and zero from 6 on. `g` is
-//! read from a table of 1/16 steps with quadratic interpolation.
+//! read from a table.
 
+use super::table::{ENTRIES, STEP_SHIFT, exp, interpolate};
 use fixed::types::I17F15;
 
 /// From here on the correction is zero: GELU is the identity above and zero below minus this.
@@ -24,10 +25,6 @@ pub fn gelu_tanh(x: I17F15) -> I17F15 {
     gelu(x, &TANH)
 }
 
-/// Table steps per unit, as a shift.
-const STEP_SHIFT: u32 = 4;
-/// 6 units of 16 steps, and two more entries for the interpolation.
-const ENTRIES: usize = (6 << STEP_SHIFT) + 2;
 /// Fractional bits of a table entry.
 const TABLE_FRAC: u32 = 17;
 
@@ -35,25 +32,10 @@ static ERF: [u16; ENTRIES] = corrections(Tail::Normal);
 static TANH: [u16; ENTRIES] = corrections(Tail::Tanh);
 
 fn gelu(x: I17F15, table: &[u16; ENTRIES]) -> I17F15 {
-    const WITHIN: u32 = I17F15::FRAC_NBITS - STEP_SHIFT;
-    let magnitude = x.to_bits().unsigned_abs();
-    let index = (magnitude >> WITHIN) as usize;
-    let rest = (magnitude & ((1 << WITHIN) - 1)) as i32;
-    let correction = match table.get(index..index + 3) {
-        Some(&[a, b, c]) => {
-            let (a, b, c) = (i32::from(a), i32::from(b), i32::from(c));
-            // Newton's forward form: a + t (b - a) + t (t - 1) / 2 (a - 2 b + c), t = rest / 2^WITHIN.
-            let linear = ((b - a) * rest) >> WITHIN;
-            let bend = (a - 2 * b + c) * ((rest * (rest - (1 << WITHIN))) >> (WITHIN + 1));
-            a + linear + (bend >> WITHIN)
-        }
-        _ => 0,
-    };
+    let correction = interpolate(table, x.to_bits().unsigned_abs());
     let rounded = super::round_shift(correction, TABLE_FRAC - I17F15::FRAC_NBITS);
     I17F15::from_bits(x.to_bits().max(0) - rounded)
 }
-
-// The tables are made by the compiler: floating point never reaches the target.
 
 #[derive(Clone, Copy)]
 enum Tail {
@@ -95,23 +77,4 @@ const fn tanh_tail(a: f64) -> f64 {
     // sqrt(2/pi) = (2/sqrt pi) / sqrt 2
     let slope = core::f64::consts::FRAC_2_SQRT_PI * core::f64::consts::FRAC_1_SQRT_2;
     1.0 / (1.0 + exp(2.0 * slope * (a + 0.044715 * a * a * a)))
-}
-
-/// Taylor's series after halving the argument ten times.
-const fn exp(x: f64) -> f64 {
-    let x = x / 1024.0;
-    let mut term = 1.0;
-    let mut sum = 1.0;
-    let mut k = 1.0;
-    while k < 12.0 {
-        term *= x / k;
-        sum += term;
-        k += 1.0;
-    }
-    let mut i = 0;
-    while i < 10 {
-        sum *= sum;
-        i += 1;
-    }
-    sum
 }

@@ -9,6 +9,8 @@ mod q;
 mod recip;
 mod rsqrt;
 mod sine;
+mod table;
+mod tanh;
 
 pub use exp::{EXP2_STEPS, LogScore, Probability, exp2_neg};
 pub use gelu::{GELU_INPUT_MAX, gelu_erf, gelu_tanh};
@@ -16,3 +18,4 @@ pub use q::{Requant, round_shift, round_shift_wide, saturate};
 pub use recip::{Reciprocal, recip};
 pub use rsqrt::{ReciprocalSqrt, rsqrt};
 pub use sine::sine;
+pub use tanh::tanh;

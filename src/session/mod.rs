@@ -12,9 +12,9 @@ pub use plan::Plan;
 pub use scores::Scores;
 
 use crate::attention::Mechanisms;
-use crate::layers::{KEYS_PER_WORD, Shape, check_input, embed, pool, run_block};
+use crate::layers::{KEYS_PER_WORD, Shape, check_input, embed, head, pool, run_block};
 use crate::model::{Block, Blocks, Model};
-use crate::trace::{Site, Tensor, Tile, Trace};
+use crate::trace::Trace;
 
 /// A model and the memory it works in.
 #[derive(Debug)]
@@ -90,20 +90,15 @@ impl<'a> Session<'a> {
         let mut work = self.plan.carve(self.memory);
         show_visible(mask, tokens, work.visible);
 
-        let mut frac = embed(model, shape, input, &mut work, trace);
+        let mut fracs = [embed(model, shape, input, &mut work, trace); 2];
         let mut blocks = model.blocks();
         for index in 0..model.block_count {
             let Some(block) = (self.next_block)(&mut blocks, index) else { break };
-            frac = run_block(&block, index, shape, frac, &mut work, trace);
+            fracs = run_block(&block, index, shape, fracs, &mut work, trace);
         }
-        pool(model, shape, frac, &mut work, trace);
-        model.head.forward(work.pooled, work.scores);
-
-        let (values, frac) = (&*work.scores, model.head.frac);
-        let width = model.classes;
-        let tile = Tile { row: 0, column: 0, width, tensor_width: width, values, frac };
-        trace.tile(Site { block: None, tensor: Tensor::Scores }, tile);
-        Ok(Scores::new(work.scores, frac))
+        pool(model, shape, fracs, &mut work, trace);
+        head(model, &mut work, trace);
+        Ok(Scores::new(work.scores, model.head.frac))
     }
 }
 

@@ -10,6 +10,8 @@ use crate::model::{Input, Model};
 pub struct Plan {
     /// `[max_tokens, width]` of i16: residual stream.
     pub stream: usize,
+    /// `[max_tokens, width]` of i16: the second stream of reversible blocks, else nothing.
+    pub second: usize,
     /// `[heads, max_tokens, head width]` of i16: queries of the block at work, then what they attended to.
     pub attended: usize,
     /// `[max_tokens, head width]` of i16: keys of the head at work.
@@ -18,7 +20,7 @@ pub struct Plan {
     pub values: usize,
     /// Bit map of the tokens that are not masked, in u16.
     pub visible: usize,
-    /// A tile of rows of the model's width, i16.
+    /// A tile of rows of the model's width or of all heads, i16.
     pub narrow: usize,
     /// A tile of the widest rows, i16.
     pub wide: usize,
@@ -26,7 +28,7 @@ pub struct Plan {
     pub scratch: usize,
     /// Column totals, i32.
     pub totals: usize,
-    /// `[width]` of i16.
+    /// `[output width]` of i16.
     pub pooled: usize,
     /// `[classes]` of i16.
     pub scores: usize,
@@ -41,15 +43,16 @@ impl Plan {
         };
         Self {
             stream: model.max_tokens * model.width,
-            attended: model.max_tokens * model.width,
-            keys: model.max_tokens * model.head_width(),
-            values: model.max_tokens * model.head_width(),
+            second: if model.reversible { model.max_tokens * model.width } else { 0 },
+            attended: model.max_tokens * model.attention_width(),
+            keys: model.max_tokens * model.head_width,
+            values: model.max_tokens * model.head_width,
             visible: model.max_tokens.div_ceil(KEYS_PER_WORD),
-            narrow: ROW_TILE * model.width,
+            narrow: ROW_TILE * max(model.width, model.attention_width()),
             wide: ROW_TILE * max(model.hidden, model.input.stem_inputs()),
             scratch: attention_scratch(model),
-            totals: max(model.width, channels),
-            pooled: model.width,
+            totals: max(model.output_width(), channels),
+            pooled: model.output_width(),
             scores: model.classes,
         }
     }
@@ -57,6 +60,7 @@ impl Plan {
     /// 32-bit words of the arena.
     pub const fn words(&self) -> usize {
         halves(self.stream)
+            + halves(self.second)
             + halves(self.attended)
             + halves(self.keys)
             + halves(self.values)
@@ -78,6 +82,7 @@ impl Plan {
         let mut carver = Carver::new(memory);
         Workspace {
             stream: carver.i16s(self.stream),
+            second: carver.i16s(self.second),
             attended: carver.i16s(self.attended),
             keys: carver.i16s(self.keys),
             values: carver.i16s(self.values),
@@ -98,7 +103,7 @@ const fn attention_scratch(model: &Model<'_>) -> usize {
     let mut blocks = model.blocks();
     while let Some(block) = blocks.take_next() {
         let attention = &block.attention;
-        most = max(most, scratch(&attention.kind, model.max_tokens, model.head_width(), attention.causal));
+        most = max(most, scratch(&attention.kind, model.max_tokens, model.head_width, attention.causal));
     }
     most
 }

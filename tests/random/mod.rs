@@ -52,6 +52,8 @@ pub(crate) struct Options {
     pub(crate) heads: usize,
     pub(crate) width: usize,
     pub(crate) pooling: Pooling,
+    /// Activation of a hidden layer of the head.
+    pub(crate) hidden: Option<Activation>,
     pub(crate) norms: bool,
     pub(crate) max_tokens: usize,
 }
@@ -79,7 +81,7 @@ pub(crate) fn network(source: &mut Source, options: Options) -> Network {
             causal: options.causal,
             kind: AttentionKind::Exact,
             query: source.linear(width, width),
-            key: source.linear(width, width),
+            key: Some(source.linear(width, width)),
             value: source.linear(width, width),
             output: source.linear(width, width),
         },
@@ -92,19 +94,27 @@ pub(crate) fn network(source: &mut Source, options: Options) -> Network {
         norm2: source.norm(width),
     });
     let blocks = blocks.collect();
+    let output = if options.order == NormOrder::Reversible { 2 * width } else { width };
+    let hidden = options.hidden.map(|activation| Hidden { map: source.linear(output, 9), activation });
     Network {
         name: String::from("random"),
         input,
         positions: match options.positions {
             0 => Positions::None,
             1 => Positions::Learned(source.values(options.max_tokens * width, 0.5)),
-            _ => Positions::Sinusoidal,
+            2 => Positions::Sinusoidal,
+            _ => {
+                let (rows, first) = (options.max_tokens.div_ceil(7), width / 4);
+                let tables = [source.values(rows * first, 0.5), source.values(7 * (width - first), 0.5)];
+                Positions::Axial(Axial { shape: [rows, 7], tables })
+            }
         },
         embedding_norm: options.norms.then(|| source.norm(width)),
         blocks,
-        final_norm: options.norms.then(|| source.norm(width)),
+        final_norm: options.norms.then(|| source.norm(output)),
         pooling: options.pooling,
-        head: source.linear(width, 5),
+        head: source.linear(hidden.as_ref().map_or(output, |hidden| hidden.map.outputs), 5),
+        hidden,
         max_tokens: options.max_tokens,
     }
 }
@@ -123,5 +133,6 @@ pub(crate) fn all_wide() -> Precision {
         ["query", "key", "value", "output", "expand", "contract"]
             .map(|layer| format!("block {block} {layer}"))
     });
-    blocks.chain(["stem", "table", "positions", "head"].map(String::from)).collect()
+    let others = ["stem", "table", "positions", "positions 0", "positions 1", "hidden", "head"];
+    blocks.chain(others.map(String::from)).collect()
 }

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use comfy_table::{CellAlignment, Table, presets};
-use fixformer::host::golden::{self, Case, Extra, Loaded};
+use fixformer::host::golden::{self, Case, Extra, Loaded, WholeModel};
+use fixformer::host::report::{best, relative_l2};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -69,7 +70,7 @@ enum Outcome {
 }
 
 struct Compared {
-    mechanism: &'static str,
+    mechanism: String,
     distribution: String,
     single: bool,
     reference: f64,
@@ -78,6 +79,8 @@ struct Compared {
     engine: Option<f64>,
     engine_limit: f64,
     buckets: Option<Buckets>,
+    /// Of a whole classifier: whether reference and engine predict the authors' class.
+    same_class: Option<bool>,
 }
 
 /// Buckets of LSH that are not those of the authors.
@@ -95,10 +98,11 @@ impl Outcome {
         match golden::load(path) {
             Ok(Loaded::Case(case)) => Outcome::Compared(Compared::of(&case)),
             Ok(Loaded::NotBuilt { why }) => Outcome::Skipped("not built", why),
-            Ok(Loaded::WholeModel) => {
-                let why = "weights or a case of a whole classifier: compared by the tests `golden_models`";
-                Outcome::Skipped("whole model", why.to_owned())
-            }
+            Ok(Loaded::WholeModel(case)) => match Compared::whole(&case) {
+                Ok(compared) => Outcome::Compared(compared),
+                Err(error) => Outcome::Broken(format!("{error:#}")),
+            },
+            Ok(Loaded::Weights) => Outcome::Skipped("weights", "of whole classifiers".to_owned()),
             Ok(_) => {
                 Outcome::Skipped("not built", "a kind of file that this command does not know".to_owned())
             }
@@ -136,6 +140,9 @@ impl Outcome {
                     "engine_limit": compared.engine_limit,
                     "within_limits": self.right(),
                 });
+                if let Some(same_class) = compared.same_class {
+                    line["same_class"] = json!(same_class);
+                }
                 if let Some(buckets) = &compared.buckets {
                     // Of the engine, or of the reference where the engine has none.
                     let flips = buckets.engine.or(buckets.reference);
@@ -156,7 +163,7 @@ impl Outcome {
 impl Compared {
     fn of(case: &Case) -> Compared {
         Compared {
-            mechanism: case.mechanism.name(),
+            mechanism: case.mechanism.name().to_owned(),
             distribution: case.distribution.clone(),
             single: case.single,
             reference: case.error(&case.reference()),
@@ -164,7 +171,32 @@ impl Compared {
             engine: case.engine().map(|found| case.error(&found)),
             engine_limit: engine_limit(case.mechanism.name(), &case.distribution),
             buckets: Buckets::of(case),
+            same_class: None,
         }
+    }
+
+    /// A classifier as the quantiser makes it, ranges from drawn sequences.
+    fn whole(case: &WholeModel) -> Result<Compared> {
+        let (reference, run) = (case.reference()?, case.engine()?);
+        let (class, engine) = (best(&case.expected), run.scores);
+        let buckets = run.buckets.map(|(flips, all)| Buckets {
+            all,
+            reference: Some(0),
+            engine: Some(flips),
+            exact: false,
+        });
+        let flipped = run.buckets.is_some_and(|(flips, _)| flips > 0);
+        Ok(Compared {
+            mechanism: case.name(),
+            distribution: "tokens".to_owned(),
+            single: false,
+            reference: relative_l2(&reference, &case.expected),
+            reference_limit: 1e-9,
+            engine: Some(relative_l2(&engine, &case.expected)),
+            engine_limit: if flipped { OTHER_CHUNKS } else { WHOLE_MODEL },
+            buckets,
+            same_class: Some(best(&reference) == class && best(&engine) == class),
+        })
     }
 
     // An error that is not a number is past every limit.
@@ -174,7 +206,7 @@ impl Compared {
 
     fn engine_right(&self) -> bool {
         let hashed = self.buckets.as_ref().is_none_or(Buckets::right);
-        hashed && self.engine.is_none_or(|error| error <= self.engine_limit)
+        hashed && self.same_class != Some(false) && self.engine.is_none_or(|error| error <= self.engine_limit)
     }
 
     fn text(&self) -> String {
@@ -183,10 +215,15 @@ impl Compared {
             Some(error) => format!("engine {error:.1e}{}", past(self.engine_right())),
             None => "not in the engine".to_owned(),
         };
+        let class = match self.same_class {
+            Some(true) => ", same class",
+            Some(false) => ", ANOTHER CLASS",
+            None => "",
+        };
         let buckets = self.buckets.as_ref().map_or(String::new(), Buckets::text);
         let bits = if self.single { 32 } else { 64 };
         let reference = format!("f{bits} reference {:.1e}{}", self.reference, past(self.reference_right()));
-        format!("{reference} {engine}{buckets}")
+        format!("{reference} {engine}{class}{buckets}")
     }
 }
 
@@ -197,6 +234,12 @@ fn nothing(file: &str, status: &str, why: &str) -> serde_json::Value {
         "reference_rel_l2": null, "engine_rel_l2": null, "why": why,
     })
 }
+
+/// The largest error of a whole classifier's scores that counts as agreement of the engine.
+const WHOLE_MODEL: f64 = 1e-2;
+/// The same where a query on the edge of two buckets fell to the other side: the edges of all later chunks move, and
+/// every implementation that rounds attends to other keys.
+const OTHER_CHUNKS: f64 = 0.25;
 
 /// The largest error that counts as agreement of the engine.
 fn engine_limit(mechanism: &str, distribution: &str) -> f64 {
@@ -242,7 +285,7 @@ const GRID: f64 = 32.0;
 #[derive(Default)]
 struct Totals {
     /// By mechanism and distribution.
-    worst: BTreeMap<(&'static str, String), Worst>,
+    worst: BTreeMap<(String, String), Worst>,
     /// Files that were not compared, by reason.
     skipped: BTreeMap<String, usize>,
     /// Buckets that the engine finds other than the authors and how many there are: of exact inputs, of others.
@@ -264,7 +307,7 @@ impl Totals {
     fn add(&mut self, file: &str, outcome: &Outcome) {
         match outcome {
             Outcome::Compared(compared) => {
-                let key = (compared.mechanism, compared.distribution.clone());
+                let key = (compared.mechanism.clone(), compared.distribution.clone());
                 let worst = self.worst.entry(key).or_default();
                 let reference = &mut worst.reference[usize::from(compared.single)];
                 worst.files += 1;
@@ -296,7 +339,7 @@ impl Totals {
         let error = |error: Option<f64>| error.map_or(String::from("-"), |error| format!("{error:.1e}"));
         for ((mechanism, distribution), worst) in &self.worst {
             table.add_row([
-                (*mechanism).to_owned(),
+                mechanism.clone(),
                 distribution.clone(),
                 worst.files.to_string(),
                 error(worst.reference[0]),
@@ -358,7 +401,7 @@ mod tests {
     fn what_is_past_a_limit_is_wrong() {
         let compared = |reference, engine| {
             Outcome::Compared(Compared {
-                mechanism: "favor",
+                mechanism: "favor".to_owned(),
                 distribution: "hot".to_owned(),
                 single: false,
                 reference,
@@ -366,6 +409,7 @@ mod tests {
                 engine,
                 engine_limit: engine_limit("favor", "hot"),
                 buckets: None,
+                same_class: None,
             })
         };
         assert!(compared(1e-9, None).right() && compared(0.0, Some(1e-2)).right());

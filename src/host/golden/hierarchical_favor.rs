@@ -165,7 +165,8 @@ impl File<'_> {
     fn case(&self, mechanism: Mechanism, extra: impl Fn(usize) -> Extra) -> Result<Case, GoldenError> {
         let Shape { tokens, heads, width } = self.shape;
         let shape = [tokens, heads, width];
-        let heads_of = |name| Ok(split_heads(&self.required(name, &shape)?, heads, width));
+        let heads_of =
+            |name| -> Result<_, GoldenError> { Ok(split_heads(&self.required(name, &shape)?, heads, width)) };
         let output = if self.tensors.tensor("out64").is_ok() { "out64" } else { "out" };
         let inputs = heads_of("q")?.into_iter().zip(heads_of("k")?).zip(heads_of("v")?);
         let head = |(h, (((q, k), v), expected))| Head { q, k, v, expected, extra: extra(h) };

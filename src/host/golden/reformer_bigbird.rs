@@ -72,12 +72,14 @@ fn lsh(file: &File<'_>) -> Result<Case, GoldenError> {
     if !stated.is_empty() && stated.starts_with("q.k_hat/sqrt(d)") != (scale == ScoreScale::SqrtWidth) {
         return Err(file.refused("score_scale", format!("is `{stated}`, which variant `{variant}` has not")));
     }
+    let chunk = file.positive("chunk")?;
     let lsh = Lsh {
         buckets: file.list("n_buckets")?,
         rounds: file.positive("n_hashes")?,
-        chunk: file.positive("chunk")?,
+        chunk,
         before: file.number("chunks_before")?,
         after: file.number("chunks_after")?,
+        multiple: chunk,
         causal: file.flag("causal")?,
         scale,
         in_bucket: file.flag("bucket_mask")?,

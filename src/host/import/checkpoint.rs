@@ -7,6 +7,7 @@ use std::path::Path;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
+use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::description::Tensors;
@@ -16,9 +17,14 @@ use super::error::{ImportError, quoted};
 pub(super) struct Checkpoint<'a> {
     path: &'a Path,
     tensors: SafeTensors<'a>,
+    /// Looked at where `tensors` has none of the name; need not be used up.
+    further: Option<SafeTensors<'a>>,
     names: &'a Tensors,
     used: BTreeSet<String>,
 }
+
+/// The key whose tensors hold whole numbers.
+const INDICES: &str = "tensors.plan";
 
 /// What the description says about one axis.
 #[derive(Debug, Clone, Copy)]
@@ -30,12 +36,31 @@ pub(super) enum Extent {
 }
 
 impl<'a> Checkpoint<'a> {
-    pub(super) fn parse(path: &'a Path, bytes: &'a [u8], names: &'a Tensors) -> Result<Self, ImportError> {
-        let tensors = SafeTensors::deserialize(bytes).map_err(|error| ImportError::NotSafetensors {
+    /// The tensors of the file at `path`.
+    pub(super) fn tensors(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>, ImportError> {
+        SafeTensors::deserialize(bytes).map_err(|error| ImportError::NotSafetensors {
             path: path.to_owned(),
             message: error.to_string(),
-        })?;
-        Ok(Checkpoint { path, tensors, names, used: BTreeSet::new() })
+        })
+    }
+
+    pub(super) fn new(
+        path: &'a Path,
+        tensors: SafeTensors<'a>,
+        further: Option<SafeTensors<'a>>,
+        names: &'a Tensors,
+    ) -> Self {
+        Checkpoint { path, tensors, further, names, used: BTreeSet::new() }
+    }
+
+    /// Axes of a tensor, if it is there.
+    pub(super) fn rank(&self, name: &str) -> Option<usize> {
+        self.view(name).map(|view| view.shape().len())
+    }
+
+    fn view(&self, name: &str) -> Option<TensorView<'_>> {
+        let files = [Some(&self.tensors), self.further.as_ref()];
+        files.into_iter().flatten().find_map(|tensors| tensors.tensor(name).ok())
     }
 
     /// The shape and the values of tensor `name`; `key` is where the description names it.
@@ -45,7 +70,7 @@ impl<'a> Checkpoint<'a> {
         name: &str,
         expected: &[Extent],
     ) -> Result<(Vec<usize>, Vec<f64>), ImportError> {
-        let Ok(view) = self.tensors.tensor(name) else {
+        let Some(view) = self.view(name) else {
             return Err(self.missing(key, name));
         };
         let found = view.shape();
@@ -71,6 +96,8 @@ impl<'a> Checkpoint<'a> {
             Dtype::F32 => decode(view.data(), |bytes| f32::from_le_bytes(bytes).into()),
             Dtype::F16 => decode(view.data(), |bytes| half(u16::from_le_bytes(bytes))),
             Dtype::BF16 => decode(view.data(), |bytes| brain(u16::from_le_bytes(bytes))),
+            Dtype::I32 if key == INDICES => decode(view.data(), |bytes| i32::from_le_bytes(bytes).into()),
+            Dtype::I64 if key == INDICES => decode(view.data(), |bytes| i64::from_le_bytes(bytes) as f64),
             other => {
                 return Err(ImportError::ElementType {
                     path: self.path.to_owned(),
@@ -87,8 +114,9 @@ impl<'a> Checkpoint<'a> {
                 value: values[index],
             });
         }
+        let found = found.to_vec();
         self.used.insert(name.to_string());
-        Ok((found.to_vec(), values))
+        Ok((found, values))
     }
 
     /// Refuses a standard deviation that is not above 0.

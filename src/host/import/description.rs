@@ -10,14 +10,17 @@
 //! | | `normalize` | `true`; then (x - mean) / deviation, from two tensors `[channels]` |
 //! | | `symbols` | required for one-hot; a raw value outside is the zero vector |
 //! | | `window` | required for samples and one-hot: `{ width, stride }` in steps |
-//! | `positions` | `kind` | `learned`; or `none`, `sinusoidal` |
+//! | | `scale` | `1`; of tokens: factor of the token table |
+//! | `positions` | `kind` | `learned`; or `none`, `sinusoidal`, `axial` (two tables, of a Reformer) |
 //! | `encoder` | `layers`, `width`, `heads`, `hidden` | required |
-//! | | `activation` | `relu`; or `gelu` (erf), `gelu-tanh` |
-//! | | `norm` | `pre`; or `post` |
+//! | | `head_width` | `width / heads` |
+//! | | `activation` | `relu`; or `gelu` (erf), `gelu-tanh`, `tanh` |
+//! | | `norm` | `pre`; or `post`, `reversible` (pre, on the two streams of a Reformer) |
 //! | | `epsilon` | `1e-5`, of every norm |
 //! | | `final_norm`, `embedding_norm` | `true`, `false` |
-//! | | `attention` | `{ kind = "exact", causal = false }`; or another kind, see [`Attention`] |
+//! | | `attention` | `{ kind = "exact", causal = false }`; or another kind, or one for each layer, see [`Attention`] |
 //! | `pooling` | `kind` | `mean`; or `max`, `first`, `last` |
+//! | `head` | `hidden` | none; or the activation of a hidden layer before the scores |
 //! | `tensors` | names, `layout`, `ignore` | see [`Tensors`] |
 
 use std::format;
@@ -30,8 +33,8 @@ use crate::host::reference;
 mod attention;
 mod tensors;
 
-pub use attention::{Attention, Buckets, Favor, Features, Lsh, Plan, Scale, Scaling};
-pub(super) use attention::{Place, Stored};
+pub(super) use attention::Place;
+pub use attention::{Attention, Attentions, BigBird, Buckets, Favor, Features, Lsh, Plan, Scale, Scaling};
 pub use tensors::{AffineNames, BiasName, Layout, NormNames, Tensors};
 
 /// A whole description.
@@ -52,6 +55,9 @@ pub struct Description {
     /// How tokens become one vector.
     #[serde(default)]
     pub pooling: Pooling,
+    /// From that vector to the scores.
+    #[serde(default)]
+    pub head: Head,
     /// What the tensors are called.
     #[serde(default)]
     pub tensors: Tensors,
@@ -75,7 +81,10 @@ pub enum InputKind {
         symbols: usize,
         window: Window,
     },
-    Tokens {},
+    Tokens {
+        #[serde(default = "unit")]
+        scale: f64,
+    },
 }
 
 /// Steps of a token, and from one token to the next.
@@ -104,6 +113,7 @@ pub enum PositionKind {
     #[default]
     Learned,
     Sinusoidal,
+    Axial,
 }
 
 /// `[encoder]`.
@@ -114,6 +124,7 @@ pub struct Encoder {
     pub layers: usize,
     pub width: usize,
     pub heads: usize,
+    pub head_width: Option<usize>,
     pub hidden: usize,
     #[serde(default)]
     pub activation: Activation,
@@ -126,7 +137,19 @@ pub struct Encoder {
     #[serde(default)]
     pub embedding_norm: bool,
     #[serde(default)]
-    pub attention: Attention,
+    pub attention: Attentions,
+}
+
+impl Encoder {
+    /// Width of a head.
+    pub fn head_width(&self) -> usize {
+        self.head_width.unwrap_or(self.width / self.heads)
+    }
+
+    /// Width of a token after the last block: reversible blocks leave two streams side by side.
+    pub fn output_width(&self) -> usize {
+        if matches!(self.norm, NormOrder::Reversible) { 2 * self.width } else { self.width }
+    }
 }
 
 /// `[pooling]`.
@@ -135,6 +158,14 @@ pub struct Encoder {
 pub struct Pooling {
     /// Which kind.
     pub kind: PoolingKind,
+}
+
+/// `[head]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Head {
+    /// Activation of its hidden layer, if it has one.
+    pub hidden: Option<Activation>,
 }
 
 /// A choice of the description: its TOML words and what each stands for in the reference.
@@ -162,9 +193,9 @@ macro_rules! choice {
 }
 
 choice!(/// Of the hidden values.
-    Activation as Activation { Relu = Relu, Gelu = GeluErf, GeluTanh = GeluTanh });
+    Activation as Activation { Relu = Relu, Gelu = GeluErf, GeluTanh = GeluTanh, Tanh = Tanh });
 choice!(/// Where the norms stand.
-    NormOrder as NormOrder { Pre = Pre, Post = Post });
+    NormOrder as NormOrder { Pre = Pre, Post = Post, Reversible = Reversible });
 choice!(/// How tokens become one vector.
     PoolingKind as Pooling { Mean = Mean, Max = Max, First = First, Last = Last });
 
@@ -181,18 +212,26 @@ pub(super) enum Problem {
 pub(super) fn parse(text: &str) -> Result<Description, Problem> {
     let description: Description =
         toml::from_str(text).map_err(|error| Problem::Syntax(error.to_string()))?;
+    check(&description)?;
+    Ok(description)
+}
+
+/// Refuses numbers that make no sense.
+pub(super) fn check(description: &Description) -> Result<(), Problem> {
     let encoder = &description.encoder;
     positive("encoder.width", encoder.width)?;
     positive("encoder.heads", encoder.heads)?;
     positive("encoder.hidden", encoder.hidden)?;
     positive("max_tokens", description.max_tokens.unwrap_or(1))?;
     above_zero("encoder.epsilon", encoder.epsilon)?;
-    if !encoder.width.is_multiple_of(encoder.heads) {
+    positive("encoder.head_width", encoder.head_width.unwrap_or(1))?;
+    if encoder.head_width.is_none() && !encoder.width.is_multiple_of(encoder.heads) {
         let (width, heads) = (encoder.width, encoder.heads);
-        let problem = format!("{heads} does not divide the width {width}; change one of them");
+        let problem =
+            format!("{heads} does not divide the width {width}; change one of them, or give `head_width`");
         return Err(Problem::Field { field: "encoder.heads".to_string(), problem });
     }
-    encoder.attention.check(&description.tensors)?;
+    encoder.attention.check(encoder.layers, &description.tensors)?;
     match &description.input {
         InputKind::Samples { channels, scale, window, .. } => {
             positive("input.channels", *channels)?;
@@ -203,9 +242,9 @@ pub(super) fn parse(text: &str) -> Result<Description, Problem> {
             positive("input.symbols", *symbols)?;
             check_window(window)?;
         }
-        InputKind::Tokens {} => {}
+        InputKind::Tokens { scale } => above_zero("input.scale", *scale)?,
     }
-    Ok(description)
+    Ok(())
 }
 
 fn check_window(window: &Window) -> Result<(), Problem> {
@@ -226,6 +265,10 @@ fn above_zero(field: &str, value: f64) -> Result<(), Problem> {
     }
     let problem = format!("is {value}; give a finite number above 0");
     Err(Problem::Field { field: field.to_string(), problem })
+}
+
+fn unit() -> f64 {
+    1.0
 }
 
 fn yes() -> bool {

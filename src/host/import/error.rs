@@ -26,6 +26,15 @@ pub enum ImportError {
         /// What is wrong, with the line.
         message: String,
     },
+    /// Nothing says what the weights mean.
+    #[error(
+        "{}: no `config` in its metadata; give a description (TOML) or the model's config.json with `--model`",
+        path.display()
+    )]
+    NoDescription {
+        /// The weights.
+        path: PathBuf,
+    },
     /// A value of the description makes no sense.
     #[error("{}: `{field}` {problem}", path.display())]
     Field {

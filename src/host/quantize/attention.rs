@@ -7,12 +7,13 @@ use std::vec::Vec;
 use super::favor::{Formats, KeyOffset, favor_parameters};
 use super::lsh::lsh_record;
 use super::{MOST_FRAC, QuantizeError, exp2};
-use crate::host::reference::bigbird::{BigBird, Pattern};
+use crate::host::reference::bigbird::{BigBird, Pattern, Window};
 use crate::host::reference::favor::Favor;
 use crate::host::reference::hierarchical::{Hierarchical, Interpolation};
+use crate::host::reference::local::Local;
 use crate::host::reference::lsh::Lsh;
 use crate::host::reference::{Attention, AttentionKind, Network};
-use crate::model::{MAX_TOKENS, write};
+use crate::model::{self, MAX_TOKENS, write};
 use crate::num::{LogScore, Requant};
 
 /// What is wrong with which parameter.
@@ -35,6 +36,10 @@ pub(super) fn kind(
 ) -> Result<write::AttentionKind, QuantizeError> {
     let (heads, tokens) = (attention.heads, network.max_tokens);
     let width = attention.query.outputs / heads;
+    if attention.key.is_none() && !attention.kind.shares_query() {
+        let problem = "is missing: only LSH attention has queries that are keys too".to_string();
+        return Err(QuantizeError::Attention { block: index, field: "key", problem });
+    }
     let record = match &attention.kind {
         AttentionKind::Exact => Ok(write::AttentionKind::Exact),
         AttentionKind::Hierarchical { parameters, bias } => hierarchical(parameters, bias, heads),
@@ -43,6 +48,7 @@ pub(super) fn kind(
         AttentionKind::Lsh { parameters, rotations } => {
             check_lsh(parameters, tokens).and_then(|()| lsh(parameters, rotations, heads, width, fracs[0]))
         }
+        AttentionKind::Local(parameters) => local(parameters, tokens),
     };
     record.map_err(|(field, problem)| QuantizeError::Attention { block: index, field, problem })
 }
@@ -89,15 +95,17 @@ fn bigbird(
     if block == 0 {
         return Err(("bigbird.block", "is 0; give at least 1 token".to_string()));
     }
-    if pattern != Pattern::Internal {
-        return Err(("bigbird.pattern", "is not internal, the only one of the engine".to_string()));
-    }
-    if !dense_up_to.is_multiple_of(block) {
+    if pattern == Pattern::Internal && !dense_up_to.is_multiple_of(block) {
         let problem = format!("is {dense_up_to}; give a multiple of the block of {block} tokens");
         return Err(("bigbird.dense_up_to", problem));
     }
+    if parameters.global_rows() >= tokens {
+        let problem = format!("are {}, of {tokens} tokens; give fewer", parameters.global_rows());
+        return Err(("bigbird.global", problem));
+    }
     let blocks = parameters.block_count(tokens);
-    let rows = blocks.saturating_sub(2);
+    // The global blocks of the internal form have no random ones.
+    let rows = if pattern == Pattern::Internal { blocks.saturating_sub(2) } else { blocks };
     if random > 0 && plans.is_empty() {
         return Err(("bigbird.plan", format!("is missing, for {random} random blocks")));
     }
@@ -107,9 +115,10 @@ fn bigbird(
         _ => plans.len() == heads && plans.iter().all(sized),
     };
     if !right {
+        let without = if pattern == Pattern::Internal { " but for the first and the last block" } else { "" };
         let problem = format!(
-            "has another size than {heads} heads, {rows} query blocks ({tokens} tokens but for the first and the \
-             last block), {random} random blocks"
+            "has another size than {heads} heads, {rows} query blocks ({tokens} tokens{without}), {random} random \
+             blocks"
         );
         return Err(("bigbird.plan", problem));
     }
@@ -119,7 +128,26 @@ fn bigbird(
         return Err(("bigbird.plan", problem));
     }
     let plan = ids.map(|&id| id as i16).collect();
-    Ok(write::AttentionKind::BigBird { block, dense_blocks: dense_up_to / block, random, plan })
+    Ok(match pattern {
+        Pattern::Internal => {
+            write::AttentionKind::BigBird { block, dense_blocks: dense_up_to / block, random, plan }
+        }
+        Pattern::Extended { global, window } => {
+            let radius = match window {
+                Window::Blocks => None,
+                Window::Tokens(radius) => Some(radius),
+            };
+            let dense_tokens = dense_up_to;
+            let extended = write::BigBirdExtended { block, dense_tokens, global, radius, random, plan };
+            write::AttentionKind::BigBirdExtended(extended)
+        }
+    })
+}
+
+fn local(parameters: &Local, tokens: usize) -> Result<write::AttentionKind, Problem> {
+    let Local { chunk, before, after, multiple, .. } = *parameters;
+    check_chunks(["local.chunk", "local.before", "local.after"], [chunk, before, after], 1, tokens)?;
+    Ok(write::AttentionKind::Local(model::Local { chunk, before, after, multiple }))
 }
 
 fn favor(
@@ -155,18 +183,28 @@ fn check_lsh(parameters: &Lsh, tokens: usize) -> Result<(), Problem> {
     if buckets.iter().try_fold(1, |product: usize, &factor| product.checked_mul(factor)).is_none() {
         return Err(("lsh.buckets", "have a product past all numbers".to_string()));
     }
-    if *chunk == 0 {
-        return Err(("lsh.chunk", "is 0; give at least 1 token".to_string()));
+    check_chunks(["lsh.chunk", "lsh.before", "lsh.after"], [*chunk, *before, *after], *rounds, tokens)
+}
+
+/// Chunks that a model file holds, with no more keys of a query than the engine takes.
+fn check_chunks(
+    [chunk_field, before_field, after_field]: [&'static str; 3],
+    [chunk, before, after]: [usize; 3],
+    rounds: usize,
+    tokens: usize,
+) -> Result<(), Problem> {
+    if chunk == 0 {
+        return Err((chunk_field, "is 0; give at least 1 token".to_string()));
     }
-    for (field, chunks) in [("lsh.before", before), ("lsh.after", after)] {
-        if *chunks > 255 {
+    for (field, chunks) in [(before_field, before), (after_field, after)] {
+        if chunks > 255 {
             return Err((field, format!("is {chunks}; a model file takes at most 255 chunks")));
         }
     }
-    let keys = rounds.saturating_mul(*chunk).saturating_mul(before + 1 + after);
-    if *chunk < tokens && keys > MAX_TOKENS as usize {
+    let keys = rounds.saturating_mul(chunk).saturating_mul(before + 1 + after);
+    if chunk < tokens && keys > MAX_TOKENS as usize {
         let problem = format!("makes {keys} keys of a query in all rounds; the engine has {MAX_TOKENS}");
-        return Err(("lsh.chunk", problem));
+        return Err((chunk_field, problem));
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ pub fn lsh_record(
     d: usize,
     frac: i32,
 ) -> Result<write::Lsh, (&'static str, String)> {
-    let Lsh { rounds, chunk, before, after, in_bucket, padding_bucket, .. } = *parameters;
+    let Lsh { rounds, chunk, before, after, multiple, in_bucket, padding_bucket, .. } = *parameters;
     let skip_duplicates = parameters.duplicates != Duplicates::Counted;
     if skip_duplicates && !in_bucket && rounds > 1 {
         let problem = "are skipped, across buckets and in several rounds: attend in buckets, or count them";
@@ -47,6 +47,7 @@ pub fn lsh_record(
         chunk,
         before,
         after,
+        multiple,
         in_bucket,
         skip_duplicates,
         padding_bucket,

@@ -11,12 +11,14 @@ use crate::model::{Model, write};
 
 /// A layer that leaves more than this share of the error is not worth its flash.
 const MINIMUM_GAIN: f64 = 0.98;
+/// What all such layers together must leave at most, if they do not reach the aim.
+const HALF: f64 = 0.5;
 
 /// What the quantiser aims at.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Mean relative L2 error of the scores up to which 8-bit weights stay, over the quarter of the probes with
-    /// the smallest scores: a network is surer of its training rows than of others.
+    /// the smallest scores: a network is surer of its training rows than of others. Zero means 16 bits in every layer.
     pub score_error: f64,
     /// Recordings on which the error is measured, spread evenly over those given.
     pub probes: usize,
@@ -99,7 +101,13 @@ pub fn quantize(
     let mut precision = Precision::new();
     let mut promotions = Vec::new();
     let mut reached = attempt(&precision)?;
-    if reached.error > settings.score_error {
+    if settings.score_error == 0.0 {
+        precision.extend(layers(network));
+        let wide = attempt(&precision)?;
+        let (before, after) = (reached.error, wide.error);
+        promotions.extend(precision.into_iter().map(|layer| Promotion { layer, before, after }));
+        reached = wide;
+    } else if reached.error > settings.score_error {
         // Rounding errors of different layers are independent: they add in squares. Spend the flash where a byte
         // removes most.
         let mut gains = Vec::new();
@@ -110,6 +118,7 @@ pub fn quantize(
             progress(Progress::Tried);
         }
         gains.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let mut rejected = Vec::new();
         for (_, layer) in gains {
             if reached.error <= settings.score_error {
                 break;
@@ -121,7 +130,26 @@ pub fn quantize(
                 reached = next;
             } else {
                 precision.remove(&layer);
+                rejected.push(layer);
             }
+        }
+        // Where many layers share the error none of them removes much alone, and where rounding decides between
+        // buckets nothing helps before all is fine.
+        let (mut together, mut last) = (Vec::new(), None);
+        let mut before = reached.error;
+        for layer in rejected {
+            if before <= settings.score_error {
+                break;
+            }
+            precision.insert(layer.clone());
+            let next = attempt(&precision)?;
+            together.push(Promotion { layer, before, after: next.error });
+            before = next.error;
+            last = Some(next);
+        }
+        if let Some(last) = last.filter(|last| last.error <= settings.score_error.max(HALF * reached.error)) {
+            promotions.extend(together);
+            reached = last;
         }
     }
     let Attempt { file, words, .. } = reached;
@@ -166,8 +194,10 @@ fn layers(network: &Network) -> Vec<String> {
         Input::Samples { .. } | Input::OneHot { .. } => "stem",
         Input::Tokens { .. } => "table",
     }));
-    if matches!(network.positions, Positions::Learned(_)) {
-        names.push(String::from("positions"));
+    match network.positions {
+        Positions::Learned(_) => names.push(String::from("positions")),
+        Positions::Axial(_) => names.extend(super::AXIAL.map(String::from)),
+        Positions::None | Positions::Sinusoidal => {}
     }
     for (index, block) in network.blocks.iter().enumerate() {
         let unused = block.attention.kind.shares_query().then_some("key");
@@ -177,6 +207,7 @@ fn layers(network: &Network) -> Vec<String> {
             }
         }
     }
+    names.extend(network.hidden.iter().map(|_| String::from("hidden")));
     names.push(String::from("head"));
     names
 }

@@ -49,6 +49,7 @@ impl Activation {
             Activation::Relu => x.max(0.0),
             Activation::GeluErf => gelu_erf(x),
             Activation::GeluTanh => gelu_tanh(x),
+            Activation::Tanh => x.tanh(),
         }
     }
 }

@@ -14,6 +14,9 @@ pub struct Local {
     pub before: usize,
     /// Chunks that a query sees after its own.
     pub after: usize,
+    /// An input longer than a chunk is filled up to a multiple of this many tokens: of the chunk, or of all
+    /// chunks of a model.
+    pub multiple: usize,
     /// Whether a token sees itself and the past only.
     pub causal: bool,
 }
@@ -22,11 +25,10 @@ impl Local {
     /// One head; `q`, `k`, `v` and the result are `[tokens, d]`, q unscaled.
     ///
     /// Chunks wrap around: the first sees the last. An input of at most one chunk is attended to in
-    /// full; one that is no multiple of the chunk is filled up with invalid tokens. A query that sees no
-    /// key gives zeros.
+    /// full; a longer one is filled up with invalid tokens. A query that sees no key gives zeros.
     pub fn attend(&self, q: &[f64], k: &[f64], v: &[f64], d: usize, valid: Option<&[bool]>) -> Vec<f64> {
         let tokens = q.len() / d;
-        let total = tokens.div_ceil(self.chunk);
+        let total = tokens.next_multiple_of(self.multiple) / self.chunk;
         let scale = 1.0 / (d as f64).sqrt();
         let mut out = q.to_vec();
         let mut candidates = Candidates::default();
@@ -34,7 +36,7 @@ impl Local {
             let first = i / self.chunk + total - self.before % total;
             let steps = if tokens <= self.chunk { 1 } else { self.before + self.after + 1 };
             for chunk in (0..steps).map(|step| (first + step) % total) {
-                let from = chunk * self.chunk;
+                let from = (chunk * self.chunk).min(tokens);
                 for j in from..(from + self.chunk).min(tokens) {
                     if (!self.causal || j <= i) && valid.is_none_or(|valid| valid[j]) {
                         candidates.push(j, scale * dot(row(q, i, d), row(k, j, d)));

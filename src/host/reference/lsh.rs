@@ -24,6 +24,9 @@ pub struct Lsh {
     pub before: usize,
     /// Chunks that a query sees after its own.
     pub after: usize,
+    /// An input longer than a chunk is filled up to a multiple of this many tokens: of the chunk, or of all
+    /// chunks of a model.
+    pub multiple: usize,
     /// Whether a token sees the past only.
     pub causal: bool,
     /// How keys are normalised.
@@ -112,7 +115,7 @@ impl Lsh {
     ///
     /// A token sees itself only where nothing else is left: then the result is its own value, whether
     /// or not it is valid. An input of at most one chunk is attended to in full, and needs no buckets.
-    /// One that is no multiple of the chunk is filled up with invalid tokens, which sort last.
+    /// A longer one is filled up with invalid tokens, which sort last.
     pub fn attend(
         &self,
         qk: &[f64],
@@ -212,7 +215,7 @@ impl Sorted {
     /// Sorts `buckets`, `[rounds, tokens]`.
     fn new(lsh: &Lsh, buckets: &[usize], tokens: usize) -> Sorted {
         assert_eq!(buckets.len(), lsh.rounds * tokens, "buckets are [rounds, tokens]");
-        let filled = tokens.next_multiple_of(lsh.chunk);
+        let filled = tokens.next_multiple_of(lsh.multiple);
         let mut sorted = Sorted {
             tokens: filled,
             buckets: Vec::new(),

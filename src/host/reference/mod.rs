@@ -6,17 +6,16 @@
 //! with one another (the importer checks them), or [`Network::forward`] panics.
 
 use std::string::String;
-use std::vec;
 use std::vec::Vec;
 
 use bigbird::BigBird;
 use favor::Favor;
 use hierarchical::Hierarchical;
+use local::Local;
 use lsh::Lsh;
 
 pub mod attention;
 pub mod bigbird;
-pub mod bigbird_classifier;
 mod candidates;
 pub mod favor;
 pub mod hierarchical;
@@ -24,7 +23,6 @@ pub mod layers;
 pub mod local;
 pub mod lsh;
 mod network;
-pub mod reformer;
 
 /// A transformer encoder with a classification head.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,16 +35,47 @@ pub struct Network {
     pub positions: Positions,
     /// Normalisation of the embedding, before the first block.
     pub embedding_norm: Option<Norm>,
-    /// The blocks, first to last.
+    /// The blocks, first to last: all reversible, or none.
     pub blocks: Vec<Block>,
-    /// Normalisation after the last block.
+    /// Normalisation after the last block, as wide as its [output](Network::output_width).
     pub final_norm: Option<Norm>,
     /// How tokens become one vector.
     pub pooling: Pooling,
-    /// From the pooled vector to the scores: width to classes.
+    /// What the pooled vector passes before the head.
+    pub hidden: Option<Hidden>,
+    /// From the pooled or hidden vector to the scores, `[classes]`.
     pub head: Linear,
     /// The largest number of tokens.
     pub max_tokens: usize,
+}
+
+impl Network {
+    /// Width of a token.
+    pub fn width(&self) -> usize {
+        match &self.input {
+            Input::Samples { stem, .. } | Input::OneHot { stem, .. } => stem.outputs,
+            Input::Tokens { vocabulary, table } => table.len() / vocabulary,
+        }
+    }
+
+    /// Width of a token after the last block: reversible blocks leave two streams side by side.
+    pub fn output_width(&self) -> usize {
+        if self.reversible() { 2 * self.width() } else { self.width() }
+    }
+
+    /// Whether the blocks are reversible.
+    pub fn reversible(&self) -> bool {
+        self.blocks.iter().any(|block| block.order == NormOrder::Reversible)
+    }
+}
+
+/// A hidden layer of the head.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hidden {
+    /// From the pooled vector.
+    pub map: Linear,
+    /// Of its result.
+    pub activation: Activation,
 }
 
 /// An affine map, y = x W + b.
@@ -60,13 +89,6 @@ pub struct Linear {
     pub weights: Vec<f64>,
     /// b, `[outputs]`.
     pub bias: Vec<f64>,
-}
-
-impl Linear {
-    /// y = 0.
-    pub fn zero(inputs: usize, outputs: usize) -> Linear {
-        Linear { inputs, outputs, weights: vec![0.0; inputs * outputs], bias: vec![0.0; outputs] }
-    }
 }
 
 /// Layer normalisation of one token: (x - mean) / sqrt(variance + epsilon) · gain + bias.
@@ -136,6 +158,18 @@ pub enum Positions {
     Learned(Vec<f64>),
     /// Vaswani et al. 2017: column 2i is sin(t / 10000^(2i/width)), column 2i + 1 its cosine.
     Sinusoidal,
+    /// Two small learned tables in place of a large one.
+    Axial(Axial),
+}
+
+/// Axial position embedding (Kitaev et al. 2020, Reformer; Ho et al. 2019): position t has the row t / B of the first
+/// table beside the row t mod B of the second, with B = `shape[1]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Axial {
+    /// Rows of each table; their product is the largest number of tokens.
+    pub shape: [usize; 2],
+    /// `[shape[i], widths[i]]`; the widths add up to that of the model.
+    pub tables: [Vec<f64>; 2],
 }
 
 /// One encoder block.
@@ -160,24 +194,27 @@ pub enum NormOrder {
     Pre,
     /// a = norm1(a + attention(a)); a = norm2(a + feed_forward(a)).
     Post,
+    /// Two streams that begin alike (Kitaev et al. 2020, Reformer, section 3):
+    /// a += attention(norm1 b); b += feed_forward(norm2 a).
+    Reversible,
 }
 
 /// Multi-head self-attention.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attention {
-    /// Number of heads; the width is a multiple of it.
+    /// Number of heads; the width of the projections is a multiple of it.
     pub heads: usize,
     /// Whether a token sees itself and the past only.
     pub causal: bool,
     /// Which mechanism.
     pub kind: AttentionKind,
-    /// q, width to width.
+    /// q, width to all heads side by side.
     pub query: Linear,
-    /// k, width to width; not read where the mechanism [shares the query](AttentionKind::shares_query).
-    pub key: Linear,
-    /// v, width to width.
+    /// k, as q; not read where [queries are keys too](AttentionKind::shares_query).
+    pub key: Option<Linear>,
+    /// v, as q.
     pub value: Linear,
-    /// From the concatenated heads back to the stream, width to width.
+    /// From the heads side by side back to the stream.
     pub output: Linear,
 }
 
@@ -203,13 +240,15 @@ pub enum AttentionKind {
     },
     /// Kernel features: FAVOR+, shared by the heads.
     Favor(Favor),
-    /// Hashed to buckets: Reformer. Queries are keys too: the projection of the keys is not used.
+    /// Hashed to buckets: Reformer. Queries are keys too.
     Lsh {
         /// Shared by the heads.
         parameters: Lsh,
         /// Rotations of each head, `[d, rounds, columns]`; a single one is shared.
         rotations: Vec<Vec<f64>>,
     },
+    /// A window of chunks: the other layers of Reformer models.
+    Local(Local),
 }
 
 impl AttentionKind {
@@ -239,6 +278,8 @@ pub enum Activation {
     GeluErf,
     /// Its tanh approximation, Hendrycks and Gimpel 2016.
     GeluTanh,
+    /// tanh x.
+    Tanh,
 }
 
 /// How the tokens become one vector. Masked tokens take no part.
@@ -261,15 +302,16 @@ pub enum Pooling {
 /// | none | `stem` | output of the stem or the table |
 /// | none | `summed` | the same with positions |
 /// | none | `embedding` | the same after the embedding's norm, if there is one |
-/// | some | `norm1` | pre: the input of attention; post: after the norm of the attention residual |
+/// | some | `norm1` | pre, reversible: the input of attention; post: after the norm of the attention residual |
 /// | some | `query` `key` `value` | all heads side by side, q unscaled; no key where queries are keys |
 /// | some | `attended` | heads side by side, before the output projection |
-/// | some | `residual1` | the stream after attention (post: before `norm1`) |
-/// | some | `norm2` | pre: the input of the feed-forward; post: after the norm of its residual |
+/// | some | `residual1` | the stream after attention (post: before `norm1`; reversible: the first stream) |
+/// | some | `norm2` | pre, reversible: the input of the feed-forward; post: after the norm of its residual |
 /// | some | `hidden` | after the activation, `[tokens, hidden]` |
-/// | some | `residual2` | the stream after the feed-forward (post: before `norm2`) |
-/// | none | `normed` | after the final norm; absent without one |
-/// | none | `pooled` | `[width]` |
+/// | some | `residual2` | the stream after the feed-forward (post: before `norm2`; reversible: the second) |
+/// | none | `normed` | `[tokens, output width]`, after the final norm; absent without one |
+/// | none | `pooled` | `[output width]` |
+/// | none | `hidden` | after the activation of the head's hidden layer; absent without one |
 /// | none | `scores` | `[classes]` |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Site {

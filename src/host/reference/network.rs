@@ -8,9 +8,10 @@ use super::bigbird::BigBird;
 use super::favor::Favor;
 use super::hierarchical::{Hierarchical, Masks};
 use super::layers::sinusoid;
+use super::local::Local;
 use super::lsh::Lsh;
 use super::{
-    Attention, AttentionKind, Block, FeedForward, Input, Network, NormOrder, Pooling, Positions,
+    Attention, AttentionKind, Axial, Block, FeedForward, Input, Network, NormOrder, Pooling, Positions,
     ReferenceError, Site, Window,
 };
 
@@ -38,16 +39,25 @@ impl Network {
 
         let mut stream = self.embed(input, observer)?;
         observer(Site { block: None, tensor: "embedding" }, &stream);
+        let mut second = if self.reversible() { stream.clone() } else { Vec::new() };
         for (index, block) in self.blocks.iter().enumerate() {
             let site = |tensor| Site { block: Some(index), tensor };
-            block.forward(&mut stream, mask, &mut |tensor, x| observer(site(tensor), x));
+            block.forward([&mut stream, &mut second], mask, &mut |tensor, x| observer(site(tensor), x));
+        }
+        if self.reversible() {
+            stream = side_by_side(&stream, &second, self.width());
         }
         if let Some(norm) = &self.final_norm {
             stream = norm.apply(&stream);
             observer(Site { block: None, tensor: "normed" }, &stream);
         }
-        let pooled = pool(self.pooling, &stream, self.head.inputs, mask);
+        let mut pooled = pool(self.pooling, &stream, self.output_width(), mask);
         observer(Site { block: None, tensor: "pooled" }, &pooled);
+        if let Some(hidden) = &self.hidden {
+            pooled = hidden.map.apply(&pooled);
+            pooled.iter_mut().for_each(|x| *x = hidden.activation.apply(*x));
+            observer(Site { block: None, tensor: "hidden" }, &pooled);
+        }
         let scores = self.head.apply(&pooled);
         observer(Site { block: None, tensor: "scores" }, &scores);
         Ok(scores)
@@ -83,7 +93,7 @@ impl Network {
         input: &[i16],
         observer: &mut dyn FnMut(Site, &[f64]),
     ) -> Result<Vec<f64>, ReferenceError> {
-        let width = self.head.inputs;
+        let width = self.width();
         let mut stream = match &self.input {
             Input::Samples { channels, window, scale, remove_mean, mean, deviation, stem } => {
                 let mut x: Vec<f64> = input.iter().map(|&raw| f64::from(raw) * scale).collect();
@@ -128,6 +138,11 @@ impl Network {
                     add(token, &sinusoid(position, width));
                 }
             }
+            Positions::Axial(axial) => {
+                for (position, token) in stream.chunks_exact_mut(width).enumerate() {
+                    add(token, &axial.row(position));
+                }
+            }
         }
         observer(Site { block: None, tensor: "summed" }, &stream);
         Ok(match &self.embedding_norm {
@@ -137,11 +152,23 @@ impl Network {
     }
 }
 
+impl Axial {
+    /// The embedding of a position, `[width]`.
+    pub fn row(&self, position: usize) -> Vec<f64> {
+        let rows = [position / self.shape[1], position % self.shape[1]];
+        let part = |axis: usize| {
+            let width = self.tables[axis].len() / self.shape[axis];
+            &self.tables[axis][rows[axis] * width..][..width]
+        };
+        [part(0), part(1)].concat()
+    }
+}
+
 impl Block {
-    /// Passes the stream, `[tokens, width]`, through both sublayers.
+    /// Passes the stream, `[tokens, width]`, through both sublayers; only reversible blocks have a second one.
     fn forward(
         &self,
-        stream: &mut Vec<f64>,
+        [stream, second]: [&mut Vec<f64>; 2],
         mask: Option<&[bool]>,
         observer: &mut dyn FnMut(&'static str, &[f64]),
     ) {
@@ -168,6 +195,16 @@ impl Block {
                 *stream = self.norm2.apply(stream);
                 observer("norm2", stream);
             }
+            NormOrder::Reversible => {
+                let x = self.norm1.apply(second);
+                observer("norm1", &x);
+                add(stream, &self.attention.forward(&x, mask, observer));
+                observer("residual1", stream);
+                let x = self.norm2.apply(stream);
+                observer("norm2", &x);
+                add(second, &self.feed_forward.forward(&x, observer));
+                observer("residual2", second);
+            }
         }
     }
 }
@@ -182,13 +219,13 @@ impl Attention {
     ) -> Vec<f64> {
         let q = self.query.apply(x);
         observer("query", &q);
-        let k = match self.kind.shares_query() {
-            true => q.clone(),
-            false => {
-                let k = self.key.apply(x);
+        let k = match &self.key {
+            Some(key) if !self.kind.shares_query() => {
+                let k = key.apply(x);
                 observer("key", &k);
                 k
             }
+            _ => q.clone(),
         };
         let v = self.value.apply(x);
         observer("value", &v);
@@ -237,6 +274,7 @@ impl AttentionKind {
                 let rotations = &rotations[head % rotations.len()];
                 lsh.attend(q, v, d, &lsh.hash(q, d, rotations, keys), keys)
             }
+            AttentionKind::Local(parameters) => Local { causal, ..*parameters }.attend(q, k, v, d, keys),
         }
     }
 }
@@ -296,6 +334,11 @@ fn subtract_own_mean(x: &mut [f64], channels: usize) {
         let mean = x.iter().skip(channel).step_by(channels).sum::<f64>() / steps;
         x.iter_mut().skip(channel).step_by(channels).for_each(|x| *x -= mean);
     }
+}
+
+/// Rows of `a` and `b`, `[tokens, width]`, as `[tokens, 2 width]`.
+fn side_by_side(a: &[f64], b: &[f64], width: usize) -> Vec<f64> {
+    a.chunks_exact(width).zip(b.chunks_exact(width)).flat_map(|(a, b)| [a, b].concat()).collect()
 }
 
 /// Columns `from..from + count` of `x`, `[rows, width]`.

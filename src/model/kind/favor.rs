@@ -68,7 +68,7 @@ impl<'a> Favor<'a> {
     pub const MAX_EPSILON: i32 = 64 << Self::LOG_FRAC;
 
     pub(super) const fn read(reader: &mut Reader<'a>, shape: Shape) -> Result<Self, ModelError> {
-        let width = shape.width / shape.heads;
+        let width = shape.head_width;
         let features = match tri!(reader.field("favor.features", 0, 2)) {
             0 => Features::Exponential,
             1 => Features::Hyperbolic,

@@ -12,6 +12,9 @@ pub struct Local {
     pub before: usize,
     /// Chunks that a query sees after its own.
     pub after: usize,
+    /// An input longer than a chunk counts as filled up to a multiple of this many tokens: of the chunk, or of all
+    /// chunks of the model.
+    pub multiple: usize,
 }
 
 impl Local {
@@ -25,6 +28,20 @@ impl Local {
             let field = "local.chunk (keys of a query: chunk * (before + 1 + after))";
             return Err(ModelError::Range { field, found: keys as u32, low: 1, high: MAX_TOKENS });
         }
-        Ok(Self { chunk, before, after })
+        let multiple = tri!(read_multiple(reader, "local.multiple (of the chunk)", chunk));
+        Ok(Self { chunk, before, after, multiple })
     }
+}
+
+/// A multiple of `chunk`.
+pub(super) const fn read_multiple(
+    reader: &mut Reader<'_>,
+    field: &'static str,
+    chunk: usize,
+) -> Result<usize, ModelError> {
+    let multiple = tri!(reader.field(field, 1, 1 << 30));
+    if !multiple.is_multiple_of(chunk) {
+        return Err(ModelError::Mismatch { field, found: multiple as u32, expected: chunk as u32 });
+    }
+    Ok(multiple)
 }

@@ -2,6 +2,7 @@
 
 use super::super::read::{Reader, tri};
 use super::super::{MAX_TOKENS, ModelError, Shape};
+use super::local::read_multiple;
 use crate::kernels::dot_limit;
 
 /// Parameters of attention by locality-sensitive hashing, Reformer. Query and key are one vector: the keys that
@@ -18,6 +19,9 @@ pub struct Lsh<'a> {
     pub before: usize,
     /// Chunks that a query sees after its own.
     pub after: usize,
+    /// An input longer than a chunk counts as filled up to a multiple of this many tokens: of the chunk, or of all
+    /// chunks of the model.
+    pub multiple: usize,
     /// A key has to be in the query's bucket of the query's round, not only in a chunk nearby.
     pub in_bucket: bool,
     /// A key counts once, not once for every time it is listed.
@@ -63,6 +67,7 @@ impl<'a> Lsh<'a> {
             let field = "lsh.chunk (keys of a query: rounds * chunk * (before + 1 + after))";
             return Err(ModelError::Range { field, found: candidates as u32, low: 1, high: MAX_TOKENS });
         }
+        let multiple = tri!(read_multiple(reader, "lsh.multiple (of the chunk)", chunk));
         let in_bucket = tri!(reader.field("lsh.in_bucket", 0, 1)) == 1;
         // Which round's seam a key comes from would decide whether it counts.
         let most = if in_bucket || rounds == 1 { 1 } else { 0 };
@@ -76,16 +81,16 @@ impl<'a> Lsh<'a> {
             let (found, expected) = (rotation_heads as u32, shape.heads as u32);
             return Err(ModelError::Mismatch { field: "lsh.rotation_heads", found, expected });
         }
-        let width = shape.width / shape.heads;
-        let count = rotation_heads * rounds * columns(factors) * width;
+        let count = rotation_heads * rounds * columns(factors) * shape.head_width;
         let count = tri!(reader.expect("lsh.rotations", count));
-        let rotations = tri!(Rotations::read(reader, count, width));
+        let rotations = tri!(Rotations::read(reader, count, shape.head_width));
         Ok(Self {
             factors,
             rounds,
             chunk,
             before,
             after,
+            multiple,
             in_bucket,
             skip_duplicates,
             padding_bucket,

@@ -81,6 +81,7 @@ impl Record {
             chunk: lsh.chunk,
             before: lsh.before,
             after: lsh.after,
+            multiple: lsh.multiple,
             in_bucket: lsh.in_bucket,
             skip_duplicates: lsh.skip_duplicates,
             padding_bucket: lsh.padding_bucket,

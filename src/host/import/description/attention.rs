@@ -1,38 +1,47 @@
 //! The mechanism of attention.
 
 use std::format;
-use std::string::{String, ToString};
+use std::string::String;
 use std::vec::Vec;
 
 use serde::Deserialize;
 
+use super::super::checkpoint::Extent::{self, Exactly, Free};
 use super::{Problem, Tensors, positive};
-use crate::host::draw::bigbird_plan;
 use crate::host::reference::AttentionKind;
-use crate::host::reference::bigbird::{BigBird, Pattern};
 use crate::host::reference::hierarchical::{Hierarchical, Interpolation};
+use crate::host::reference::local as float;
 
+mod bigbird;
 mod favor;
+mod layers;
 mod lsh;
 
+pub use bigbird::{BigBird, Plan};
 pub use favor::{Favor, Features, Scaling};
+pub use layers::Attentions;
 pub use lsh::{Buckets, Lsh, Scale};
 
-/// `encoder.attention`, by its `kind`.
+/// `encoder.attention`, by its `kind`; or a list of them, one for each layer.
 ///
 /// ```toml
 /// attention = { kind = "exact" }
 /// attention = { kind = "hierarchical", block = 8 }   # block: rows, even
 /// attention = { kind = "bigbird", block = 16, random = 2, plan = "drawn", seed = 7, dense_up_to = 144 }
+/// attention = { kind = "bigbird", block = 16, global = 4 }   # extended: global tokens of their own
 /// attention = { kind = "favor", directions = 64, features = "hyperbolic", scaling = "sqrt-width", seed = 7 }
 /// attention = { kind = "lsh", buckets = 16, rounds = 2, chunk = 32 }   # or factors: buckets = [4, 4]
+/// attention = { kind = "local", chunk = 32 }
+/// attention = [{ kind = "local", chunk = 32 }, { kind = "exact" }]   # of a model with two layers
 /// ```
 ///
 /// Each takes `causal` (default: `false`): a token sees itself and the past only. Of `bigbird`, `random` (default: 0)
 /// blocks of each query block are those of the `plan`: `"zero"` is the first block over and over, as in the
-/// evaluation mode of the Hugging Face model; `"drawn"` takes them [at random](bigbird_plan), the same ones for the
-/// same `seed` (default: 0). An input of at most `dense_up_to` tokens (default: 0; a multiple of the block) is
-/// attended to in full.
+/// evaluation mode of the Hugging Face model; `"drawn"` takes them [at random](crate::host::draw::bigbird_plan), the
+/// same ones for the same `seed` (default: 0); or `tensors.plan` names them. An input of at most `dense_up_to` tokens
+/// (default: 0; a multiple of the block) is attended to in full. With `global`, the first tokens are global instead
+/// of the first and the last block, and each key counts once; `radius` makes the window this many tokens on either
+/// side instead of three blocks.
 ///
 /// Of `favor`, `features` are `"exponential"` (default), `"hyperbolic"` or `"relu"`. The random projection is
 /// `tensors.projection`, or [drawn](crate::host::draw::favor_projection) for every layer: `directions` orthogonal
@@ -44,9 +53,11 @@ pub use lsh::{Buckets, Lsh, Scale};
 /// Of `lsh`, a query sees its own chunk and `before` (default: 1) and `after` (default: 0) others of each round; with
 /// `in_bucket` (default: `false`) only the keys of its bucket, with `skip_duplicates` (default: `false`) each key
 /// once, which across buckets takes a single round. Scores have the `scale` `"unit"` (default: those of trax and
-/// Hugging Face) or `"sqrt-width"`. Query and key are one vector: the checkpoint has no tensors for `key`. The signs
-/// that hash are [drawn](crate::host::draw::lsh_signs), for every layer and head, the same ones for the same `seed`
-/// (default: 0). Masked tokens have a bucket of their own.
+/// Hugging Face) or `"sqrt-width"`. Query and key are one vector: the checkpoint has no tensors for `key`. The
+/// rotations that hash are `tensors.rotations`, or signs [drawn](crate::host::draw::lsh_signs) for every layer and
+/// head, the same ones for the same `seed` (default: 0). Masked tokens have a bucket of their own.
+///
+/// Of `local`, the same chunks in the order of time, those at the ends beside each other (Reformer).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 #[expect(missing_docs, reason = "the text above says what the keys mean")]
@@ -61,19 +72,18 @@ pub enum Attention {
         block: usize,
     },
     #[serde(rename = "bigbird")]
-    BigBird {
-        #[serde(default)]
-        causal: bool,
-        block: usize,
-        #[serde(default)]
-        random: usize,
-        #[serde(default)]
-        dense_up_to: usize,
-        plan: Option<Plan>,
-        seed: Option<u64>,
-    },
+    BigBird(BigBird),
     Favor(Favor),
     Lsh(Lsh),
+    Local {
+        #[serde(default)]
+        causal: bool,
+        chunk: usize,
+        #[serde(default = "one")]
+        before: usize,
+        #[serde(default)]
+        after: usize,
+    },
 }
 
 /// Which block of which network an attention is for.
@@ -84,25 +94,18 @@ pub(in crate::host::import) struct Place {
     pub(in crate::host::import) head_width: usize,
     /// At most.
     pub(in crate::host::import) tokens: usize,
+    /// What all chunks of the network divide.
+    pub(in crate::host::import) multiple: usize,
 }
 
-/// What the checkpoint has for one block's mechanism.
-#[derive(Debug, Default)]
-pub(in crate::host::import) struct Stored {
-    /// `[bias rows, heads]`, or empty.
-    pub(in crate::host::import) bias: Vec<f64>,
-    /// `[directions, head width]`.
-    pub(in crate::host::import) projection: Option<Vec<f64>>,
-}
-
-/// Where random blocks come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Plan {
-    /// All are the first block.
-    Zero,
-    /// Drawn when the checkpoint is imported.
-    Drawn,
+/// What the checkpoint has for a mechanism.
+#[derive(Debug)]
+pub(in crate::host::import) struct Stored<'a> {
+    /// Key of the description that names it.
+    pub(in crate::host::import) key: &'static str,
+    /// Name, `{layer}` for the layer.
+    pub(in crate::host::import) name: &'a str,
+    pub(in crate::host::import) shape: Vec<Extent>,
 }
 
 impl Default for Attention {
@@ -111,9 +114,13 @@ impl Default for Attention {
     }
 }
 
+fn one() -> usize {
+    1
+}
+
 // What a model file has room for.
 const MOST_BLOCK: usize = 1024;
-const MOST_RANDOM: usize = 64;
+const MOST_CHUNKS: usize = 255;
 
 impl Attention {
     /// Whether a token sees itself and the past only.
@@ -121,134 +128,113 @@ impl Attention {
         match *self {
             Attention::Exact { causal }
             | Attention::Hierarchical { causal, .. }
-            | Attention::BigBird { causal, .. }
+            | Attention::BigBird(BigBird { causal, .. })
             | Attention::Favor(Favor { causal, .. })
-            | Attention::Lsh(Lsh { causal, .. }) => causal,
-        }
-    }
-
-    /// Rows of the relative position bias, if the mechanism takes one.
-    pub(in crate::host::import) fn bias_rows(&self) -> Option<usize> {
-        match self {
-            Attention::Hierarchical { block, .. } => Some(4 * block - 1),
-            _ => None,
+            | Attention::Lsh(Lsh { causal, .. })
+            | Attention::Local { causal, .. } => causal,
         }
     }
 
     /// Whether queries are keys too: then there is no projection for keys.
-    pub(in crate::host::import) fn shares_query(&self) -> bool {
+    pub fn shares_query(&self) -> bool {
         matches!(self, Attention::Lsh(_))
     }
 
-    /// Rows of a random projection, if the mechanism takes one, and if the description says how many.
-    pub(in crate::host::import) fn directions(&self) -> Option<Option<usize>> {
-        match self {
-            Attention::Favor(favor) => Some(favor.directions),
+    /// Tokens of a chunk, if the mechanism has chunks.
+    pub(super) fn chunk(&self) -> Option<usize> {
+        match *self {
+            Attention::Lsh(Lsh { chunk, .. }) | Attention::Local { chunk, .. } => Some(chunk),
             _ => None,
         }
     }
 
+    /// The tensor that the description names for it, if it does.
+    pub(in crate::host::import) fn stored<'t>(
+        &self,
+        tensors: &'t Tensors,
+        place: Place,
+    ) -> Option<Stored<'t>> {
+        let Place { heads, head_width, .. } = place;
+        let (key, name, shape) = match self {
+            Attention::Hierarchical { block, .. } => {
+                let shape = Vec::from([Exactly(4 * block - 1), Exactly(heads)]);
+                ("tensors.position_bias", tensors.position_bias.as_deref()?, shape)
+            }
+            Attention::Favor(favor) => {
+                let directions = favor.directions.map_or(Free("directions"), Exactly);
+                let shape = Vec::from([directions, Exactly(head_width)]);
+                ("tensors.projection", tensors.projection.as_deref()?, shape)
+            }
+            Attention::BigBird(bigbird) if bigbird.random > 0 => {
+                let shape = [heads, bigbird.rows(place), bigbird.random].map(Exactly);
+                ("tensors.plan", tensors.plan.as_deref()?, Vec::from(shape))
+            }
+            Attention::Lsh(lsh) => {
+                let rotation = [head_width, lsh.rounds, lsh.columns()].map(Exactly);
+                let shape = std::iter::once(Free("1 or heads")).chain(rotation);
+                ("tensors.rotations", tensors.rotations.as_deref()?, shape.collect())
+            }
+            Attention::Exact { .. } | Attention::BigBird(_) | Attention::Local { .. } => return None,
+        };
+        Some(Stored { key, name, shape })
+    }
+
     /// Refuses parameters that contradict each other.
     pub(super) fn check(&self, tensors: &Tensors) -> Result<(), Problem> {
-        if tensors.position_bias.is_some() && self.bias_rows().is_none() {
-            let problem = "is given, but only attention of the kind `hierarchical` has one; remove it";
-            return Err(Problem::Field {
-                field: "tensors.position_bias".to_string(),
-                problem: problem.to_string(),
-            });
-        }
-        if tensors.projection.is_some() && self.directions().is_none() {
-            let problem = "is given, but only attention of the kind `favor` has one; remove it";
-            return Err(Problem::Field {
-                field: "tensors.projection".to_string(),
-                problem: problem.to_string(),
-            });
-        }
         match *self {
             Attention::Exact { .. } => {}
+            Attention::BigBird(ref bigbird) => bigbird.check(tensors)?,
             Attention::Favor(ref favor) => favor.check(tensors)?,
-            Attention::Lsh(ref lsh) => lsh.check()?,
+            Attention::Lsh(ref lsh) => lsh.check(tensors)?,
             Attention::Hierarchical { block, .. } => {
-                positive("encoder.attention.block", block)?;
-                at_most("block", MOST_BLOCK, block)?;
+                check_block(block)?;
                 if !block.is_multiple_of(2) {
                     return Err(problem("block", format!("is {block}; a block has an even number of rows")));
                 }
             }
-            Attention::BigBird { block, random, dense_up_to, plan, seed, .. } => {
-                positive("encoder.attention.block", block)?;
-                at_most("block", MOST_BLOCK, block)?;
-                at_most("random", MOST_RANDOM, random)?;
-                if !dense_up_to.is_multiple_of(block) {
-                    let what = format!("is {dense_up_to}; give a multiple of the block of {block} tokens");
-                    return Err(problem("dense_up_to", what));
-                }
-                if plan.is_none() && random > 0 {
-                    let what = format!("is missing, for {random} random blocks; give \"zero\" or \"drawn\"");
-                    return Err(problem("plan", what));
-                }
-                if plan.is_some() && random == 0 {
-                    return Err(problem(
-                        "plan",
-                        "is given, but `random` is 0; remove one of them".to_string(),
-                    ));
-                }
-                if seed.is_some() && plan != Some(Plan::Drawn) {
-                    return Err(problem(
-                        "seed",
-                        "is given, but `plan` is not \"drawn\"; remove it".to_string(),
-                    ));
-                }
-            }
+            Attention::Local { chunk, before, after, .. } => check_chunks(chunk, before, after)?,
         }
         Ok(())
     }
 
-    /// The mechanism of one block.
+    /// The mechanism of one block; `stored` are the values of its tensor.
     pub(in crate::host::import) fn kind(
         &self,
         place: Place,
-        stored: Stored,
+        stored: Option<Vec<f64>>,
     ) -> Result<AttentionKind, Problem> {
-        let Place { layer, heads, tokens, .. } = place;
-        let Stored { bias, projection } = stored;
+        let heads = place.heads;
         Ok(match *self {
             Attention::Exact { .. } => AttentionKind::Exact,
-            Attention::Favor(ref favor) => favor.kind(place, projection),
-            Attention::Lsh(ref lsh) => lsh.kind(place),
+            Attention::BigBird(ref bigbird) => bigbird.kind(place, stored)?,
+            Attention::Favor(ref favor) => favor.kind(place, stored),
+            Attention::Lsh(ref lsh) => lsh.kind(place, stored)?,
+            Attention::Local { causal, chunk, before, after } => {
+                AttentionKind::Local(float::Local { chunk, before, after, multiple: place.multiple, causal })
+            }
             Attention::Hierarchical { causal, block } => {
                 let interpolation = Interpolation::Constant;
-                let table = |head| bias.iter().skip(head).step_by(heads).copied().collect();
-                let tables = if bias.is_empty() { 0 } else { heads };
+                let table = |bias: &Vec<f64>, head| bias.iter().skip(head).step_by(heads).copied().collect();
+                let tables = |bias| (0..heads).map(|head| table(&bias, head)).collect();
                 AttentionKind::Hierarchical {
                     parameters: Hierarchical { block, causal, interpolation, temperature: 1.0, guard: None },
-                    bias: (0..tables).map(table).collect(),
-                }
-            }
-            Attention::BigBird { causal, block, random, dense_up_to, plan, seed } => {
-                let pattern = Pattern::Internal;
-                let blocks = tokens.div_ceil(block);
-                let head_plan = |head| match plan {
-                    Some(Plan::Drawn) => bigbird_plan(blocks, random, seed.unwrap_or(0), layer, head),
-                    _ => Some(std::vec![std::vec![0; random]; blocks.saturating_sub(2)]),
-                };
-                let heads = if random > 0 { heads } else { 0 };
-                let plans: Option<Vec<_>> = (0..heads).map(head_plan).collect();
-                let plans = plans.ok_or_else(|| {
-                    let free = blocks.saturating_sub(5);
-                    let what = format!(
-                        "is {random}, but {tokens} tokens are {blocks} blocks, and some see all but {free} of them \
-                         anyway; lower `random` or `block`, or give plan = \"zero\""
-                    );
-                    problem("random", what)
-                })?;
-                AttentionKind::BigBird {
-                    parameters: BigBird { block, random, pattern, causal, dense_up_to },
-                    plans,
+                    bias: stored.map(tables).unwrap_or_default(),
                 }
             }
         })
     }
+}
+
+fn check_block(block: usize) -> Result<(), Problem> {
+    positive("encoder.attention.block", block)?;
+    at_most("block", MOST_BLOCK, block)
+}
+
+fn check_chunks(chunk: usize, before: usize, after: usize) -> Result<(), Problem> {
+    positive("encoder.attention.chunk", chunk)?;
+    at_most("chunk", crate::model::MAX_TOKENS as usize, chunk)?;
+    at_most("before", MOST_CHUNKS, before)?;
+    at_most("after", MOST_CHUNKS, after)
 }
 
 fn at_most(key: &str, most: usize, value: usize) -> Result<(), Problem> {
@@ -260,4 +246,9 @@ fn at_most(key: &str, most: usize, value: usize) -> Result<(), Problem> {
 
 fn problem(key: &str, problem: String) -> Problem {
     Problem::Field { field: format!("encoder.attention.{key}"), problem }
+}
+
+/// That `key` cannot stand beside what makes it meaningless.
+fn unused(key: &str, why: &str) -> Problem {
+    problem(key, format!("is given, but {why}; remove one of them"))
 }

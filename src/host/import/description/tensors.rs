@@ -17,20 +17,26 @@ use serde::Deserialize;
 /// mean = "norm.mean"
 /// deviation = "norm.std"
 /// table = "embed"
+/// # token_type = "types", [types, width]: the row of type 0 is added to every token; none without the key
 /// stem = { weight = "stem.w", bias = "stem.b" }
 /// positions = "pos"
+/// axial = ["pos.0", "pos.1"]   # in place of positions: [A, D1] and [B, D2], or [A, 1, D1] and [1, B, D2]
 /// embedding_norm = { gain = "lne.g", bias = "lne.b" }
 /// norm1 = { gain = "l{layer}.ln1.g", bias = "l{layer}.ln1.b" }
 /// query = { weight = "l{layer}.wq", bias = "l{layer}.bq" }
 /// key = { weight = "l{layer}.wk", bias = "l{layer}.bk" }
 /// value = { weight = "l{layer}.wv", bias = "l{layer}.bv" }
 /// output = { weight = "l{layer}.wo", bias = "l{layer}.bo" }
+/// # query_key = …, of LSH attention, whose queries are keys: `query` without the key
 /// # position_bias = "l{layer}.rpb", [4 block - 1, heads]: of hierarchical attention; none without the key
-/// # projection = "l{layer}.w", [directions, width / heads]: of FAVOR+ attention; drawn without the key
+/// # projection = "l{layer}.w", [directions, head width]: of FAVOR+ attention; drawn without the key
+/// # plan = "l{layer}.plan", [heads, query blocks, random]: of BigBird attention, integers
+/// # rotations = "l{layer}.r", [1 or heads, head width, rounds, columns]: of LSH attention; drawn without the key
 /// norm2 = { gain = "l{layer}.ln2.g", bias = "l{layer}.ln2.b" }
 /// expand = { weight = "l{layer}.ff1.w", bias = "l{layer}.ff1.b" }
 /// contract = { weight = "l{layer}.ff2.w", bias = "l{layer}.ff2.b" }
 /// final_norm = { gain = "lnf.g", bias = "lnf.b" }
+/// hidden = { weight = "hidden.w", bias = "hidden.b" }   # of the head
 /// head = { weight = "head.w", bias = "head.b" }
 /// ```
 #[derive(Debug, Clone, Deserialize)]
@@ -42,20 +48,26 @@ pub struct Tensors {
     pub mean: String,
     pub deviation: String,
     pub table: String,
+    pub token_type: Option<String>,
     pub stem: AffineNames,
     pub positions: String,
+    pub axial: [String; 2],
     pub embedding_norm: NormNames,
     pub norm1: NormNames,
     pub query: AffineNames,
     pub key: AffineNames,
     pub value: AffineNames,
     pub output: AffineNames,
+    pub query_key: Option<AffineNames>,
     pub position_bias: Option<String>,
     pub projection: Option<String>,
+    pub plan: Option<String>,
+    pub rotations: Option<String>,
     pub norm2: NormNames,
     pub expand: AffineNames,
     pub contract: AffineNames,
     pub final_norm: NormNames,
+    pub hidden: AffineNames,
     pub head: AffineNames,
 }
 
@@ -63,16 +75,15 @@ impl Tensors {
     /// Whether some key names `tensor`, for whichever layer.
     pub(in crate::host::import) fn cover(&self, tensor: &str) -> bool {
         let affine = [&self.stem, &self.query, &self.key, &self.value, &self.output];
-        let affine = affine.into_iter().chain([&self.expand, &self.contract, &self.head]);
+        let affine = affine.into_iter().chain([&self.expand, &self.contract, &self.hidden, &self.head]);
+        let affine = affine.chain(&self.query_key);
         let norms = [&self.embedding_norm, &self.norm1, &self.norm2, &self.final_norm];
         let pairs = affine.map(|names| (&names.weight, &names.bias));
         let mut pairs = pairs.chain(norms.into_iter().map(|names| (&names.gain, &names.bias)));
         let single = [&self.mean, &self.deviation, &self.table, &self.positions];
-        single.into_iter().any(|name| name == tensor)
-            || [&self.position_bias, &self.projection]
-                .into_iter()
-                .flatten()
-                .any(|name| in_some_layer(name, tensor))
+        let optional = [&self.token_type, &self.position_bias, &self.projection, &self.plan, &self.rotations];
+        single.into_iter().chain(&self.axial).any(|name| name == tensor)
+            || optional.into_iter().flatten().any(|name| in_some_layer(name, tensor))
             || pairs.any(|(name, bias)| {
                 let bias = match bias {
                     BiasName::Tensor(bias) => in_some_layer(bias, tensor),
@@ -95,20 +106,26 @@ impl Default for Tensors {
             mean: "norm.mean".to_string(),
             deviation: "norm.std".to_string(),
             table: "embed".to_string(),
+            token_type: None,
             stem: affine("stem.w", "stem.b"),
             positions: "pos".to_string(),
+            axial: ["pos.0", "pos.1"].map(String::from),
             embedding_norm: norm("lne"),
             norm1: norm("l{layer}.ln1"),
             query: affine("l{layer}.wq", "l{layer}.bq"),
             key: affine("l{layer}.wk", "l{layer}.bk"),
             value: affine("l{layer}.wv", "l{layer}.bv"),
             output: affine("l{layer}.wo", "l{layer}.bo"),
+            query_key: None,
             position_bias: None,
             projection: None,
+            plan: None,
+            rotations: None,
             norm2: norm("l{layer}.ln2"),
             expand: affine("l{layer}.ff1.w", "l{layer}.ff1.b"),
             contract: affine("l{layer}.ff2.w", "l{layer}.ff2.b"),
             final_norm: norm("lnf"),
+            hidden: affine("hidden.w", "hidden.b"),
             head: affine("head.w", "head.b"),
         }
     }

@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 use serde::Deserialize;
 
-use super::{Place, Problem, Tensors, at_most, positive, problem};
+use super::{Place, Problem, Tensors, at_most, positive, problem, unused};
 use crate::host::draw::favor_projection;
 use crate::host::quantize::favor::RowLength;
 use crate::host::reference::AttentionKind;
@@ -68,15 +68,15 @@ impl Favor {
             let what = "is missing; only ReLU features can do without a projection";
             return Err(problem("directions", what.to_string()));
         }
-        let unused = match (stored, self.directions) {
+        let meaningless = match (stored, self.directions) {
             (true, _) => Some("`tensors.projection` names the directions"),
             (false, None) => Some("there are no directions to draw"),
             (false, Some(_)) => None,
         };
-        if let Some(why) = unused {
+        if let Some(why) = meaningless {
             for (key, given) in [("seed", self.seed.is_some()), ("scaling", self.scaling.is_some())] {
                 if given {
-                    return Err(problem(key, format!("is given, but {why}; remove it")));
+                    return Err(unused(key, why));
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 use serde::Deserialize;
 
-use super::{Place, Problem, at_most, positive, problem};
+use super::{Place, Problem, Tensors, at_most, check_chunks, one, positive, problem, unused};
 use crate::host::draw::lsh_signs;
 use crate::host::reference::AttentionKind;
 use crate::host::reference::lsh as float;
@@ -32,8 +32,7 @@ pub struct Lsh {
     pub skip_duplicates: bool,
     #[serde(default)]
     pub scale: Scale,
-    #[serde(default)]
-    pub seed: u64,
+    pub seed: Option<u64>,
 }
 
 /// How many buckets a round has.
@@ -57,12 +56,7 @@ pub enum Scale {
     SqrtWidth,
 }
 
-fn one() -> usize {
-    1
-}
-
 /// What a model file has room for.
-const MOST_CHUNKS: usize = 255;
 const MOST_FACTORS: usize = 8;
 
 impl Lsh {
@@ -73,8 +67,13 @@ impl Lsh {
         }
     }
 
+    /// Columns of one round's rotation: half the sum of the factors.
+    pub(super) fn columns(&self) -> usize {
+        self.factors().iter().sum::<usize>() / 2
+    }
+
     /// Refuses parameters that contradict each other.
-    pub(super) fn check(&self) -> Result<(), Problem> {
+    pub(super) fn check(&self, tensors: &Tensors) -> Result<(), Problem> {
         let factors = self.factors();
         positive("encoder.attention.buckets (number of factors)", factors.len())?;
         at_most("buckets (number of factors)", MOST_FACTORS, factors.len())?;
@@ -88,10 +87,10 @@ impl Lsh {
         at_most("buckets", model::Lsh::MAX_BUCKETS, buckets)?;
         positive("encoder.attention.rounds", self.rounds)?;
         at_most("rounds", model::Lsh::MAX_ROUNDS, self.rounds)?;
-        positive("encoder.attention.chunk", self.chunk)?;
-        at_most("chunk", model::MAX_TOKENS as usize, self.chunk)?;
-        at_most("before", MOST_CHUNKS, self.before)?;
-        at_most("after", MOST_CHUNKS, self.after)?;
+        check_chunks(self.chunk, self.before, self.after)?;
+        if self.seed.is_some() && tensors.rotations.is_some() {
+            return Err(unused("seed", "`tensors.rotations` names the rotations"));
+        }
         if self.skip_duplicates && !self.in_bucket && self.rounds > 1 {
             let what = "is true, across buckets and in several rounds; give in_bucket = true, rounds = 1 or \
                         skip_duplicates = false";
@@ -100,13 +99,15 @@ impl Lsh {
         Ok(())
     }
 
-    pub(super) fn kind(&self, place: Place) -> AttentionKind {
+    /// `stored` is `[1 or heads, head width, rounds, columns]`.
+    pub(super) fn kind(&self, place: Place, stored: Option<Vec<f64>>) -> Result<AttentionKind, Problem> {
         let parameters = float::Lsh {
             buckets: self.factors().to_vec(),
             rounds: self.rounds,
             chunk: self.chunk,
             before: self.before,
             after: self.after,
+            multiple: place.multiple,
             causal: self.causal,
             scale: match self.scale {
                 Scale::Unit => float::ScoreScale::Unit,
@@ -119,9 +120,17 @@ impl Lsh {
             },
             padding_bucket: true,
         };
-        let one = place.head_width * self.rounds * parameters.rotation_columns();
-        let signs = lsh_signs(one * place.heads, self.seed, place.layer);
-        let rotations = signs.chunks(one).map(|head| head.iter().map(|&sign| f64::from(sign)).collect());
-        AttentionKind::Lsh { rotations: rotations.collect(), parameters }
+        let one = place.head_width * self.rounds * self.columns();
+        let rotations = stored.unwrap_or_else(|| {
+            let signs = lsh_signs(one * place.heads, self.seed.unwrap_or(0), place.layer);
+            signs.into_iter().map(f64::from).collect()
+        });
+        let rotations: Vec<_> = rotations.chunks(one).map(<[f64]>::to_vec).collect();
+        if rotations.len() != 1 && rotations.len() != place.heads {
+            let problem =
+                format!("has {} sets, for {} heads; give 1 or one each", rotations.len(), place.heads);
+            return Err(Problem::Field { field: "tensors.rotations".to_string(), problem });
+        }
+        Ok(AttentionKind::Lsh { rotations, parameters })
     }
 }

@@ -81,14 +81,15 @@ fn errors_name_what_was_found_and_what_was_expected() {
     let tokens = 4 + 8;
     assert!(changed(0, 0).starts_with("not a fixformer model"));
     assert_eq!(
-        changed(1, 2),
-        "version: the file has 2, this build reads 1; quantize the model again with the same release of fixformer"
+        changed(1, 1),
+        "version: the file has 1, this build reads 2; quantize the model again with the same release of fixformer"
     );
     assert_eq!(changed(tokens, 0), "max_tokens: 0 is outside 1 ..= 16384");
     assert_eq!(changed(tokens, 58), "positions.table: 57 found, 58 expected");
-    assert_eq!(changed(tokens + 2, 5), "heads (must divide the width): 5 is outside 1 ..= 32");
-    assert_eq!(changed(tokens + 4, 11), "head: 10 found, 11 expected");
-    assert_eq!(changed(tokens + 7, 3), "input.kind: 3 is outside 0 ..= 2");
+    assert_eq!(changed(tokens + 2, 65), "head_width (all heads side by side): 1040 is outside 1 ..= 1024");
+    assert_eq!(changed(tokens + 3, 20), "block.attention.query: 32 found, 40 expected");
+    assert_eq!(changed(tokens + 5, 11), "head: 10 found, 11 expected");
+    assert_eq!(changed(tokens + 8, 3), "input.kind: 3 is outside 0 ..= 2");
     let mut damaged = words.clone();
     damaged[100] ^= 1;
     assert!(Model::parse(&damaged).unwrap_err().to_string().starts_with("checksum: 0x"));

@@ -104,6 +104,18 @@ fn gelu_over_its_domain() {
 }
 
 #[test]
+fn tanh_over_its_domain() {
+    let mut errors = Errors::default();
+    for bits in -(8 << 15)..=8 << 15 {
+        let exact = (f64::from(bits) / 32768.0).tanh();
+        errors.add(tanh(I17F15::from_bits(bits)).to_num::<f64>() - exact);
+    }
+    errors.assert(9.3e-5, 3.0e-5);
+    assert_eq!(tanh(I17F15::MAX), 1);
+    assert_eq!(tanh(I17F15::MIN), -1);
+}
+
+#[test]
 fn one_rounding_rule() {
     for x in -70_000..70_000 {
         for shift in 1..12 {

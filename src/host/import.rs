@@ -183,24 +183,24 @@ impl Importer<'_> {
                 let shape = [Free("max_tokens"), Exactly(self.description.encoder.width)];
                 let name = &self.description.tensors.positions;
                 let (shape, table) = self.checkpoint.tensor("tensors.positions", name, &shape)?;
-                (Positions::Learned(table), Some(shape[0]))
+                (Positions::Learned(table), Some((shape[0], format!("the position table `{name}` has"))))
             }
             PositionKind::Axial => {
                 let axial = self.axial()?;
                 let rows = axial.shape[0] * axial.shape[1];
-                (Positions::Axial(axial), Some(rows))
+                (Positions::Axial(axial), Some((rows, "the two position tables together have".to_string())))
             }
             PositionKind::None => (Positions::None, None),
             PositionKind::Sinusoidal => (Positions::Sinusoidal, None),
         };
-        if let (Some(given), Some(rows)) = (given, rows)
-            && given > rows
+        if let (Some(given), Some((rows, tables))) = (given, &rows)
+            && given > *rows
         {
-            let problem = format!("is {given}, but there are {rows} positions; lower or remove it");
-            return Err(error(self, problem));
+            return Err(error(self, format!("is {given}, but {tables} {rows} rows; lower or remove it")));
         }
         let problem = "is missing; without a position table it says how much memory to plan for";
-        let max_tokens = given.or(rows).ok_or_else(|| error(self, problem.to_string()))?;
+        let max_tokens =
+            given.or(rows.map(|(rows, _)| rows)).ok_or_else(|| error(self, problem.to_string()))?;
         Ok((positions, max_tokens))
     }
 

@@ -41,7 +41,7 @@ mod known {
     pub(super) const LINEAR_I16: u64 = 0x8b6b_bafd_dc51_b1c5;
     pub(super) const ATTENTION_TILE: u64 = 0x697c_f689_e8ee_2773;
     pub(super) const LAYER_NORM: u64 = 0xe0af_e035_1abe_4b07;
-    pub(super) const ACTIVATE: u64 = 0xb685_f4be_3e71_c2e2;
+    pub(super) const ACTIVATE: u64 = 0x1730_edf6_32ec_40cf;
     pub(super) const ADD: u64 = 0xbab2_552a_a9ab_9ea2;
     pub(super) const CLAMP: u64 = 0xae88_94ec_f2e7_f6d6;
 }

@@ -11,7 +11,9 @@ use crate::model::{Model, write};
 
 /// A layer that leaves more than this share of the error is not worth its flash.
 const MINIMUM_GAIN: f64 = 0.98;
-/// What all such layers together must leave at most, if they do not reach the aim.
+/// How many times the aim the error has to be for such layers to be tried together.
+const FAR: f64 = 2.0;
+/// What they must leave at most, if they do not reach the aim.
 const HALF: f64 = 0.5;
 
 /// What the quantiser aims at.
@@ -137,7 +139,8 @@ pub fn quantize(
         // buckets nothing helps before all is fine.
         let (mut together, mut last) = (Vec::new(), None);
         let mut before = reached.error;
-        for layer in rejected {
+        let far = reached.error > FAR * settings.score_error;
+        for layer in rejected.into_iter().filter(|_| far) {
             if before <= settings.score_error {
                 break;
             }

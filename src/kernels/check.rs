@@ -41,7 +41,7 @@ pub fn all(report: &mut impl FnMut(&'static str, Result<(), Mismatch>)) {
 mod known {
     pub(super) const LINEAR_I8: u64 = 0x93d4_7e81_87c4_8dbe;
     pub(super) const LINEAR_I16: u64 = 0x8b6b_bafd_dc51_b1c5;
-    pub(super) const ATTENTION_TILE: u64 = 0x544c_16ff_c39b_5137;
+    pub(super) const ATTENTION_TILE: u64 = 0x9b9e_f3e7_8a91_6605;
     pub(super) const LAYER_NORM: u64 = 0xe0af_e035_1abe_4b07;
     pub(super) const ACTIVATE: u64 = 0xb685_f4be_3e71_c2e2;
     pub(super) const ADD: u64 = 0xbab2_552a_a9ab_9ea2;

@@ -51,7 +51,8 @@ pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i1
     let fours = if at_word(weights) && scale.shift <= 16 { count / 4 } else { 0 };
     let (dots, rest) = dots.split_at(4 * fours);
     let (weights, rest_weights) = weights.split_at_mut(4 * fours);
-    let rest = portable::softmax_weights(rest, scale, top, rest_weights);
+    let rest =
+        if rest.is_empty() { Some(0) } else { portable::softmax_weights(rest, scale, top, rest_weights) };
     if fours == 0 {
         return rest;
     }
@@ -70,23 +71,21 @@ pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i1
 pub fn weighted_sum(weights: &[i16], values: &[i16], shift: u32, sum: &mut [i32]) {
     let width = sum.len();
     let pairs = (weights.len() / 2).min(values.len().checked_div(2 * width).unwrap_or_default());
-    if pairs == 0 || !at_word(values) {
+    // An unpaired last row belongs to the same sum: rare enough for the portable way.
+    if pairs == 0 || values.len() != 2 * pairs * width || !at_word(values) {
         return portable::weighted_sum(weights, values, shift, sum);
     }
-    let (of_pairs, of_last) = weights.split_at(2 * pairs);
-    let (values, last) = values.split_at(2 * pairs * width);
     for (group, sum) in sum.chunks_mut(SUM_COLUMNS).enumerate() {
         let first = group * SUM_COLUMNS;
         if sum.len() < SUM_COLUMNS {
-            portable::add_pairs(of_pairs, values, width, first, shift, sum);
+            portable::add_columns(weights, values, width, first, shift, sum);
             continue;
         }
         let values = values.as_ptr().wrapping_add(2 * first);
         // SAFETY: there are `pairs` pairs of weights and of zipped rows, each of which has 8 columns from `first` on
         // and lies at a word; `sum` has 8 elements and `pairs` is not zero.
-        unsafe { weighted_sum_8(of_pairs.as_ptr(), values, 4 * width, sum.as_mut_ptr(), pairs, shift) };
+        unsafe { weighted_sum_8(weights.as_ptr(), values, 4 * width, sum.as_mut_ptr(), pairs, shift) };
     }
-    portable::weighted_sum(of_last, last, shift, sum);
 }
 
 fn at_word(row: &[i16]) -> bool {

@@ -65,23 +65,15 @@ pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i1
 }
 
 /// `sum[c] += (sum_j weights[j] values[j][c]) / 2^shift`; `values` is `[n, sum.len()]` with the rows of each pair
-/// zipped: `a[0] b[0] a[1] b[1] ...`. The last row of an odd number is as it is, and is a sum of its own.
+/// zipped: `a[0] b[0] a[1] b[1] ...`. The last row of an odd number is as it is.
 ///
 /// The sum of the weights times the largest magnitude of `values` is below `2^31`, and `shift` at least 1.
 pub fn weighted_sum(weights: &[i16], values: &[i16], shift: u32, sum: &mut [i32]) {
-    let width = sum.len().max(1);
-    let paired = values.len() / width / 2 * 2;
-    let (values, last) = values.split_at(paired * width);
-    add_pairs(weights, values, width, 0, shift, sum);
-    if let Some(&weight) = weights.get(paired) {
-        for (sum, &last) in sum.iter_mut().zip(last) {
-            *sum += round_shift(i32::from(weight) * i32::from(last), shift);
-        }
-    }
+    add_columns(weights, values, sum.len(), 0, shift, sum);
 }
 
-/// [`weighted_sum`] of the columns from `first` on, of pairs only.
-pub(super) fn add_pairs(
+/// [`weighted_sum`] of the columns from `first` on.
+pub(super) fn add_columns(
     weights: &[i16],
     values: &[i16],
     width: usize,
@@ -89,8 +81,12 @@ pub(super) fn add_pairs(
     shift: u32,
     sum: &mut [i32],
 ) {
-    for (column, sum) in sum.iter_mut().enumerate() {
-        let mut run = 0;
+    let paired = values.len() / width.max(1) / 2 * 2;
+    let (values, last) = values.split_at(paired * width);
+    let last = last.iter().skip(first).copied().chain(core::iter::repeat(0));
+    let last_weight = i32::from(weights.get(paired).copied().unwrap_or_default());
+    for ((column, sum), last) in sum.iter_mut().enumerate().zip(last) {
+        let mut run = last_weight * i32::from(last);
         let pairs = values.get(2 * (first + column)..).unwrap_or_default().chunks(2 * width);
         for (values, weights) in pairs.zip(weights.chunks_exact(2)) {
             if let ([a, b, ..], [of_a, of_b]) = (values, weights) {

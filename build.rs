@@ -26,7 +26,8 @@ fn main() {
 fn assembles(instruction: &str) -> Option<bool> {
     let out = PathBuf::from(env::var_os("OUT_DIR")?);
     let source = out.join("probe.rs");
-    let text = format!("#![no_std]\npub fn probe() {{ unsafe {{ core::arch::asm!(\"{instruction}\") }} }}\n");
+    // As whole functions of assembly are assembled: with the features of the target, not those of the processor.
+    let text = format!("#![no_std]\ncore::arch::global_asm!(\"{instruction}\");\n");
     fs::write(&source, text).ok()?;
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     let compiler = env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));

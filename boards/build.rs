@@ -44,7 +44,8 @@ fn constants(root: &Path) {
     for (name, default) in [
         ("FIXFORMER_BOARD", "host"),
         ("FIXFORMER_BACKEND", "portable"),
-        ("FIXFORMER_INSTRUCTIONS_PER_TICK", "1"),
+        ("FIXFORMER_SYSTICK_HZ", "1"),
+        ("FIXFORMER_INSTRUCTION_NS", "1"),
         ("FIXFORMER_MODEL", &*digits),
     ] {
         println!("cargo::rerun-if-env-changed={name}");

@@ -4,10 +4,11 @@
 use core::cell::UnsafeCell;
 use core::sync::atomic::AtomicBool;
 
-/// A value in a `static` that can be taken once.
+/// A value in a `static` that can be taken once. It begins at a word, as the kernels like their rows.
+#[repr(C, align(4))]
 pub struct Once<T> {
-    taken: AtomicBool,
     value: UnsafeCell<T>,
+    taken: AtomicBool,
 }
 
 // SAFETY: the value is reached only through `take`, which succeeds once.
@@ -16,7 +17,7 @@ unsafe impl<T: Send> Sync for Once<T> {}
 impl<T> Once<T> {
     /// Holds `value` until it is taken.
     pub const fn new(value: T) -> Self {
-        Self { taken: AtomicBool::new(false), value: UnsafeCell::new(value) }
+        Self { value: UnsafeCell::new(value), taken: AtomicBool::new(false) }
     }
 
     /// The value the first time, `None` ever after.

@@ -173,7 +173,7 @@ impl Rows {
             width: self.width,
             rows: &mut rows,
             keys: &mut keys,
-            values: &self.v,
+            values: &mut self.v.clone(),
             visible: &visible,
             causal,
             scale: Requant { multiplier: 0, shift: 1 },

@@ -116,7 +116,7 @@ fn attention_error(n: usize, d: usize, hot: f64, causal: bool, mask: impl Fn(usi
     let (fq, fk, fv) = (frac(&q, dot_limit(d)), frac(&k, dot_limit(d)), frac(&v, VALUE_LIMIT));
     let integers =
         |x: &[f64], frac: f64| x.iter().map(|x| (x * frac.exp2()).round() as i16).collect::<Vec<_>>();
-    let (qi, ki, vi) = (integers(&q, fq), integers(&k, fk), integers(&v, fv));
+    let (qi, ki, mut vi) = (integers(&q, fq), integers(&k, fk), integers(&v, fv));
 
     let factor = std::f64::consts::LOG2_E * 1024.0 * (-fq - fk).exp2() / (d as f64).sqrt();
     let shift = (f64::from(i16::MAX) / factor).log2().floor() - 16.0;
@@ -132,7 +132,7 @@ fn attention_error(n: usize, d: usize, hot: f64, causal: bool, mask: impl Fn(usi
         width: d,
         rows: rows_mut,
         keys: keys_mut,
-        values: &vi,
+        values: &mut vi,
         visible: &visible,
         causal,
         scale,
@@ -171,7 +171,7 @@ fn attended(rows: &[i16], values: &[i16], width: usize, visible: bool, gain: u32
         width,
         rows: &mut rows,
         keys: &mut keys,
-        values,
+        values: &mut values.to_vec(),
         visible: &visible,
         causal: false,
         scale: Requant { multiplier: 1, shift: 1 },

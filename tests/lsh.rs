@@ -10,7 +10,7 @@ use fixformer::host::import;
 use fixformer::host::quantize::lsh::lsh_rotations;
 use fixformer::host::quantize::{Settings, quantize};
 use fixformer::host::reference::lsh as reference;
-use fixformer::kernels::{KEY_TILE, VALUE_LIMIT, dot_limit};
+use fixformer::kernels::{VALUE_LIMIT, dot_limit};
 use fixformer::model::{AttentionKind, Lsh, Rotations, write};
 use fixformer::num::Requant;
 use fixformer::session::Plan;
@@ -97,7 +97,7 @@ fn unit_scale() -> Requant {
 
 fn bit_map(mask: &[bool]) -> Vec<u16> {
     let word = |bits: &[bool]| bits.iter().rev().fold(0, |word, &bit| word << 1 | u16::from(bit));
-    mask.chunks(KEY_TILE).map(word).collect()
+    mask.chunks(16).map(word).collect()
 }
 
 /// Runs one head; scratch and keys hold rubbish before.
@@ -110,7 +110,7 @@ fn run(parameters: Lsh<'_>, q: &[i16], v: &[i16], mask: &[bool], causal: bool) -
         width: D,
         rows: &mut rows,
         keys: &mut keys,
-        values: v,
+        values: &mut v.to_vec(),
         visible: &visible,
         causal,
         scale: unit_scale(),
@@ -128,7 +128,7 @@ fn engine_buckets(parameters: Lsh<'_>, q: &[i16], mask: &[bool]) -> Vec<usize> {
         width: D,
         rows: &mut rows,
         keys: &mut [],
-        values: &[],
+        values: &mut [],
         visible: &visible,
         causal: false,
         scale: unit_scale(),
@@ -247,7 +247,7 @@ fn heads_share_rotations_or_have_their_own() {
         let lsh = Lsh { rotation_heads, ..parameters(Rotations::Int16(rotations)) };
         let mut buckets = vec![0; lsh.rounds * 60];
         let (mut rows, visible) = (q.clone(), bit_map(&[true; 60]));
-        let (keys, values): (&mut [i16], &[i16]) = (&mut [], &[]);
+        let (keys, values): (&mut [i16], &mut [i16]) = (&mut [], &mut []);
         let (scale, rows, visible) = (unit_scale(), &mut rows[..], &visible[..]);
         let head = Head { index, width: D, rows, keys, values, visible, causal: false, scale, gain: 0 };
         lsh::hash(lsh, &head, &mut buckets);

@@ -43,6 +43,20 @@ fn exp2_neg_over_every_exponent() {
 }
 
 #[test]
+fn exp2_weight_over_every_exponent() {
+    let mut errors = Errors::default();
+    for bits in 0..20 << 10 {
+        let exact = 16384.0 * (-f64::from(bits) / 1024.0).exp2();
+        errors.add(f64::from(exp2_weight(LogScore::from_bits(bits))) - exact);
+    }
+    println!("{} {}", errors.max, (errors.sum / errors.count).sqrt());
+    assert!(errors.max <= 0.75 && errors.max > 0.6, "{}", errors.max);
+    assert_eq!(exp2_weight(LogScore::ZERO), 1 << 14);
+    assert_eq!(exp2_weight(LogScore::from_bits(-5)), 1 << 14);
+    assert_eq!(exp2_weight(LogScore::MAX), 0);
+}
+
+#[test]
 fn recip_over_one_octave_and_all_exponents() {
     let mut errors = Errors::default();
     let relative = |x: u32| {

@@ -11,7 +11,7 @@ use fixformer::host::import;
 use fixformer::host::quantize::{Settings, quantize};
 use fixformer::host::reference::bigbird::{self, Pattern, Window};
 use fixformer::host::reference::local;
-use fixformer::kernels::{KEY_TILE, VALUE_LIMIT};
+use fixformer::kernels::VALUE_LIMIT;
 use fixformer::model::{AttentionKind, BigBirdExtended, Local, write};
 use fixformer::num::Requant;
 
@@ -58,14 +58,14 @@ impl Inputs {
     fn run(&self, kind: AttentionKind<'_>) -> Vec<f64> {
         let (mut rows, mut keys) = (self.q.clone(), self.k.clone());
         let word = |bits: &[bool]| bits.iter().rev().fold(0, |word, &bit| word << 1 | u16::from(bit));
-        let visible: Vec<u16> = self.mask.chunks(KEY_TILE).map(word).collect();
+        let visible: Vec<u16> = self.mask.chunks(16).map(word).collect();
         let factor = 1024.0 * std::f64::consts::LOG2_E / (D as f64).sqrt() * f64::powi(0.5, 2 * FRAC as i32);
         let head = Head {
             index: 0,
             width: D,
             rows: &mut rows,
             keys: &mut keys,
-            values: &self.v,
+            values: &mut self.v.clone(),
             visible: &visible,
             causal: self.causal,
             scale: Requant { multiplier: (factor * f64::powi(2.0, 16 + 11)).round() as i16, shift: 11 },

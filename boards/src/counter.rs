@@ -3,7 +3,8 @@
 use crate::arch;
 
 /// Runs `work` and returns what it returns with the instructions it executed, and 10 to 20 more for
-/// the two readings. The resolution is a tick of the counter: 5 instructions on `m4`, 1 on `riscv32`.
+/// the two readings (on Arm also some 15 in every 10 million, for the exception that counts wraps).
+/// The resolution is a tick of the counter: an instruction or less on every board.
 pub fn measure<T>(work: impl FnOnce() -> T) -> (T, u64) {
     let before = arch::instructions();
     let value = work();

@@ -1,8 +1,11 @@
 //! The online softmax that every mechanism of the softmax family shares.
 
-use crate::kernels::{KEY_TILE, SUM_SHIFT, VALUE_LIMIT, WEIGHT_FRAC, scores, softmax_weights, weighted_sum};
+use crate::kernels::{SAFE_KEYS, SUM_SHIFT, VALUE_LIMIT, WEIGHT_FRAC, dots, softmax_weights, weighted_sum};
 use crate::model::MAX_TOKENS;
 use crate::num::{LogScore, Requant, recip, round_shift, round_shift_wide, saturate};
+
+/// Most keys of a [`KeyTile`].
+pub const KEY_TILE: usize = 64;
 
 /// A softmax-weighted mean of value rows, built tile by tile (online softmax, Milakov and Gimelshein 2018).
 ///
@@ -14,6 +17,30 @@ pub struct Accumulator<'a> {
     total: u32,
     /// Weights are relative to `2^top`.
     top: i32,
+    buffer: &'a mut TileBuffer,
+}
+
+/// What an accumulator needs while it absorbs a tile.
+pub struct TileBuffer {
+    dots: [i32; KEY_TILE],
+    weights: Weights,
+}
+
+/// Aligned so that two weights can be read as a word.
+#[repr(align(4))]
+struct Weights([i16; KEY_TILE]);
+
+impl TileBuffer {
+    /// Holds nothing yet.
+    pub const fn new() -> Self {
+        Self { dots: [0; KEY_TILE], weights: Weights([0; KEY_TILE]) }
+    }
+}
+
+impl Default for TileBuffer {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// An accumulator without its sums.
@@ -23,15 +50,16 @@ pub struct State {
     top: i32,
 }
 
-/// At most [`KEY_TILE`] keys and their values, `[n, width]` each.
+/// At most [`KEY_TILE`] keys, `[n, width]`, and their values.
 #[derive(Clone, Copy)]
 pub struct KeyTile<'a> {
-    /// Magnitudes as [`scores`] takes them.
+    /// Magnitudes as [`dots`] takes them.
     pub keys: &'a [i16],
-    /// Magnitudes up to [`VALUE_LIMIT`].
+    /// Magnitudes up to [`VALUE_LIMIT`], rows zipped as [`weighted_sum`] takes them: as many as keys, or one more
+    /// where it shares a pair with the last.
     pub values: &'a [i16],
     /// Bit `j`: key `j` takes part.
-    pub visible: u16,
+    pub visible: u64,
     /// What each key stands for.
     pub weight: Weight<'a>,
 }
@@ -41,14 +69,16 @@ pub struct KeyTile<'a> {
 pub enum Weight<'a> {
     /// One.
     One,
-    /// `count[j]` of at most `2^level`, and `bias[j]` (if any) is added to the score, in units of log2.
+    /// `2^level` tokens.
     Coarse {
         /// Level of the keys.
         level: u32,
-        /// Tokens that are not masked; a key with none must not be visible.
-        counts: &'a [u16; KEY_TILE],
-        /// Relative position bias.
-        bias: Option<&'a [i16]>,
+        /// Tokens that are not masked, `count[j]` of `2^level`, where those are fewer for some key; a key with none
+        /// must not be visible.
+        counts: Option<&'a [u16; KEY_TILE]>,
+        /// Relative position bias: the first key that has one, and what is added to its score and to those of the
+        /// keys after it, in units of log2.
+        bias: Option<(usize, &'a [i16])>,
         /// Fractional bits that these values have more than those of the tokens.
         extra: u32,
     },
@@ -56,14 +86,14 @@ pub enum Weight<'a> {
 
 impl<'a> Accumulator<'a> {
     /// Empty; `sum` is scratch of the width of a value row.
-    pub fn new(sum: &'a mut [i32]) -> Self {
+    pub fn new(sum: &'a mut [i32], buffer: &'a mut TileBuffer) -> Self {
         sum.fill(0);
-        Self { sum, total: 0, top: 0 }
+        Self { sum, total: 0, top: 0, buffer }
     }
 
     /// Goes on from `state` with the sums that it left in `sum`.
-    pub fn resume(sum: &'a mut [i32], state: State) -> Self {
-        Self { sum, total: state.total, top: state.top }
+    pub fn resume(sum: &'a mut [i32], buffer: &'a mut TileBuffer, state: State) -> Self {
+        Self { sum, total: state.total, top: state.top, buffer }
     }
 
     /// What [`Accumulator::resume`] needs besides the sums.
@@ -72,25 +102,61 @@ impl<'a> Accumulator<'a> {
     }
 
     /// Adds the visible keys of one tile.
+    /// An empty `q` is a row of zeros.
     pub fn absorb(&mut self, q: &[i16], tile: KeyTile<'_>, scale: Requant) {
-        let mut log = [LogScore::ZERO; KEY_TILE];
-        scores(q, tile.keys, scale, &mut log);
-        if let Weight::Coarse { level, bias, .. } = tile.weight {
-            raise_by_level(&mut log, level, bias.unwrap_or_default());
+        let width = self.sum.len().max(1);
+        let n = (tile.keys.len() / width).min(KEY_TILE);
+        let TileBuffer { dots: products, weights: Weights(weights) } = &mut *self.buffer;
+        let (Some(products), Some(weights)) =
+            (products.get_mut(..n), weights.get_mut(..n.next_multiple_of(2)))
+        else {
+            return;
+        };
+        let hidden = !tile.visible << (KEY_TILE - n);
+        if q.is_empty() {
+            products.fill(0);
         }
-        let seen = log.iter().enumerate().filter(|(j, _)| tile.visible >> j & 1 == 1);
-        let Some(best) = seen.map(|(_, score)| *score).max() else { return };
-        raise(self.sum, &mut self.total, &mut self.top, ceil(best));
+        dots(q, tile.keys, products);
+        let (mut level, mut scale, mut shift) = (0, scale, SUM_SHIFT);
+        if let Weight::Coarse { level: of_keys, bias, extra, .. } = tile.weight {
+            (level, shift) = (of_keys as i32, SUM_SHIFT + extra);
+            if let Some((first, bias)) = bias {
+                scale = add_bias(products.get_mut(first..).unwrap_or_default(), scale, bias);
+            }
+        }
+        if hidden != 0 {
+            hide(products, tile.visible, HIDDEN);
+        }
 
-        let mut weights = [0; KEY_TILE];
-        let mut total = softmax_weights(&log, tile.visible, self.top, &mut weights);
-        let mut shift = SUM_SHIFT;
-        if let Weight::Coarse { level, counts, extra, .. } = tile.weight {
-            total = scale_by_counts(&mut weights, counts, level);
-            shift += extra;
+        // A key of level `l` stands for `2^l` tokens: `l` in units of log2. Mostly no key lies above the top.
+        let relative = |top: i32, weights: &mut [i16]| softmax_weights(products, scale, top - level, weights);
+        let known = if self.total == 0 { None } else { relative(self.top, weights) };
+        let mut total = match known {
+            Some(total) => total,
+            None => {
+                let largest = products.iter().copied().max().unwrap_or(HIDDEN);
+                if largest == HIDDEN {
+                    return;
+                }
+                raise(self.sum, &mut self.total, &mut self.top, ceil(-scale.apply(-largest)) + level);
+                relative(self.top, weights).unwrap_or_default()
+            }
+        };
+        if let Some(unpaired) = weights.get_mut(n) {
+            *unpaired = 0;
+        }
+        if hidden != 0 {
+            hide(weights, tile.visible, 0);
+            total = weights.iter().map(|&weight| weight as u32).sum();
+        }
+        if let Weight::Coarse { level, counts: Some(counts), .. } = tile.weight {
+            total = scale_by_counts(weights, counts, level);
         }
         self.total += total;
-        weighted_sum(&weights, tile.values, shift, self.sum);
+        let run = if total <= (SAFE_KEYS as u32) << WEIGHT_FRAC { KEY_TILE } else { SAFE_KEYS };
+        for (weights, values) in weights.chunks(run).zip(tile.values.chunks(run * width)) {
+            weighted_sum(weights, values, shift, self.sum);
+        }
     }
 
     /// Whether no key was visible.
@@ -124,17 +190,31 @@ pub(super) fn raise(sums: &mut [i32], total: &mut u32, top: &mut i32, limit: i32
     }
 }
 
-/// A key of level `l` stands for `2^l` tokens: `l` in units of log2.
-fn raise_by_level(log: &mut [LogScore; KEY_TILE], level: u32, bias: &[i16]) {
-    let level = (level as i32) << LogScore::FRAC_NBITS;
-    log.iter_mut().for_each(|score| *score = LogScore::from_bits(score.to_bits() + level));
-    for (score, &bias) in log.iter_mut().zip(bias) {
-        *score = LogScore::from_bits(score.to_bits() + i32::from(bias));
+/// A product that no visible key has.
+const HIDDEN: i32 = -i32::MAX;
+
+/// Puts `value` in the place of what is not visible.
+fn hide<T: Copy>(items: &mut [T], visible: u64, value: T) {
+    for (j, item) in items.iter_mut().enumerate() {
+        if visible >> j & 1 == 0 {
+            *item = value;
+        }
     }
 }
 
+/// Adds to the scores of the products, which makes them products with another scale.
+fn add_bias(products: &mut [i32], scale: Requant, bias: &[i16]) -> Requant {
+    const EIGHTH: Requant = Requant { multiplier: 1 << 14, shift: 1 };
+    for (product, &bias) in products.iter_mut().zip(bias) {
+        let score = i32::from(bias) - scale.apply(-*product);
+        // 2^17 octaves are further than any two weights can be apart.
+        *product = score.clamp(-(1 << 27), 1 << 27) << 3;
+    }
+    EIGHTH
+}
+
 /// Where masked tokens or the end of the sequence leave less than `2^level` tokens; returns the new sum.
-fn scale_by_counts(weights: &mut [i16; KEY_TILE], counts: &[u16; KEY_TILE], level: u32) -> u32 {
+fn scale_by_counts(weights: &mut [i16], counts: &[u16; KEY_TILE], level: u32) -> u32 {
     for (weight, &count) in weights.iter_mut().zip(counts) {
         if u32::from(count) < 1 << level {
             *weight = round_shift(i32::from(*weight) * i32::from(count), level) as i16;
@@ -143,10 +223,12 @@ fn scale_by_counts(weights: &mut [i16; KEY_TILE], counts: &[u16; KEY_TILE], leve
     weights.iter().map(|&weight| weight as u32).sum()
 }
 
-const fn ceil(score: LogScore) -> i32 {
-    (score.to_bits() + (1 << LogScore::FRAC_NBITS) - 1) >> LogScore::FRAC_NBITS
+/// The whole units of log2 that a score does not exceed.
+const fn ceil(score: i32) -> i32 {
+    (score + (1 << LogScore::FRAC_NBITS) - 1) >> LogScore::FRAC_NBITS
 }
 
+const _: () = assert!((SAFE_KEYS as i64) << WEIGHT_FRAC < i32::MAX as i64 / VALUE_LIMIT as i64);
 // The longest sequence fits, with every weight one and every value at its limit.
 const _: () =
     assert!(((MAX_TOKENS as u64) << WEIGHT_FRAC) * (VALUE_LIMIT as u64 + 1) <= 1 << (31 + SUM_SHIFT));

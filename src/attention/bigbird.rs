@@ -5,7 +5,7 @@
 
 use core::ops::Range;
 
-use super::{Accumulator, Head, absorb_range, bits};
+use super::{Accumulator, Head, TileBuffer, absorb_range, is_visible, zip_pairs};
 use crate::arena::Carver;
 use crate::model::BigBird;
 
@@ -16,16 +16,18 @@ pub(super) fn attend(parameters: BigBird<'_>, head: Head<'_>, scratch: &mut [u32
     let size = parameters.block;
     let blocks = tokens.div_ceil(size);
     let sum = Carver::new(scratch).i32s(width);
+    let mut buffer = TileBuffer::new();
+    zip_pairs(values, width, sum);
     for (token, row) in rows.chunks_exact_mut(width).enumerate() {
         let horizon = if causal { token + 1 } else { tokens };
-        let mut accumulator = Accumulator::new(sum);
+        let mut accumulator = Accumulator::new(sum, &mut buffer);
         let mut see = |blocks: Range<usize>| {
             let keys_seen = blocks.start * size..(blocks.end * size).min(horizon);
             absorb_range(&mut accumulator, row, keys, values, visible, keys_seen, scale);
         };
         let block = token / size;
         let dense = blocks <= parameters.dense_blocks;
-        if !dense && bits(visible, token, 1) == 0 {
+        if !dense && !is_visible(visible, token) {
             row.fill(0); // as the authors' code does, in the sparse form only
             continue;
         }

@@ -4,7 +4,7 @@
 
 use core::ops::Range;
 
-use super::{Accumulator, Head, absorb_range};
+use super::{Accumulator, Head, TileBuffer, absorb_range, zip_pairs};
 use crate::arena::Carver;
 use crate::model::BigBirdExtended;
 
@@ -14,9 +14,11 @@ pub(super) fn attend(parameters: BigBirdExtended<'_>, head: Head<'_>, scratch: &
     let Head { index, width, rows, keys, values, visible, causal, scale, gain } = head;
     let BigBirdExtended { block, global, .. } = parameters;
     let sum = Carver::new(scratch).i32s(width);
+    let mut buffer = TileBuffer::new();
+    zip_pairs(values, width, sum);
     for (token, row) in rows.chunks_exact_mut(width).enumerate() {
         let horizon = if causal { token + 1 } else { tokens };
-        let mut accumulator = Accumulator::new(sum);
+        let mut accumulator = Accumulator::new(sum, &mut buffer);
         let mut see = |keys_seen: Range<usize>| {
             let keys_seen = keys_seen.start..keys_seen.end.min(horizon);
             absorb_range(&mut accumulator, row, keys, values, visible, keys_seen, scale);

@@ -21,9 +21,9 @@
 //! ReLU features have no offset; their products are integers, with the same running power of two.
 
 use super::accumulator::raise;
-use super::{Head, bits};
+use super::{Head, is_visible};
 use crate::arena::Carver;
-use crate::kernels::{KEY_TILE, VALUE_LIMIT, scores};
+use crate::kernels::{VALUE_LIMIT, dots};
 use crate::model::{Epsilon, Favor, FavorInput, Features, MAX_TOKENS};
 use crate::num::{LogScore, Probability, exp2_neg, recip, round_shift, round_shift_wide, saturate};
 
@@ -46,7 +46,7 @@ const fn rows(parameters: &Favor<'_>) -> usize {
 pub(super) fn attend(parameters: Favor<'_>, head: Head<'_>, scratch: &mut [u32]) {
     let Head { width, rows, keys, values, visible, causal, gain, .. } = head;
     let mut state = State::new(parameters, width, scratch);
-    let seen = |token: usize| bits(visible, token, 1) == 1;
+    let seen = |token: usize| is_visible(visible, token);
     let pairs = keys.chunks_exact(width).zip(values.chunks_exact(width)).enumerate();
     if !causal {
         for (_, (key, value)) in pairs.filter(|(token, _)| seen(*token)) {
@@ -255,12 +255,9 @@ impl<'p, 's> State<'p, 's> {
         if self.parameters.projection.is_empty() {
             self.products.iter_mut().zip(row).for_each(|(u, &x)| *u = i32::from(x));
         }
-        let rows = self.parameters.projection.chunks(KEY_TILE * self.width);
-        for (rows, products) in rows.zip(self.products.chunks_mut(KEY_TILE)) {
-            // A kernel of scores, here with more fractional bits.
-            let mut tile = [LogScore::ZERO; KEY_TILE];
-            scores(row, rows, input.projection, &mut tile);
-            products.iter_mut().zip(tile).for_each(|(u, score)| *u = score.to_bits());
+        if !self.parameters.projection.is_empty() {
+            dots(row, self.parameters.projection, self.products);
+            self.products.iter_mut().for_each(|u| *u = input.projection.apply(*u));
         }
         let hyperbolic = self.parameters.features == Features::Hyperbolic;
         let largest = self.products.iter().map(|&u| if hyperbolic { u.abs() } else { u }).max();

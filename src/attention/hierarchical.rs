@@ -8,9 +8,9 @@
 use core::ops::Range;
 
 use super::accumulator::State;
-use super::{Accumulator, Head, KeyTile, Weight, bits};
+use super::{Accumulator, Head, KEY_TILE, KeyTile, TileBuffer, Weight, bits, zip_pairs};
 use crate::arena::Carver;
-use crate::kernels::{KEY_TILE, VALUE_LIMIT};
+use crate::kernels::VALUE_LIMIT;
 use crate::model::{Hierarchical, MAX_TOKENS};
 use crate::num::Requant;
 
@@ -47,7 +47,7 @@ pub(super) fn attend(parameters: Hierarchical<'_>, head: Head<'_>, scratch: &mut
     let coarse_values = carver.i16s(coarse);
     let coarse_queries = carver.i16s(if causal { 0 } else { coarse });
 
-    let mask = Mask { visible, tokens };
+    let mask = Mask::new(visible, tokens);
     let shape = (width, block);
     // Keys and queries meet in scores, which have one scale: no further bits.
     build(keys, coarse_keys, shape, mask, Mean::OfChildren, 0);
@@ -55,6 +55,17 @@ pub(super) fn attend(parameters: Hierarchical<'_>, head: Head<'_>, scratch: &mut
     if !causal {
         build(rows, coarse_queries, shape, mask, Mean::OfChildren, 0);
     }
+
+    let mut levels = [Level { index: 0, rows: tokens, offset: 0 }; LEVELS + 1];
+    for index in 1..=count {
+        let above = levels.get(index - 1).and_then(|level| level.above(block));
+        if let (Some(level), Some(above)) = (levels.get_mut(index), above) {
+            let rows = above.offset * width..(above.offset + above.rows) * width;
+            zip_pairs(coarse_values.get_mut(rows).unwrap_or_default(), width, sums);
+            *level = above;
+        }
+    }
+    zip_pairs(values, width, sums);
     let view = View {
         keys: Pyramid { tokens: keys, coarse: coarse_keys },
         values: Pyramid { tokens: values, coarse: coarse_values },
@@ -69,13 +80,7 @@ pub(super) fn attend(parameters: Hierarchical<'_>, head: Head<'_>, scratch: &mut
     // What a token sees at a level and above is the same for its whole run: each level goes on from where the one
     // above stopped, and is done again only when its row changes. So the work is linear.
     // Last token first: a causal query of a coarse level is that of an earlier token, not yet replaced.
-    let mut levels = [Level { index: 0, rows: tokens, offset: 0 }; LEVELS + 1];
-    for index in 1..=count {
-        let above = levels.get(index - 1).and_then(|level| level.above(block));
-        if let (Some(level), Some(above)) = (levels.get_mut(index), above) {
-            *level = above;
-        }
-    }
+    let mut buffer = TileBuffer::new();
     let mut states = [State::default(); LEVELS + 2];
     for token in (0..tokens).rev() {
         let last = token + 1 == tokens;
@@ -92,7 +97,7 @@ pub(super) fn attend(parameters: Hierarchical<'_>, head: Head<'_>, scratch: &mut
             };
             let index = level.index as usize;
             let state = states.get(index + 1).copied().unwrap_or_default();
-            let mut accumulator = Accumulator::resume(go_on(sums, index, width), state);
+            let mut accumulator = Accumulator::resume(go_on(sums, index, width), &mut buffer, state);
             for range in ranges(row, *level, block, causal) {
                 view.absorb(&mut accumulator, q, row, *level, range);
             }
@@ -159,12 +164,22 @@ fn ranges(row: usize, level: Level, size: usize, causal: bool) -> [Range<usize>;
 struct Mask<'a> {
     visible: &'a [u16],
     tokens: usize,
+    /// No token is masked.
+    full: bool,
 }
 
-impl Mask<'_> {
+impl<'a> Mask<'a> {
+    fn new(visible: &'a [u16], tokens: usize) -> Self {
+        let mask = Self { visible, tokens, full: false };
+        Self { full: mask.count(0..tokens) == tokens, ..mask }
+    }
+
     /// How many of a range.
     fn count(self, range: Range<usize>) -> usize {
         let end = range.end.min(self.tokens);
+        if self.full {
+            return end.saturating_sub(range.start);
+        }
         let mut count = 0;
         let mut from = range.start;
         while from < end {
@@ -293,22 +308,36 @@ impl View<'_> {
     ) {
         let mut from = range.start;
         while from < range.end {
-            let to = range.end.min(from + KEY_TILE);
+            // A tile begins with a whole pair, of which the first may not be meant.
+            let skipped = from % 2;
+            let start = from - skipped;
+            let to = range.end.min(start + KEY_TILE);
+            let whole = self.mask.full && to << level.index <= self.mask.tokens;
+            let mut visible = u64::MAX >> (KEY_TILE - (to - start)) >> skipped << skipped;
             let mut counts = [0; KEY_TILE];
-            let mut visible = 0;
-            for (j, count) in counts.iter_mut().enumerate().take(to - from) {
-                let first = (from + j) << level.index;
-                *count = self.mask.count(first..first + (1 << level.index)) as u16;
-                visible |= u16::from(*count > 0) << j;
+            if !whole {
+                for (j, count) in counts.iter_mut().enumerate().take(to - start).skip(skipped) {
+                    let first = (start + j) << level.index;
+                    *count = self.mask.count(first..first + (1 << level.index)) as u16;
+                    if *count == 0 {
+                        visible &= !(1 << j);
+                    }
+                }
             }
             // table[(key row - query row) + 2 Nr - 1]
             let bias = self.bias.and_then(|table| table.get(from + 2 * self.block - 1 - row..));
             let extra = self.extra.get(level.index as usize).copied().unwrap_or_default();
+            let paired = start..to.next_multiple_of(2).min(level.rows);
             let tile = KeyTile {
-                keys: self.keys.rows(level, from..to, self.width),
-                values: self.values.rows(level, from..to, self.width),
+                keys: self.keys.rows(level, start..to, self.width),
+                values: self.values.rows(level, paired, self.width),
                 visible,
-                weight: Weight::Coarse { level: level.index, counts: &counts, bias, extra },
+                weight: Weight::Coarse {
+                    level: level.index,
+                    counts: (!whole).then_some(&counts),
+                    bias: bias.map(|bias| (skipped, bias)),
+                    extra,
+                },
             };
             if visible != 0 {
                 accumulator.absorb(q, tile, self.scale);

@@ -10,9 +10,8 @@ mod hash;
 
 use core::ops::Range;
 
-use super::{Accumulator, Head, KeyTile, Weight, absorb_range, bits};
+use super::{Accumulator, Head, KEY_TILE, KeyTile, TileBuffer, Weight, absorb_range, is_visible, zip_pairs};
 use crate::arena::Carver;
-use crate::kernels::KEY_TILE;
 use crate::model::Lsh;
 use crate::num::{Requant, round_shift_wide, rsqrt, saturate};
 
@@ -21,7 +20,7 @@ use crate::num::{Requant, round_shift_wide, rsqrt, saturate};
 pub const KEY_FRAC: u32 = 15;
 
 /// Working memory in words: a row of sums, a tile of keys and values, and per round the ends of the buckets and
-/// the places of the tokens both ways. `width (1 + 16) + rounds ((buckets + 1) / 2 + tokens)`.
+/// the places of the tokens both ways. `width (1 + 64) + rounds ((buckets + 1) / 2 + tokens)`.
 pub(super) const fn scratch(parameters: &Lsh<'_>, tokens: usize, width: usize) -> usize {
     let ends = (parameters.bucket_count() + 1).div_ceil(2);
     width + KEY_TILE * width + parameters.rounds * ends + 2 * (parameters.rounds * tokens).div_ceil(2)
@@ -34,7 +33,8 @@ pub fn hash(parameters: Lsh<'_>, head: &Head<'_>, buckets: &mut [u16]) {
     for (place, bucket) in buckets.iter_mut().enumerate().take(parameters.rounds * tokens) {
         let token = place % tokens;
         let q = row(head.rows, token, head.width);
-        *bucket = bucket_of(&parameters, head.index, place / tokens, q, bits(head.visible, token, 1)) as u16;
+        *bucket =
+            bucket_of(&parameters, head.index, place / tokens, q, is_visible(head.visible, token)) as u16;
     }
 }
 
@@ -50,12 +50,12 @@ pub fn attend_in(parameters: Lsh<'_>, buckets: &[u16], head: Head<'_>, scratch: 
 pub(super) fn attend(parameters: Lsh<'_>, head: Head<'_>, scratch: &mut [u32]) {
     let (index, visible) = (head.index, head.visible);
     run(parameters, head, scratch, |round, token, q| {
-        bucket_of(&parameters, index, round, q, bits(visible, token, 1))
+        bucket_of(&parameters, index, round, q, is_visible(visible, token))
     });
 }
 
-fn bucket_of(parameters: &Lsh<'_>, head: usize, round: usize, q: &[i16], visible: u16) -> usize {
-    if parameters.padding_bucket && visible == 0 {
+fn bucket_of(parameters: &Lsh<'_>, head: usize, round: usize, q: &[i16], visible: bool) -> usize {
+    if parameters.padding_bucket && !visible {
         return parameters.bucket_count();
     }
     hash::bucket(parameters, head, round, q)
@@ -80,10 +80,14 @@ fn run(
         let bucket = |round: usize, token: usize| bucket(round, token, row(rows, token, width));
         Sorted::new(&parameters, tokens, &mut carver, bucket)
     });
+    if sorted.is_none() {
+        zip_pairs(values, width, sum);
+    }
+    let mut buffer = TileBuffer::new();
 
     for (token, out) in rows.chunks_exact_mut(width).enumerate() {
         let horizon = if causal { token } else { tokens };
-        let mut accumulator = Accumulator::new(sum);
+        let mut accumulator = Accumulator::new(sum, &mut buffer);
         match &sorted {
             None => {
                 for range in [0..token, token + 1..horizon] {
@@ -92,7 +96,7 @@ fn run(
             }
             Some(sorted) => {
                 sorted.for_each_listed(token, |key| {
-                    if key != token && key < horizon && bits(visible, key, 1) == 1 {
+                    if key != token && key < horizon && is_visible(visible, key) {
                         tile.push(&mut accumulator, out, row(keys, key, width), row(values, key, width));
                     }
                 });
@@ -101,9 +105,11 @@ fn run(
         }
         // A token sees itself only where nothing else is left.
         if accumulator.is_empty() {
-            for (out, &v) in out.iter_mut().zip(row(values, token, width)) {
-                *out = saturate(i32::from(v) << gain);
-            }
+            let paired = sorted.is_none() && token / 2 * 2 + 1 < tokens;
+            let (start, step) =
+                if paired { (token / 2 * 2 * width + token % 2, 2) } else { (token * width, 1) };
+            let value = values.iter().skip(start).step_by(step);
+            out.iter_mut().zip(value).for_each(|(out, &v)| *out = saturate(i32::from(v) << gain));
         } else {
             accumulator.finish(gain, out);
         }
@@ -126,7 +132,7 @@ fn normalise(rows: &[i16], epsilon: u64, width: usize, keys: &mut [i16]) {
 struct Tile<'a> {
     /// `[KEY_TILE, width]`.
     keys: &'a mut [i16],
-    /// `[KEY_TILE, width]`.
+    /// `[KEY_TILE, width]`, pairs zipped.
     values: &'a mut [i16],
     filled: usize,
     scale: Requant,
@@ -134,9 +140,15 @@ struct Tile<'a> {
 
 impl Tile<'_> {
     fn push(&mut self, accumulator: &mut Accumulator<'_>, q: &[i16], key: &[i16], value: &[i16]) {
-        for (rows, row) in [(&mut *self.keys, key), (&mut *self.values, value)] {
-            let rows = rows.iter_mut().skip(self.filled * q.len());
-            rows.zip(row).for_each(|(slot, &x)| *slot = x);
+        let width = q.len();
+        if let Some(slot) = self.keys.get_mut(self.filled * width..(self.filled + 1) * width) {
+            slot.copy_from_slice(key);
+        }
+        let pair = self.values.get_mut(self.filled / 2 * 2 * width..).unwrap_or_default();
+        for (slot, &v) in pair.chunks_exact_mut(2).zip(value) {
+            if let Some(slot) = slot.get_mut(self.filled % 2) {
+                *slot = v;
+            }
         }
         self.filled += 1;
         if self.filled == KEY_TILE {
@@ -151,8 +163,8 @@ impl Tile<'_> {
         let end = self.filled * q.len();
         let tile = KeyTile {
             keys: self.keys.get(..end).unwrap_or_default(),
-            values: self.values.get(..end).unwrap_or_default(),
-            visible: ((1_u32 << self.filled) - 1) as u16,
+            values: self.values.get(..self.filled.next_multiple_of(2) * q.len()).unwrap_or_default(),
+            visible: u64::MAX >> (KEY_TILE - self.filled),
             weight: Weight::One,
         };
         accumulator.absorb(q, tile, self.scale);

@@ -11,9 +11,8 @@ mod hierarchical;
 mod local;
 pub mod lsh;
 
-pub use accumulator::{Accumulator, KeyTile, Weight};
+pub use accumulator::{Accumulator, KEY_TILE, KeyTile, TileBuffer, Weight};
 
-use crate::kernels::KEY_TILE;
 use crate::model::{AttentionKind, Model};
 use crate::num::Requant;
 
@@ -28,8 +27,8 @@ pub struct Head<'a> {
     pub rows: &'a mut [i16],
     /// Keys, magnitudes up to [`crate::kernels::dot_limit`]. LSH attention writes them itself.
     pub keys: &'a mut [i16],
-    /// Values, magnitudes up to [`crate::kernels::VALUE_LIMIT`].
-    pub values: &'a [i16],
+    /// Values, magnitudes up to [`crate::kernels::VALUE_LIMIT`]. A mechanism may change their order.
+    pub values: &'a mut [i16],
     /// Bit `j` of element `i`: token `16 i + j` is not masked.
     pub visible: &'a [u16],
     /// A token attends to itself and to earlier ones only.
@@ -138,7 +137,22 @@ pub const fn scratch(kind: &AttentionKind<'_>, tokens: usize, width: usize, caus
     }
 }
 
-/// Keys `from .. to`, read where they lie, a tile at a time.
+/// Zips the rows of each pair, as [`KeyTile::values`] has them. `row` has room for a row.
+fn zip_pairs(values: &mut [i16], width: usize, row: &mut [i32]) {
+    for pair in values.chunks_exact_mut(2 * width) {
+        for (copy, &a) in row.iter_mut().zip(&*pair) {
+            *copy = i32::from(a);
+        }
+        for (column, &a) in row.iter().enumerate().take(width) {
+            let b = pair.get(width + column).copied().unwrap_or_default();
+            if let Some([to_a, to_b]) = pair.get_mut(2 * column..2 * column + 2) {
+                (*to_a, *to_b) = (a as i16, b);
+            }
+        }
+    }
+}
+
+/// Keys in `range`, read where they lie, a tile at a time. The values are zipped.
 fn absorb_range(
     accumulator: &mut Accumulator<'_>,
     q: &[i16],
@@ -149,13 +163,17 @@ fn absorb_range(
     scale: Requant,
 ) {
     let width = q.len();
+    let tokens = keys.len() / width.max(1);
     let mut from = range.start;
     while from < range.end {
-        let to = range.end.min(from + KEY_TILE);
+        // A tile begins with a whole pair, of which the first may not be meant.
+        let skipped = from % 2;
+        let start = from - skipped;
+        let to = range.end.min(start + KEY_TILE);
         let tile = KeyTile {
-            keys: keys.get(from * width..to * width).unwrap_or_default(),
-            values: values.get(from * width..to * width).unwrap_or_default(),
-            visible: bits(visible, from, to - from),
+            keys: keys.get(start * width..to * width).unwrap_or_default(),
+            values: values.get(start * width..to.next_multiple_of(2).min(tokens) * width).unwrap_or_default(),
+            visible: bits(visible, from, to - from) << skipped,
             weight: Weight::One,
         };
         if tile.visible != 0 {
@@ -165,10 +183,26 @@ fn absorb_range(
     }
 }
 
-/// Bits `from .. from + count` of the map, `count <= 16`.
-fn bits(visible: &[u16], from: usize, count: usize) -> u16 {
+/// Tokens of an element of [`Head::visible`].
+pub(crate) const MASK_BITS: usize = u16::BITS as usize;
+
+/// Bits `from .. from + count` of the map, `count <= 64`.
+fn bits(visible: &[u16], from: usize, count: usize) -> u64 {
     let word = |index: usize| u32::from(visible.get(index).copied().unwrap_or_default());
-    let both = word(from / KEY_TILE) | word(from / KEY_TILE + 1) << KEY_TILE;
-    let wanted = (1_u32 << count) - 1;
-    (both >> (from % KEY_TILE) & wanted) as u16
+    let shift = from % MASK_BITS;
+    let half = |first: usize| {
+        let low = word(first) | word(first + 1) << MASK_BITS;
+        low >> shift | word(first + 2) << MASK_BITS << (MASK_BITS - shift)
+    };
+    let first = from / MASK_BITS;
+    let wanted =
+        |count: usize| u32::MAX.checked_shr(32_usize.saturating_sub(count) as u32).unwrap_or_default();
+    let low = half(first) & wanted(count);
+    let high = if count > 32 { half(first + 2) & wanted(count - 32) } else { 0 };
+    u64::from(low) | u64::from(high) << 32
+}
+
+/// Whether a token is not masked.
+fn is_visible(visible: &[u16], token: usize) -> bool {
+    visible.get(token / MASK_BITS).copied().unwrap_or_default() >> (token % MASK_BITS) & 1 == 1
 }

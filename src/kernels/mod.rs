@@ -4,19 +4,23 @@
 //! and gives the same bits; [`check`] runs the backend of this build against the definition.
 
 pub mod check;
+#[cfg(fixformer_dsp)]
+mod dsp;
 pub mod portable;
 
-pub use portable::{
-    activate, add, clamp, layer_norm, linear, normalised_frac, scores, softmax_weights, weighted_sum,
-};
+#[cfg(fixformer_dsp)]
+pub use dsp::{dots, softmax_weights, weighted_sum};
+pub use portable::{activate, add, clamp, layer_norm, linear, normalised_frac};
+#[cfg(not(fixformer_dsp))]
+pub use portable::{dots, softmax_weights, weighted_sum};
 
 /// The backend of this build.
-pub const BACKEND: &str = "portable";
+pub const BACKEND: &str = if cfg!(fixformer_dsp) { "dsp" } else { "portable" };
 
-/// Keys that one call of [`scores`], [`softmax_weights`] and [`weighted_sum`] takes at most.
-pub const KEY_TILE: usize = 16;
+/// Keys whose weights of at most one never add up to more than [`weighted_sum`] takes.
+pub const SAFE_KEYS: usize = 16;
 
-/// Largest magnitude of a value row in [`weighted_sum`]: `KEY_TILE * 2^14 * VALUE_LIMIT < 2^31`.
+/// Largest magnitude of a value row: `SAFE_KEYS * 2^WEIGHT_FRAC * VALUE_LIMIT < 2^31`.
 pub const VALUE_LIMIT: i16 = 8191;
 
 /// Fractional bits of a softmax weight.

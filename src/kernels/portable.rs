@@ -5,10 +5,9 @@
 
 use fixed::types::I17F15;
 
-use super::{Activation, Channels, KEY_TILE, NormParameters, WEIGHT_FRAC, Weight};
+use super::{Activation, Channels, NormParameters, Weight};
 use crate::num::{
-    LogScore, Probability, Requant, exp2_neg, gelu_erf, gelu_tanh, round_shift, round_shift_wide, rsqrt,
-    saturate, tanh,
+    LogScore, Requant, exp2_weight, gelu_erf, gelu_tanh, round_shift, round_shift_wide, rsqrt, saturate, tanh,
 };
 
 /// `out[r][o] = requant(bias[o] + sum_i x[r][i] weights[o][i])`.
@@ -31,11 +30,11 @@ pub fn linear<W: Weight>(x: &[i16], inputs: usize, weights: &[W], channels: Chan
     }
 }
 
-/// `out[j] = requant(q . keys[j])`: scores in units of log2. At most [`KEY_TILE`] keys, `[n, q.len()]`.
+/// `out[j] = q . keys[j]`; `keys` is `[n, q.len()]`.
 ///
 /// Neither `q` nor `keys` may hold a magnitude above [`super::dot_limit`], unless the product of the lengths of `q`
 /// and of a key is below `2^31`: then no sum of some of the products can be larger.
-pub fn scores(q: &[i16], keys: &[i16], scale: Requant, out: &mut [LogScore; KEY_TILE]) {
+pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
     if q.is_empty() {
         return;
     }
@@ -44,44 +43,57 @@ pub fn scores(q: &[i16], keys: &[i16], scale: Requant, out: &mut [LogScore; KEY_
         for (&q, &k) in q.iter().zip(key) {
             dot += i32::from(q) * i32::from(k);
         }
-        *out = LogScore::from_bits(scale.apply(dot));
+        *out = dot;
     }
 }
 
-/// `weights[j] = 2^(scores[j] - top)` where bit `j` of `visible` is set, else zero; returns their sum.
+/// `weights[j] = 2^(scale dots[j] - top)`, the scaled product in units of log2; returns their sum, or nothing if a
+/// product lies above `top`: the weights are of no use then.
 ///
-/// No visible score may lie above `top`. Weights and sum have [`WEIGHT_FRAC`] fractional bits.
-pub fn softmax_weights(
-    scores: &[LogScore; KEY_TILE],
-    visible: u16,
-    top: i32,
-    weights: &mut [i16; KEY_TILE],
-) -> u32 {
-    const DROPPED: u32 = Probability::FRAC_NBITS - WEIGHT_FRAC;
+/// Weights and sum have [`super::WEIGHT_FRAC`] fractional bits.
+pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i16]) -> Option<u32> {
     let top = top << LogScore::FRAC_NBITS;
-    let mut sum = 0;
-    for (j, (&score, weight)) in scores.iter().zip(weights).enumerate() {
-        let distance = LogScore::from_bits(top.saturating_sub(score.to_bits()));
-        let seen = u32::from(visible >> j & 1);
-        let value = (u32::from(exp2_neg(distance).to_bits()) * seen + 1) >> DROPPED;
+    let (mut sum, mut signs) = (0, 0);
+    for (&dot, weight) in dots.iter().zip(weights) {
+        let distance = top + scale.apply(-dot);
+        signs |= distance;
+        let value = exp2_weight(LogScore::from_bits(distance));
         *weight = value as i16;
-        sum += value;
+        sum += u32::from(value);
     }
-    sum
+    (signs >= 0).then_some(sum)
 }
 
-/// `sum[c] += (sum_j weights[j] values[j][c]) / 2^shift`; `values` is `[n, sum.len()]`, `n <= KEY_TILE`.
+/// `sum[c] += (sum_j weights[j] values[j][c]) / 2^shift`; `values` is `[n, sum.len()]` with the rows of each pair
+/// zipped: `a[0] b[0] a[1] b[1] ...`. The last row of an odd number is as it is.
 ///
-/// No magnitude of `values` may exceed [`super::VALUE_LIMIT`].
-pub fn weighted_sum(weights: &[i16; KEY_TILE], values: &[i16], shift: u32, sum: &mut [i32]) {
-    let width = sum.len();
-    for (column, sum) in sum.iter_mut().enumerate() {
-        let mut tile = 0;
-        let values = values.iter().skip(column).step_by(width);
-        for (&weight, &value) in weights.iter().zip(values) {
-            tile += i32::from(weight) * i32::from(value);
+/// The sum of the weights times the largest magnitude of `values` is below `2^31`, and `shift` at least 1.
+pub fn weighted_sum(weights: &[i16], values: &[i16], shift: u32, sum: &mut [i32]) {
+    add_columns(weights, values, sum.len(), 0, shift, sum);
+}
+
+/// [`weighted_sum`] of the columns from `first` on.
+pub(super) fn add_columns(
+    weights: &[i16],
+    values: &[i16],
+    width: usize,
+    first: usize,
+    shift: u32,
+    sum: &mut [i32],
+) {
+    let paired = values.len() / width.max(1) / 2 * 2;
+    let (values, last) = values.split_at(paired * width);
+    let last = last.iter().skip(first).copied().chain(core::iter::repeat(0));
+    let last_weight = i32::from(weights.get(paired).copied().unwrap_or_default());
+    for ((column, sum), last) in sum.iter_mut().enumerate().zip(last) {
+        let mut run = last_weight * i32::from(last);
+        let pairs = values.get(2 * (first + column)..).unwrap_or_default().chunks(2 * width);
+        for (values, weights) in pairs.zip(weights.chunks_exact(2)) {
+            if let ([a, b, ..], [of_a, of_b]) = (values, weights) {
+                run += i32::from(*a) * i32::from(*of_a) + i32::from(*b) * i32::from(*of_b);
+            }
         }
-        *sum += round_shift(tile, shift);
+        *sum += round_shift(run, shift);
     }
 }
 

@@ -20,7 +20,7 @@ use crate::model::{Model, Norm};
 pub(crate) const ROW_TILE: usize = 4;
 
 /// Keys of a word of the visibility map.
-pub(crate) const KEYS_PER_WORD: usize = crate::kernels::KEY_TILE;
+pub(crate) const KEYS_PER_WORD: usize = crate::attention::MASK_BITS;
 
 /// Every buffer of a forward pass, carved from one arena.
 pub(crate) struct Workspace<'m> {

@@ -12,7 +12,9 @@ mod sine;
 mod table;
 mod tanh;
 
-pub use exp::{EXP2_STEPS, LogScore, Probability, exp2_neg};
+#[cfg(fixformer_dsp)]
+pub(crate) use exp::OCTAVE;
+pub use exp::{EXP2_STEPS, LogScore, Probability, exp2_neg, exp2_weight};
 pub use gelu::{GELU_INPUT_MAX, gelu_erf, gelu_tanh};
 pub use q::{Requant, round_shift, round_shift_wide, saturate};
 pub use recip::{Reciprocal, recip};

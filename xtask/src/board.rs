@@ -32,6 +32,16 @@ impl Board {
         names.into_iter().map(Self::read).collect()
     }
 
+    /// Those of these names.
+    pub(crate) fn named<S: AsRef<str>>(names: &[S]) -> Result<Vec<Self>> {
+        let all = Self::all()?;
+        let known = || all.iter().map(|board| board.name.as_str()).collect::<Vec<_>>().join(", ");
+        for name in names.iter().map(AsRef::as_ref) {
+            ensure!(all.iter().any(|board| board.name == name), "no board `{name}`; there are {}", known());
+        }
+        Ok(all.into_iter().filter(|board| names.iter().any(|name| name.as_ref() == board.name)).collect())
+    }
+
     /// Cargo's configuration for this board.
     pub(crate) fn config(&self) -> PathBuf {
         config(&self.name)
@@ -65,9 +75,10 @@ fn parse(text: &str) -> Result<(String, Vec<String>)> {
         .get("build")
         .and_then(|build| build.get("target")?.as_str())
         .context("expected `build.target`, a string")?;
-    let runner = table
-        .get("target")
-        .and_then(|targets| targets.get(target)?.get("runner")?.as_array())
+    // Cargo takes the dot in `thumbv8m.main-none-eabihf` for one of TOML's.
+    let settings = target.split('.').fold(table.get("target"), |table, word| table?.get(word));
+    let runner = settings
+        .and_then(|settings| settings.get("runner")?.as_array())
         .with_context(|| format!("expected `target.{target}.runner`, an array of strings"))?
         .iter()
         .map(|word| word.as_str().map(String::from).context("runner: expected strings"))
@@ -83,10 +94,31 @@ mod tests {
     fn boards_are_read() {
         let boards = Board::all().unwrap();
         let names: Vec<_> = boards.iter().map(|board| board.name.as_str()).collect();
-        assert_eq!(names, ["m4", "riscv32"]);
+        assert_eq!(names, ["m0", "m3", "m33", "m4", "m55", "m7", "riscv32"]);
         for board in &boards {
             assert!(board.emulator[0].starts_with("qemu-system-"), "{:?}", board.emulator);
             assert_eq!(board.emulator.last().unwrap(), "-kernel");
+        }
+    }
+
+    #[test]
+    fn boards_are_picked_by_name() {
+        let picked = Board::named(&["riscv32", "m4"]).unwrap();
+        assert_eq!(picked.iter().map(|board| &board.name[..]).collect::<Vec<_>>(), ["m4", "riscv32"]);
+        let error = Board::named(&["m5"]).err().unwrap().to_string();
+        assert_eq!(error, "no board `m5`; there are m0, m3, m33, m4, m55, m7, riscv32");
+    }
+
+    /// The firmware is told how long an instruction takes, the emulator makes it so.
+    #[test]
+    fn constants_match_the_emulator() {
+        for board in Board::all().unwrap().iter().filter(|board| board.target.starts_with("thumb")) {
+            let text = fs::read_to_string(board.config()).unwrap();
+            let table: Table = text.parse().unwrap();
+            let value = table["env"]["FIXFORMER_INSTRUCTION_NS"].as_str().unwrap();
+            let nanoseconds: u32 = value.parse().unwrap();
+            let shift = format!("shift={}", nanoseconds.ilog2());
+            assert!(nanoseconds.is_power_of_two() && board.emulator.contains(&shift), "{}", board.name);
         }
     }
 

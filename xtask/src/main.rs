@@ -28,7 +28,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Classify real recordings with firmware on every emulated board; fails if a bit differs from the host
+    /// Classify real recordings with firmware on an emulated Cortex-M4 and a RISC-V; fails if a bit differs from the host
     Demo(demo::Options),
     /// Run every test: host, documentation, every emulated board
     Test(test::Options),

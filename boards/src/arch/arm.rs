@@ -8,7 +8,12 @@ use cortex_m_rt::{ExceptionFrame, exception};
 
 /// SysTick counts down over this many ticks.
 const PERIOD: u32 = 1 << 24;
-const INSTRUCTIONS_PER_TICK: u64 = decimal(env!("FIXFORMER_INSTRUCTIONS_PER_TICK"));
+/// Instructions of a tick, as a fraction in lowest terms: `10^9 / (frequency * nanoseconds)`.
+const PER_TICK: [u64; 2] = {
+    let rate = decimal(env!("FIXFORMER_SYSTICK_HZ")) * decimal(env!("FIXFORMER_INSTRUCTION_NS"));
+    let common = greatest_common_divisor(1_000_000_000, rate);
+    [1_000_000_000 / common, rate / common]
+};
 /// ICSR.PENDSTSET: the counter has wrapped and its exception is still to come.
 const PENDING: u32 = 1 << 26;
 
@@ -34,7 +39,7 @@ pub(crate) fn instructions() -> u64 {
         // may have been served or not: read again.
         if left != 0 && !pending && wraps == WRAPS.load(Ordering::SeqCst) {
             let ticks = u64::from(wraps) * u64::from(PERIOD) + u64::from(PERIOD - left);
-            return ticks * INSTRUCTIONS_PER_TICK;
+            return ticks * PER_TICK[0] / PER_TICK[1];
         }
     }
 }
@@ -61,7 +66,8 @@ pub(crate) fn stack_pointer() -> usize {
 
 #[exception]
 fn SysTick() {
-    WRAPS.fetch_add(1, Ordering::SeqCst);
+    // Nobody else writes, and a Cortex-M0 has no `fetch_add`.
+    WRAPS.store(WRAPS.load(Ordering::SeqCst) + 1, Ordering::SeqCst);
 }
 
 // SAFETY: reads the frame that the core has just pushed, and never returns.
@@ -79,6 +85,10 @@ unsafe fn DefaultHandler(number: i16) -> ! {
 const fn decimal(text: &str) -> u64 {
     match u64::from_str_radix(text, 10) {
         Ok(value) => value,
-        Err(_) => panic!("FIXFORMER_INSTRUCTIONS_PER_TICK must be a whole number"),
+        Err(_) => panic!("expected a whole number"),
     }
+}
+
+const fn greatest_common_divisor(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }

@@ -30,7 +30,8 @@ mod board {
         run.test("board", "backend", backend);
         let ((), executed) = counter::measure(|| counter::known(50_000_000));
         let counted = match executed.abs_diff(100_000_000) {
-            0..100 => Ok(()),
+            // On Arm some 15 of them for each wrap of SysTick, of which there are about ten.
+            0..200 => Ok(()),
             _ => Err(fmt::from_fn(move |f| write!(f, "100000000 instructions counted as {executed}"))),
         };
         run.test("board", "counter", counted);

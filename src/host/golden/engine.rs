@@ -6,12 +6,13 @@ use std::vec;
 use std::vec::Vec;
 
 use super::{Case, Extra, Mechanism};
+use crate::attention::MASK_BITS;
 use crate::attention::{self, Head};
 use crate::host::quantize::favor::{Formats, KeyOffset, favor_parameters};
 use crate::host::quantize::{fractional_bits, log_scores, score_scale};
 use crate::host::reference::bigbird::{Pattern, Window};
 use crate::host::reference::hierarchical::Interpolation;
-use crate::kernels::{KEY_TILE, VALUE_LIMIT, dot_limit};
+use crate::kernels::{VALUE_LIMIT, dot_limit};
 use crate::model::{AttentionKind, BigBird, BigBirdExtended, Hierarchical};
 
 impl Case {
@@ -95,7 +96,7 @@ impl Case {
         let limit = dot_limit(self.width);
         let (mut rows, query_frac) = integers(&head.q, limit);
         let (mut keys, key_frac) = integers(&head.k, limit);
-        let (values, value_frac) = integers(&head.v, VALUE_LIMIT);
+        let (mut values, value_frac) = integers(&head.v, VALUE_LIMIT);
         let scale = score_scale(query_frac + key_frac, self.width)?;
         let gain = (fractional_bits(peak(&head.expected), i16::MAX) - value_frac).clamp(0, 12);
         let visible = self.visible();
@@ -105,7 +106,7 @@ impl Case {
             width: self.width,
             rows: &mut rows,
             keys: &mut keys,
-            values: &values,
+            values: &mut values,
             visible: &visible,
             causal,
             scale,
@@ -120,8 +121,8 @@ impl Case {
     fn visible(&self) -> Vec<u16> {
         let seen = |token: usize| token < self.tokens && self.keys.as_ref().is_none_or(|keys| keys[token]);
         let word =
-            |first: usize| (0..KEY_TILE).fold(0, |word, bit| word | u16::from(seen(first + bit)) << bit);
-        (0..self.tokens).step_by(KEY_TILE).map(word).collect()
+            |first: usize| (0..MASK_BITS).fold(0, |word, bit| word | u16::from(seen(first + bit)) << bit);
+        (0..self.tokens).step_by(MASK_BITS).map(word).collect()
     }
 }
 

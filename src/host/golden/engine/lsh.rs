@@ -130,7 +130,7 @@ impl Rows {
             width,
             rows: &mut self.rows,
             keys: &mut self.keys,
-            values: &self.values,
+            values: &mut self.values,
             visible: &self.visible,
             causal,
             scale: self.scale,

@@ -1,5 +1,7 @@
 //! Whether a model fits a microcontroller, and what to change if it does not.
 
+pub mod cost;
+
 use std::vec::Vec;
 
 use crate::model::{Block, Model, Weights};

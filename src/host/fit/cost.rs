@@ -44,6 +44,11 @@ impl Core {
         names.into_iter().map(|name| Self { name }).collect()
     }
 
+    /// The core of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|core| core.name == name)
+    }
+
     /// Name of its board: `m4`.
     pub fn name(&self) -> &'static str {
         self.name
@@ -65,6 +70,13 @@ impl Core {
         push("pooling", norm + self.each("add", tokens * model.width));
         push("head", self.linear(&model.head, 1, model.classes));
         layers
+    }
+
+    /// Instructions of one head.
+    pub fn head(&self, kind: &AttentionKind<'_>, tokens: usize, width: usize, causal: bool) -> f64 {
+        let direction = if causal { "causal" } else { "bidirectional" };
+        let name = format!("{}_{direction}", rates::mechanism(kind));
+        self.sum(&name, &rates::head_work(kind, tokens, width, causal))
     }
 
     fn embedding(&self, model: &Model<'_>, tokens: usize) -> f64 {
@@ -129,13 +141,6 @@ impl Core {
 
     fn each(&self, name: &str, elements: usize) -> f64 {
         self.sum(name, &[elements as f64])
-    }
-
-    /// One head.
-    fn head(&self, kind: &AttentionKind<'_>, tokens: usize, width: usize, causal: bool) -> f64 {
-        let direction = if causal { "causal" } else { "bidirectional" };
-        let name = format!("{}_{direction}", rates::mechanism(kind));
-        self.sum(&name, &rates::head_work(kind, tokens, width, causal))
     }
 
     /// Rates times work.

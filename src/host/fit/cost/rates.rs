@@ -6,7 +6,7 @@ use std::string::{String, ToString};
 use std::vec;
 use std::vec::Vec;
 
-use crate::model::{AttentionKind, BigBird, Hierarchical};
+use crate::model::{AttentionKind, BigBird, Hierarchical, Local};
 
 /// What was counted: the work of each count, and its instructions.
 type Counts = Vec<(Vec<f64>, f64)>;
@@ -85,9 +85,11 @@ pub(super) fn head_work(kind: &AttentionKind<'_>, tokens: usize, width: usize, c
             let keys = parameters.chunk * (parameters.before + 1 + parameters.after);
             (rounds * near(keys), rounds * n * parameters.columns() as f64)
         }
-        AttentionKind::Local(parameters) => {
-            (near(parameters.chunk * (parameters.before + 1 + parameters.after)), 0.0)
+        AttentionKind::Local(Local { chunk, before, .. }) if causal => {
+            let keys = (0..tokens).map(|token| token % chunk + 1 + chunk * (token / chunk).min(*before));
+            (keys.sum::<usize>() as f64, 0.0)
         }
+        AttentionKind::Local(Local { chunk, before, after, .. }) => (near(chunk * (before + 1 + after)), 0.0),
     };
     [n, n * d, pairs, pairs * d, hashes * d]
 }

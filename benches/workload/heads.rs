@@ -114,9 +114,9 @@ pub(crate) fn favor(width: usize) -> AttentionKind<'static> {
 pub(crate) fn lsh(tokens: usize, width: usize) -> AttentionKind<'static> {
     let factors: &[i16] = match tokens {
         ..=256 => &[4, 4],
-        ..=512 => &[8, 4],
-        ..=1024 => &[8, 8],
-        ..=2048 => &[16, 8],
+        257..=512 => &[8, 4],
+        513..=1024 => &[8, 8],
+        1025..=2048 => &[16, 8],
         _ => &[16, 16],
     };
     let columns = factors.iter().map(|&factor| factor as usize / 2).sum::<usize>();

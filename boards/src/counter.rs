@@ -11,6 +11,11 @@ pub fn measure<T>(work: impl FnOnce() -> T) -> (T, u64) {
     (value, arch::instructions() - before)
 }
 
+/// Instructions since the start.
+pub fn now() -> u64 {
+    arch::instructions()
+}
+
 /// Executes `2 * rounds` instructions: a known amount, to check [`measure`] with.
 #[inline(never)]
 pub fn known(rounds: u32) {

@@ -8,6 +8,7 @@ use anyhow::Result;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use fixformer::Model;
+use fixformer::host::fit::cost::{Core, LayerCost};
 use fixformer::host::fit::{BOARDS, FIRMWARE_BYTES, Knob, Need, STACK_RESERVE, knobs};
 use fixformer::session::Plan;
 use serde::Serialize;
@@ -42,6 +43,8 @@ pub(crate) struct Arguments {
 struct Target<'a> {
     name: &'a str,
     part: &'a str,
+    /// Of a board on the command line nobody knows the core.
+    core: Option<Core>,
     flash: usize,
     ram: usize,
 }
@@ -62,7 +65,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
         ram(&model, out)?;
         flash(&model, out)?;
         boards(&model, &targets, out)?;
-        writeln!(out, "\nInstructions per inference are not estimated here; a board program counts them.")?;
+        instructions(&model, &targets, out)?;
     }
     let misfit = targets.iter().any(|target| !need.fits(target.flash, target.ram));
     Ok(if asked && misfit { ExitCode::from(MISFIT) } else { ExitCode::SUCCESS })
@@ -85,13 +88,14 @@ fn bytes(text: &str) -> Result<usize, String> {
 /// The boards to look at, and whether the command line named one.
 fn targets(arguments: &Arguments) -> (Vec<Target<'_>>, bool) {
     if let (Some(flash), Some(ram)) = (arguments.flash, arguments.ram) {
-        return (vec![Target { name: "custom", part: "as given", flash, ram }], true);
+        return (vec![Target { name: "custom", part: "as given", core: None, flash, ram }], true);
     }
     let wanted = arguments.board.as_deref();
     let boards = BOARDS.iter().filter(|board| wanted.is_none_or(|name| name == board.name));
     let target = |board: &'static fixformer::host::fit::Board| Target {
         name: board.name,
         part: board.part,
+        core: Core::named(board.core),
         flash: board.flash,
         ram: board.ram,
     };
@@ -186,6 +190,38 @@ fn boards(model: &Model<'_>, targets: &[Target<'_>], out: &mut impl Write) -> Re
     Ok(())
 }
 
+/// Which layer costs what on each core of the targets.
+fn instructions(model: &Model<'_>, targets: &[Target<'_>], out: &mut impl Write) -> Result<()> {
+    let used =
+        |core: &Core| targets.iter().filter_map(|target| target.core).any(|of| of.name() == core.name());
+    let cores: Vec<Core> = Core::all().into_iter().filter(used).collect();
+    if cores.is_empty() {
+        return Ok(());
+    }
+    let columns: Vec<Vec<LayerCost>> =
+        cores.iter().map(|core| core.layers(model, model.max_tokens)).collect();
+    let headings: Vec<&str> = ["kilo-instructions"].into_iter().chain(cores.iter().map(Core::name)).collect();
+    let mut table = Table::new(1, &headings);
+    let kilo = |instructions: f64| thousands((instructions / 1000.0).round() as usize);
+    for (index, layer) in columns[0].iter().enumerate() {
+        let cells = columns.iter().map(|layers| kilo(layers[index].instructions));
+        table.row([layer.name.clone()].into_iter().chain(cells));
+    }
+    let sums = columns.iter().map(|layers| kilo(total(layers)));
+    table.row(["inference".to_owned()].into_iter().chain(sums));
+    writeln!(out)?;
+    table.write(out)?;
+    let tokens = model.max_tokens;
+    Ok(writeln!(
+        out,
+        "\nEstimated for {tokens} tokens from counts of kernels and heads; a board program counts."
+    )?)
+}
+
+fn total(layers: &[LayerCost]) -> f64 {
+    layers.iter().map(|layer| layer.instructions).sum()
+}
+
 /// Which knobs to turn, in words.
 fn remedies(model: &Model<'_>, target: &Target<'_>) -> Vec<String> {
     let words = |knob| match knob {
@@ -232,11 +268,26 @@ struct Line<'a> {
     board_flash_bytes: usize,
     fits: bool,
     remedies: Vec<String>,
+    core: Option<&'a str>,
+    /// Estimated, for the longest sequence.
+    instructions: Option<u64>,
+    layers: Vec<LayerLine>,
+}
+
+#[derive(Serialize)]
+struct LayerLine {
+    layer: String,
+    instructions: u64,
 }
 
 fn json(name: &str, model: &Model<'_>, target: &Target<'_>, out: &mut impl Write) -> Result<()> {
     let need = Need::of(model);
     let fits = need.fits(target.flash, target.ram);
+    let layers = target.core.map(|core| core.layers(model, model.max_tokens));
+    let layer_line = |layer: &LayerCost| LayerLine {
+        layer: layer.name.clone(),
+        instructions: layer.instructions.round() as u64,
+    };
     let line = Line {
         model: name,
         arena_bytes: Plan::of(model).bytes(),
@@ -248,6 +299,9 @@ fn json(name: &str, model: &Model<'_>, target: &Target<'_>, out: &mut impl Write
         board_flash_bytes: target.flash,
         fits,
         remedies: if fits { Vec::new() } else { remedies(model, target) },
+        core: target.core.as_ref().map(Core::name),
+        instructions: layers.as_deref().map(|layers| total(layers).round() as u64),
+        layers: layers.iter().flatten().map(layer_line).collect(),
     };
     Ok(writeln!(out, "{}", serde_json::to_string(&line)?)?)
 }

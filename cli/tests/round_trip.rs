@@ -164,12 +164,18 @@ fn fit_has_a_line_for_each_board() {
         assert!(line["ram_bytes"].as_u64().unwrap() > arena);
         assert!(line["flash_bytes"].as_u64().unwrap() > model);
         assert!(line["fits"].is_boolean());
+        assert!(line["core"].is_string());
+        let layers = line["layers"].as_array().unwrap().iter();
+        let sum: u64 = layers.map(|layer| layer["instructions"].as_u64().unwrap()).sum();
+        let instructions = line["instructions"].as_u64().unwrap();
+        assert!(instructions > 1_000_000 && sum.abs_diff(instructions) < 20, "{sum} {instructions}");
     }
-    bench
-        .command(&["fit", "digits.fxm"])
-        .assert()
-        .success()
-        .stdout(contains("stream").and(contains("feed-forward")).and(contains("microbit-v1")));
+    bench.command(&["fit", "digits.fxm"]).assert().success().stdout(
+        contains("stream")
+            .and(contains("feed-forward"))
+            .and(contains("block1.attention"))
+            .and(contains("microbit-v1")),
+    );
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Whether a model fits a microcontroller, and what to change if it does not.
 
+pub mod cost;
+
 use std::vec::Vec;
 
 use crate::model::{Block, Model, Weights};
@@ -21,6 +23,8 @@ pub struct Board {
     pub name: &'static str,
     /// Part and core.
     pub part: &'static str,
+    /// Name of the [`cost::Core`] that counts like it.
+    pub core: &'static str,
     /// Bytes of flash from which code runs and constants are read.
     pub flash: usize,
     /// Bytes of RAM in one piece: an arena cannot be divided.
@@ -29,24 +33,34 @@ pub struct Board {
 
 /// Parts with the sizes of their data sheets; RAM is the largest piece that is contiguous.
 pub const BOARDS: &[Board] = &[
-    board("microbit-v1", "nRF51822, Cortex-M0", 256 * KIB, 16 * KIB),
-    board("microbit-v2", "nRF52833, Cortex-M4F", 512 * KIB, 128 * KIB),
-    board("nrf52840", "nRF52840, Cortex-M4F", MIB, 256 * KIB),
-    board("stm32f411", "STM32F411xE, Cortex-M4F", 512 * KIB, 128 * KIB),
+    board("microbit-v1", "nRF51822, Cortex-M0", "m0", 256 * KIB, 16 * KIB),
+    board("microbit-v2", "nRF52833, Cortex-M4F", "m4", 512 * KIB, 128 * KIB),
+    board("nrf52840", "nRF52840, Cortex-M4F", "m4", MIB, 256 * KIB),
+    board("stm32f411", "STM32F411xE, Cortex-M4F", "m4", 512 * KIB, 128 * KIB),
     // 64 KiB more are core-coupled, at another address.
-    board("stm32f407", "STM32F405/407xG, Cortex-M4F", MIB, 128 * KIB),
-    board("stm32h743", "STM32H743xI, Cortex-M7, AXI RAM", 2 * MIB, 512 * KIB),
-    board("rp2040", "RP2040, Cortex-M0+, 2 MB external flash", 2 * MIB, 264 * KIB),
-    board("rp2350", "RP2350, Cortex-M33, 4 MB external flash", 4 * MIB, 520 * KIB),
+    board("stm32f407", "STM32F405/407xG, Cortex-M4F", "m4", MIB, 128 * KIB),
+    board("stm32h743", "STM32H743xI, Cortex-M7, AXI RAM", "m7", 2 * MIB, 512 * KIB),
+    board("rp2040", "RP2040, Cortex-M0+, 2 MB external flash", "m0", 2 * MIB, 264 * KIB),
+    board("rp2350", "RP2350, Cortex-M33, 4 MB external flash", "m33", 4 * MIB, 520 * KIB),
     // 16 of 400 KiB are the instruction cache.
-    board("esp32-c3", "ESP32-C3, RV32IMC, 4 MB external flash", 4 * MIB, 384 * KIB),
-    board("hifive1-b", "FE310-G002, RV32IMAC, 4 MB external flash", 4 * MIB, 16 * KIB),
-    board("mps2-an386", "QEMU mps2-an386, Cortex-M4", 4 * MIB, 4 * MIB),
-    board("qemu-riscv32", "QEMU virt, RV32IMAC, as memory.x divides it", 4 * MIB, 4 * MIB),
+    board("esp32-c3", "ESP32-C3, RV32IMC, 4 MB external flash", "riscv32", 4 * MIB, 384 * KIB),
+    board("hifive1-b", "FE310-G002, RV32IMAC, 4 MB external flash", "riscv32", 4 * MIB, 16 * KIB),
+    board("mps2-an385", "QEMU mps2-an385, Cortex-M3", "m3", 4 * MIB, 4 * MIB),
+    board("mps2-an386", "QEMU mps2-an386, Cortex-M4", "m4", 4 * MIB, 4 * MIB),
+    board("mps2-an500", "QEMU mps2-an500, Cortex-M7", "m7", 4 * MIB, 4 * MIB),
+    board("mps2-an505", "QEMU mps2-an505, Cortex-M33", "m33", 4 * MIB, 4 * MIB),
+    board("mps3-an547", "QEMU mps3-an547, Cortex-M55", "m55", 512 * KIB, 2 * MIB),
+    board("qemu-riscv32", "QEMU virt, RV32IMAC, as memory.x divides it", "riscv32", 4 * MIB, 4 * MIB),
 ];
 
-const fn board(name: &'static str, part: &'static str, flash: usize, ram: usize) -> Board {
-    Board { name, part, flash, ram }
+const fn board(
+    name: &'static str,
+    part: &'static str,
+    core: &'static str,
+    flash: usize,
+    ram: usize,
+) -> Board {
+    Board { name, part, core, flash, ram }
 }
 
 /// What a model and the firmware around it need.

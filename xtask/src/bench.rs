@@ -1,146 +1,105 @@
-//! Executed instructions of kernels and mechanisms on every emulated board.
+//! Executed instructions of kernels, mechanisms and a model on every emulated board, held against a snapshot.
+
+mod crossover;
+mod row;
+mod snapshot;
+#[allow(dead_code, reason = "the parameters of the mechanisms are needed, the work is not")]
+#[path = "../../benches/workload/mod.rs"]
+mod workload;
 
 use crate::board::Board;
-use crate::command::target;
+use crate::command::{root, target};
 use crate::zoo::digits_file;
 use crate::{firmware, qemu, setup};
-use anyhow::{Result, bail, ensure};
-use comfy_table::{CellAlignment, Table, presets};
-use serde_json::{Map, Value, json};
+use anyhow::{Context, Result, anyhow, bail};
+use fixformer::host::fit::cost::derive;
+use row::Row;
+use snapshot::Snapshot;
+use std::fs;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Print one JSON object a line for each kernel and mechanism, and nothing else
+    /// Only this core; may be repeated
+    #[arg(long = "core", value_name = "NAME")]
+    cores: Vec<String>,
+    /// Only heads of up to 256 tokens
+    #[arg(long)]
+    quick: bool,
+    /// Rewrite boards/instructions.txt with what is measured, instead of comparing, and the rates that follow from it
+    #[arg(long)]
+    update: bool,
+    /// Print one JSON object a line for each kernel, mechanism, model and layer, and nothing else
     #[arg(long)]
     json: bool,
 }
 
-/// From here on twice the tokens of a linear mechanism cost at most [`GROWTH`] times the instructions.
-const LINEAR_FROM: u64 = 1024;
-const GROWTH: f64 = 2.1;
-/// LSH reads its rows in the order of the buckets.
-const GROWTH_LSH: f64 = 2.2;
+/// Most tokens of a head in a quick run.
+const QUICK: &str = "256";
+/// A full run takes minutes.
+const LIMIT: Duration = Duration::from_secs(3600);
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let boards = Board::all()?;
+    let boards = if options.cores.is_empty() { Board::all()? } else { Board::named(&options.cores)? };
     setup::ready(&boards)?;
-    let mut quadratic = Vec::new();
-    for board in &boards {
-        let elf = firmware::build(board, "bench", &digits_file())?;
-        let lines = qemu::run(board, &elf, None, &target(), |_| {})?.success()?;
-        let rows: Vec<Row> = lines.iter().map(|line| Row::read(line)).collect::<Result<_>>()?;
-        quadratic.extend(grown(&rows).into_iter().map(|what| format!("{}: {what}", board.name)));
-        if options.json {
-            rows.iter().for_each(|row| println!("{}", row.json(&board.name)));
-        } else {
-            println!("\n{} ({})\n{}", board.name, board.target, table(&rows));
+    let mut snapshot = Snapshot::read()?;
+    let mut faults = Vec::new();
+    let jobs = thread::available_parallelism().map_or(1, NonZero::get);
+    for boards in boards.chunks(jobs) {
+        for (board, measured) in boards.iter().zip(side_by_side(boards, options.quick)?) {
+            let (rows, seconds) = measured;
+            if options.json {
+                rows.iter().for_each(|row| println!("{}", row.json(&board.name)));
+            } else {
+                println!("\n{} ({}), {seconds} s\n{}", board.name, board.target, row::table(&rows));
+                print!("{}", crossover::report(&rows));
+            }
+            if options.update {
+                snapshot.replace(&board.name, &rows, options.quick);
+            } else {
+                faults.extend(snapshot.faults(&board.name, &rows, options.quick));
+            }
+            let grown = row::grown(&rows).into_iter();
+            faults.extend(grown.map(|what| format!("not linear: {}: {what}", board.name)));
         }
     }
-    match quadratic.is_empty() {
+    if options.update {
+        snapshot.write()?;
+        let rates = root().join("src/host/fit/cost/costs.txt");
+        fs::write(&rates, derive(&snapshot.text(), workload::heads::kind))
+            .with_context(|| format!("cannot write {}", rates.display()))?;
+    }
+    match faults.is_empty() {
         true => Ok(()),
-        false => bail!("not linear:\n{}", quadratic.join("\n")),
+        false => bail!("{} faults:\n{}", faults.len(), faults.join("\n")),
     }
 }
 
-/// A line of the firmware: what was measured, and pairs of a name and a value.
-struct Row {
-    kind: String,
-    name: String,
-    fields: Map<String, Value>,
+/// What a quick run of a board and the snapshot differ in.
+pub(crate) fn quick(board: &Board) -> Result<Vec<String>> {
+    let rows = measure(board, &firmware::build(board, "bench", &digits_file())?, true)?;
+    Ok(Snapshot::read()?.faults(&board.name, &rows, true))
 }
 
-impl Row {
-    fn read(line: &str) -> Result<Self> {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let [kind, name, pairs @ ..] = &words[..] else { bail!("unexpected line from the firmware: {line}") };
-        ensure!(pairs.len().is_multiple_of(2), "unexpected line from the firmware: {line}");
-        let value = |word: &str| word.parse::<u64>().map_or_else(|_| json!(word), |number| json!(number));
-        let fields = pairs.chunks(2).map(|pair| (pair[0].to_owned(), value(pair[1]))).collect();
-        Ok(Self { kind: (*kind).to_owned(), name: (*name).to_owned(), fields })
-    }
-
-    fn number(&self, field: &str) -> Option<u64> {
-        self.fields.get(field)?.as_u64()
-    }
-
-    fn json(&self, core: &str) -> Value {
-        let key = if self.kind == "kernel" { "kernel" } else { "mechanism" };
-        let mut object = self.fields.clone();
-        object.insert("core".to_owned(), json!(core));
-        object.insert(key.to_owned(), json!(self.name));
-        Value::Object(object)
-    }
-
-    /// What it costs: instructions a multiplication, or a token.
-    fn rate(&self) -> Option<String> {
-        let instructions = self.number("instructions")? as f64;
-        match (self.number("macs"), self.number("n")) {
-            (Some(macs), _) if macs > 0 => Some(format!("{:.2} a MAC", instructions / macs as f64)),
-            (_, Some(tokens)) => Some(format!("{:.0} a token", instructions / tokens as f64)),
-            _ => None,
-        }
-    }
-
-    fn shape(&self) -> String {
-        let text =
-            |field| self.fields.get(field).map_or(String::new(), |value| value.to_string().replace('"', ""));
-        match self.kind.as_str() {
-            "kernel" => format!("[{}]", text("shape")),
-            _ => format!("n {} d {} {}", text("n"), text("d"), text("direction")),
-        }
-    }
-}
-
-/// Linear mechanisms that grow faster than they may.
-fn grown(rows: &[Row]) -> Vec<String> {
-    let mut found = Vec::new();
-    for pair in rows.windows(2).filter(|pair| pair[0].kind == "attention" && pair[0].name != "exact") {
-        let [Some(n), Some(twice)] = [&pair[0], &pair[1]].map(|row| row.number("n")) else { continue };
-        let [Some(a), Some(b)] = [&pair[0], &pair[1]].map(|row| row.number("instructions")) else { continue };
-        let growth = b as f64 / a as f64;
-        let limit = if pair[0].name == "lsh" { GROWTH_LSH } else { GROWTH };
-        if n >= LINEAR_FROM && twice == 2 * n && growth > limit {
-            found.push(format!("{} {}: {growth:.3} times the instructions", pair[1].name, pair[1].shape()));
-        }
-    }
-    found
-}
-
-fn table(rows: &[Row]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_BORDERS_ONLY);
-    table.set_header(["", "shape", "instructions", "", "bytes"]);
-    for column in [2, 3, 4] {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    for row in rows {
-        let number = |field| row.number(field).map_or(String::new(), |number| number.to_string());
-        table.add_row([
-            row.name.clone(),
-            row.shape(),
-            number("instructions"),
-            row.rate().unwrap_or_default(),
-            number("arena_bytes"),
-        ]);
-    }
-    table
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn growth_is_noticed() {
-        let line = |n, instructions| {
-            Row::read(&format!(
-                "attention hierarchical n {n} d 16 direction causal instructions {instructions}"
-            ))
+/// Builds for one board after the other; runs all of them at once. What was counted, and the seconds it took.
+fn side_by_side(boards: &[Board], quick: bool) -> Result<Vec<(Vec<Row>, u64)>> {
+    let programs = boards.iter().map(|board| Ok((board, firmware::build(board, "bench", &digits_file())?)));
+    let programs: Vec<_> = programs.collect::<Result<_>>()?;
+    thread::scope(|scope| {
+        let run = |(board, elf): (&Board, PathBuf)| -> Result<_> {
+            let start = Instant::now();
+            Ok((measure(board, &elf, quick)?, start.elapsed().as_secs()))
         };
-        let rows = |last| [line(1024, 100).unwrap(), line(2048, last).unwrap()];
-        assert!(grown(&rows(205)).is_empty());
-        assert_eq!(grown(&rows(300)).len(), 1);
-    }
+        let started: Vec<_> = programs.into_iter().map(|one| scope.spawn(move || run(one))).collect();
+        started.into_iter().map(|run| run.join().map_err(|_| anyhow!("a run on a board panicked"))?).collect()
+    })
+}
+
+fn measure(board: &Board, elf: &Path, quick: bool) -> Result<Vec<Row>> {
+    let patient = Board { limit: LIMIT, ..board.clone() };
+    let lines = qemu::run(&patient, elf, quick.then_some(QUICK), &target(), |_| {})?.success()?;
+    lines.iter().map(|line| Row::read(line)).collect()
 }

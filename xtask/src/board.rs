@@ -8,6 +8,7 @@ use std::time::Duration;
 use toml::Table;
 
 /// One emulated board.
+#[derive(Clone)]
 pub(crate) struct Board {
     pub(crate) name: String,
     /// The Rust target.

@@ -6,8 +6,8 @@ use crate::demo::write;
 use crate::host::{Answers, fixed};
 use crate::size::flash_without_model;
 use crate::zoo::{digits_file, digits_test};
-use crate::{firmware, qemu, report, setup};
-use anyhow::{Context, Result, bail, ensure};
+use crate::{bench, firmware, qemu, report, setup};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -43,6 +43,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             suite.test("flash_without_model", flash(board));
             classify(board, digits.as_ref(), suite)
         });
+        if COUNTED.contains(&&*board.name) {
+            step(&format!("{}: instructions", board.name));
+            totals.board(board, |suite| {
+                let faults = bench::quick(board)?;
+                let result = if faults.is_empty() { Ok(()) } else { Err(anyhow!(faults.join("; "))) };
+                suite.test("instructions", result);
+                Ok(())
+            });
+        }
     }
 
     println!("\n{} passed, {} failed", totals.passed, totals.failed);
@@ -51,6 +60,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         _ => bail!("tests failed"),
     }
 }
+
+/// The boards whose instructions are held against the snapshot here; `cargo xtask bench` does it for all.
+const COUNTED: [&str; 2] = ["m4", "riscv32"];
 
 fn step(what: &str) {
     println!("\n== {what}");
@@ -147,7 +159,7 @@ fn selftest(board: &Board, suite: &mut Suite) -> Result<()> {
         };
         tests += 1;
         let passed = outcome == "ok";
-        suite.test(name, if passed { Ok(()) } else { Err(anyhow::anyhow!("{outcome}")) });
+        suite.test(name, if passed { Ok(()) } else { Err(anyhow!("{outcome}")) });
     }
     let summary = format!("test result: ok. {tests} passed; 0 failed");
     let complete = ended.lines.last() == Some(&summary) && tests > 0;
@@ -165,7 +177,7 @@ fn selftest(board: &Board, suite: &mut Suite) -> Result<()> {
             &format!("exit_code::{argument}"),
             match ended.code {
                 Some(found) if found == code => Ok(()),
-                found => Err(anyhow::anyhow!("expected exit code {code}, found {found:?}")),
+                found => Err(anyhow!("expected exit code {code}, found {found:?}")),
             },
         );
     }
@@ -202,7 +214,7 @@ fn classify(board: &Board, digits: Result<&Digits, &anyhow::Error>, suite: &mut 
         "classify::same_scores_as_host",
         match report.scores == host.scores {
             true => Ok(()),
-            false => Err(anyhow::anyhow!("{:?}, on the host {:?}", report.scores, host.scores)),
+            false => Err(anyhow!("{:?}, on the host {:?}", report.scores, host.scores)),
         },
     );
     let expected = host.digest();
@@ -210,7 +222,7 @@ fn classify(board: &Board, digits: Result<&Digits, &anyhow::Error>, suite: &mut 
         "classify::same_digest_as_host",
         match report.digest == expected {
             true => Ok(()),
-            false => Err(anyhow::anyhow!("{}, on the host {expected}", report.digest)),
+            false => Err(anyhow!("{}, on the host {expected}", report.digest)),
         },
     );
 

@@ -1,0 +1,166 @@
+//! Instructions of a model on each emulated core, layer by layer, estimated from what kernels and heads were
+//! counted to take (`cargo xtask bench`).
+//!
+//! A count is taken as a sum of rates times what there is to do: products, outputs, rows, calls, pairs of a query
+//! and a key. `costs.txt` holds the rates; [`derive`] makes it from the counts.
+
+mod rates;
+
+use std::format;
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+pub use rates::derive;
+
+use crate::kernels::Activation;
+use crate::model::{AttentionKind, Block, Input, Linear, Model, Norm, NormOrder, Positions};
+
+/// `CORE NAME RATE...`, one line each.
+pub const TABLE: &str = include_str!("cost/costs.txt");
+
+/// Rows that pass through a layer in one call.
+const ROWS_PER_CALL: usize = 4;
+
+/// Estimated instructions of a layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerCost {
+    /// `embedding`, `block0.attention`, … as in the profile of `cargo xtask bench`.
+    pub name: String,
+    /// Executed instructions.
+    pub instructions: f64,
+}
+
+/// The rates of one core.
+#[derive(Clone, Copy, Debug)]
+pub struct Core {
+    name: &'static str,
+}
+
+impl Core {
+    /// Every core that was counted.
+    pub fn all() -> Vec<Self> {
+        let mut names: Vec<_> = TABLE.lines().filter_map(|line| line.split(' ').next()).collect();
+        names.dedup();
+        names.into_iter().map(|name| Self { name }).collect()
+    }
+
+    /// The core of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|core| core.name == name)
+    }
+
+    /// Name of its board: `m4`.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The layers of `model` for a sequence of `tokens`, in the order of the forward pass.
+    pub fn layers(&self, model: &Model<'_>, tokens: usize) -> Vec<LayerCost> {
+        let mut layers = Vec::new();
+        let mut push = |name: &str, instructions| {
+            layers.push(LayerCost { name: name.to_string(), instructions });
+        };
+        push("embedding", self.embedding(model, tokens));
+        for (index, block) in model.blocks().enumerate() {
+            for (name, instructions) in self.block(model, &block, tokens) {
+                push(&format!("block{index}.{name}"), instructions);
+            }
+        }
+        let norm = model.final_norm.as_ref().map_or(0.0, |norm| self.norm(norm, tokens));
+        push("pooling", norm + self.each("add", tokens * model.width));
+        let hidden = model.head_hidden.as_ref().map_or(0.0, |layer| {
+            let outputs = layer.linear.outputs;
+            self.linear(&layer.linear, 1, outputs) + self.each(activation(layer.activation), outputs)
+        });
+        push("head", hidden + self.linear(&model.head, 1, model.classes));
+        layers
+    }
+
+    /// Instructions of one head.
+    pub fn head(&self, kind: &AttentionKind<'_>, tokens: usize, width: usize, causal: bool) -> f64 {
+        let direction = if causal { "causal" } else { "bidirectional" };
+        let name = format!("{}_{direction}", rates::mechanism(kind));
+        self.sum(&name, &rates::head_work(kind, tokens, width, causal))
+    }
+
+    fn embedding(&self, model: &Model<'_>, tokens: usize) -> f64 {
+        let elements = tokens * model.width;
+        let rows = match &model.input {
+            Input::Samples { stem, .. } | Input::OneHot { stem, .. } => {
+                self.linear(stem, tokens, stem.outputs) + self.each("add", tokens * stem.inputs)
+            }
+            Input::Tokens { .. } => self.each("add", elements),
+        };
+        let positions = match &model.positions {
+            Positions::None => 0.0,
+            // A row is looked up, then added.
+            Positions::Learned(_) | Positions::Axial(_) | Positions::Sinusoidal(_) => {
+                2.0 * self.each("add", elements)
+            }
+        };
+        rows + positions + model.embedding_norm.as_ref().map_or(0.0, |norm| self.norm(norm, tokens))
+    }
+
+    fn block(&self, model: &Model<'_>, block: &Block<'_>, tokens: usize) -> [(&'static str, f64); 4] {
+        let (attention, network) = (&block.attention, &block.feed_forward);
+        let (heads, width) = (model.heads, model.head_width);
+        let elements = tokens * model.width;
+        let post = block.order == NormOrder::Post;
+        let (norm1, norm2) = (self.norm(&block.norm1, tokens), self.norm(&block.norm2, tokens));
+        let of_head = |layer| self.linear(layer, tokens, width) + self.each("clamp", tokens * width);
+        let layers = [Some(&attention.query), attention.key.as_ref(), Some(&attention.value)];
+        let of_heads: f64 = layers.into_iter().flatten().map(of_head).sum();
+        let attend = self.head(&attention.kind, tokens, width, attention.causal);
+        let add = self.each("add", elements);
+        let all = |layer: &Linear<'_>| self.linear(layer, tokens, layer.outputs);
+        [
+            ("projections", heads as f64 * (of_heads + if post { 0.0 } else { norm1 })),
+            // The heads side by side: a copy.
+            ("attention", heads as f64 * attend + add),
+            ("output", all(&attention.output) + add + if post { norm1 } else { 0.0 }),
+            (
+                "feed_forward",
+                all(&network.expand)
+                    + self.each(activation(network.activation), tokens * network.expand.outputs)
+                    + all(&network.contract)
+                    + add
+                    + norm2,
+            ),
+        ]
+    }
+
+    fn linear(&self, layer: &Linear<'_>, rows: usize, outputs: usize) -> f64 {
+        let name = if layer.weights.bits() == 8 { "linear" } else { "linear_i16" };
+        let calls = rows.div_ceil(ROWS_PER_CALL);
+        let work = [rows * layer.inputs * outputs, rows * outputs, rows, calls];
+        self.sum(name, &work.map(|count| count as f64))
+    }
+
+    fn norm(&self, norm: &Norm<'_>, rows: usize) -> f64 {
+        rows as f64 * self.sum("layer_norm", &[norm.parameters.gain.len() as f64, 1.0])
+    }
+
+    fn each(&self, name: &str, elements: usize) -> f64 {
+        self.sum(name, &[elements as f64])
+    }
+
+    /// Rates times work.
+    fn sum(&self, name: &str, work: &[f64]) -> f64 {
+        let line = TABLE.lines().find_map(|line| {
+            let rest = line.strip_prefix(self.name)?.strip_prefix(' ')?.strip_prefix(name)?;
+            rest.strip_prefix(' ')
+        });
+        let rates = line.unwrap_or_default().split(' ').filter_map(|rate| rate.parse::<f64>().ok());
+        rates.zip(work).map(|(rate, work)| rate * work).sum()
+    }
+}
+
+/// The name under which it was counted.
+const fn activation(activation: Activation) -> &'static str {
+    match activation {
+        Activation::Relu => "relu",
+        Activation::GeluErf => "gelu_erf",
+        Activation::GeluTanh => "gelu_tanh",
+        Activation::Tanh => "tanh",
+    }
+}

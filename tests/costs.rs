@@ -1,0 +1,80 @@
+//! The estimate of a model's instructions, against what the emulated boards counted.
+
+#[allow(dead_code, reason = "the parameters of the mechanisms are needed, the work is not")]
+#[path = "../benches/workload/mod.rs"]
+mod workload;
+
+use std::collections::BTreeMap;
+
+use fixformer::Model;
+use fixformer::host::fit::cost::{Core, TABLE, derive};
+use fixformer::session::words;
+
+const COUNTS: &str = include_str!("../boards/instructions.txt");
+static DIGITS: [u32; include_bytes!("../models/digits.fxm").len() / 4] =
+    words(include_bytes!("../models/digits.fxm"));
+
+/// Most by which the estimate of a whole model may be off: 10 %.
+const LIMIT: f64 = 0.10;
+
+#[test]
+fn the_rates_are_those_of_the_counts() {
+    let derived = derive(COUNTS, workload::heads::kind);
+    assert!(derived == TABLE, "run `cargo xtask bench --update`");
+}
+
+/// Most by which the estimate of one head may be off, and the mean of all of a mechanism: 15 %, 5 %.
+const HEAD_LIMIT: f64 = 0.15;
+const MEAN_LIMIT: f64 = 0.05;
+
+#[test]
+fn the_estimates_of_heads_are_close() {
+    let cores = Core::all();
+    let mut errors: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for line in COUNTS.lines() {
+        let words: Vec<_> = line.split(' ').collect();
+        let [core, "attention", mechanism, _, n, _, d, _, direction, _, count, ..] = words[..] else {
+            continue;
+        };
+        let (n, d, count): (usize, usize, f64) =
+            (n.parse().unwrap(), d.parse().unwrap(), count.parse().unwrap());
+        let core = cores.iter().find(|known| known.name() == core).unwrap();
+        let kind = workload::heads::kind(mechanism, n, d).unwrap();
+        let error = (core.head(&kind, n, d, direction == "causal") / count - 1.0).abs();
+        errors.entry(mechanism).or_default().push(error);
+    }
+    assert_eq!(errors.len(), workload::heads::MECHANISMS.len());
+    for (mechanism, errors) in errors {
+        let most = errors.iter().copied().fold(0.0, f64::max);
+        let mean = errors.iter().sum::<f64>() / errors.len() as f64;
+        println!("{mechanism}: mean {:.1} %, at most {:.1} %", 100.0 * mean, 100.0 * most);
+        assert!(most <= HEAD_LIMIT && mean <= MEAN_LIMIT, "{mechanism}: {most}, {mean}");
+    }
+}
+
+/// What a line counted for the digits says.
+fn counted(core: &str, what: &str) -> f64 {
+    let start = format!("{core} {what} instructions ");
+    let line = COUNTS.lines().find_map(|line| line.strip_prefix(&start));
+    line.unwrap_or_else(|| panic!("no line `{start}`")).parse().unwrap()
+}
+
+#[test]
+fn the_estimate_of_the_digits_is_close_on_every_core() {
+    let model = Model::parse(&DIGITS).unwrap();
+    let cores = Core::all();
+    assert_eq!(cores.len(), 7);
+    for core in cores {
+        let name = core.name();
+        let layers = core.layers(&model, model.max_tokens);
+        for layer in &layers {
+            let found = counted(name, &format!("layer digits layer {}", layer.name));
+            let error = layer.instructions / found - 1.0;
+            println!("{name} {}: {:.0} of {found}, {:+.1} %", layer.name, layer.instructions, 100.0 * error);
+        }
+        let sum: f64 = layers.iter().map(|layer| layer.instructions).sum();
+        let error = sum / counted(name, "model digits") - 1.0;
+        println!("{name}: {:+.1} %", 100.0 * error);
+        assert!(error.abs() <= LIMIT, "{name}: {:+.1} %", 100.0 * error);
+    }
+}

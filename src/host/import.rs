@@ -44,14 +44,20 @@ mod error;
 
 /// Reads the network that `description` (TOML) and `weights` (safetensors) define together.
 pub fn network(description: &Path, weights: &Path) -> Result<Network, ImportError> {
-    let bytes = |path: &Path| {
-        std::fs::read(path).map_err(|source| ImportError::Read { path: path.to_owned(), source })
-    };
-    let text = String::from_utf8_lossy(&bytes(description)?).into_owned();
-    let parsed = description::parse(&text).map_err(|problem| problem.of(description))?;
+    let parsed = read(description)?;
     let bytes = bytes(weights)?;
     let checkpoint = Checkpoint::parse(weights, &bytes, &parsed.tensors)?;
     Importer { path: description, description: &parsed, checkpoint }.network()
+}
+
+/// Reads a description alone.
+pub fn read(description: &Path) -> Result<Description, ImportError> {
+    let text = String::from_utf8_lossy(&bytes(description)?).into_owned();
+    description::parse(&text).map_err(|problem| problem.of(description))
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, ImportError> {
+    std::fs::read(path).map_err(|source| ImportError::Read { path: path.to_owned(), source })
 }
 
 impl description::Problem {

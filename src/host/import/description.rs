@@ -19,6 +19,7 @@
 //! | | `attention` | `{ kind = "exact", causal = false }`; or another kind, see [`Attention`] |
 //! | `pooling` | `kind` | `mean`; or `max`, `first`, `last` |
 //! | `tensors` | names, `layout`, `ignore` | see [`Tensors`] |
+//! | `train` | | not read here: how `fixformer-train` trains it |
 
 use std::format;
 use std::string::{String, ToString};
@@ -55,6 +56,8 @@ pub struct Description {
     /// What the tensors are called.
     #[serde(default)]
     pub tensors: Tensors,
+    /// How it is trained; for `fixformer-train`.
+    pub train: Option<toml::Table>,
 }
 
 /// `[input]`.

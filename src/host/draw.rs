@@ -54,6 +54,7 @@ fn of_layer(seed: u64, layer: usize) -> u64 {
 }
 
 /// SplitMix64 (Steele, Lea and Flood 2014): a model file must not change with the version of a crate.
+#[derive(Debug, Clone)]
 pub struct Source(pub u64);
 
 impl Source {

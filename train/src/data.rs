@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use fixformer::host::data::{self, DataError, Options, Recordings, Split};
 use fixformer::host::draw::Source;
 use fixformer::host::import::description::InputKind;
@@ -39,16 +39,18 @@ impl Data {
     /// # Errors
     /// The first thing that `recipe` cannot be trained with, by file, array and row.
     pub fn load(recipe: &Recipe, path: &Path) -> Result<Data> {
-        let train = load(recipe, path, Split::Train)?;
+        let train = load(recipe, path, Split::Train).map_err(in_words)?;
         let (mut train, scale) = labelled(train, path, Split::Train)?;
         check_scale(recipe, path, scale)?;
         let classes = classes(recipe, path, &train)?;
-        let validation = match load(recipe, path, Split::Validation) {
-            Ok(recordings) => labelled(recordings, path, Split::Validation)?.0,
-            Err(DataError::MissingKey { .. }) => {
+        // Other files have no splits.
+        let archive = path.extension().is_some_and(|extension| extension == "npz");
+        let validation = match archive.then(|| load(recipe, path, Split::Validation)) {
+            Some(Ok(recordings)) => labelled(recordings, path, Split::Validation)?.0,
+            None | Some(Err(DataError::MissingKey { .. })) => {
                 held_out(&mut train, recipe.training.validation, classes, recipe.training.seed)
             }
-            Err(error) => return Err(error.into()),
+            Some(Err(error)) => return Err(in_words(error)),
         };
         ensure!(!validation.rows.is_empty(), "{}: no recording is left to validate with", path.display());
         let mut data = Data { train, validation, classes, tokens: 0, vocabulary: 0 };
@@ -87,6 +89,11 @@ fn load(recipe: &Recipe, path: &Path, split: Split) -> Result<Recordings, DataEr
         }
         other => other,
     }
+}
+
+/// The words of a data error have its cause already.
+fn in_words(error: DataError) -> anyhow::Error {
+    anyhow!("{error}")
 }
 
 fn labelled(recordings: Recordings, path: &Path, split: Split) -> Result<(Set, Option<f64>)> {

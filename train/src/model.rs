@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use burn::tensor::{Device, Distribution, Tensor, TensorData, activation};
+use burn::tensor::{Device, Tensor, TensorData, activation};
 use fixformer::host::draw::Source;
 use fixformer::host::import;
 use fixformer::host::import::description::{
@@ -77,6 +77,33 @@ struct Block {
     contract: Affine,
 }
 
+/// Leaves out a share of the values at random.
+#[derive(Debug)]
+pub struct Dropout {
+    /// 0 leaves out nothing.
+    pub share: f64,
+    /// Says which.
+    pub source: Source,
+}
+
+impl Dropout {
+    /// Leaves out nothing.
+    pub fn none() -> Dropout {
+        Dropout { share: 0.0, source: Source(0) }
+    }
+
+    fn apply(&mut self, x: Tensor<2>) -> Tensor<2> {
+        if self.share == 0.0 {
+            return x;
+        }
+        let (shape, kept) = (x.dims(), (1.0 / (1.0 - self.share)) as f32);
+        let one = |_| if self.source.uniform() < self.share { 0.0 } else { kept };
+        let values: Vec<f32> = (0..shape[0] * shape[1]).map(one).collect();
+        let factors: Tensor<2> = Tensor::from_data(TensorData::new(values, shape), &x.device());
+        x * factors
+    }
+}
+
 /// Deviation of the values of tables at first.
 const TABLE: f64 = 0.02;
 
@@ -117,9 +144,8 @@ impl Model {
         given.map(|(name, values)| (name.clone(), values.as_slice())).collect()
     }
 
-    /// Scores, `[recordings, classes]`. With `dropout`, that share of the embedding and of what each sublayer adds is
-    /// left out.
-    pub fn forward(&self, values: &Parameters, batch: &Batch, dropout: f64) -> Tensor<2> {
+    /// Scores, `[recordings, classes]`, with `dropout` of the embedding and of what each sublayer adds.
+    pub fn forward(&self, values: &Parameters, batch: &Batch, dropout: &mut Dropout) -> Tensor<2> {
         let (recordings, tokens, width) = (batch.labels.len(), batch.tokens, self.width);
         let stream = match (&self.input, &batch.content) {
             (Input::Stem(stem), Content::Windows(windows)) => stem.apply(values, windows.clone()),
@@ -145,7 +171,7 @@ impl Model {
         if let Some(norm) = &self.embedding_norm {
             stream = norm.apply(values, stream);
         }
-        stream = dropped(stream, dropout);
+        stream = dropout.apply(stream);
         for block in &self.blocks {
             stream = block.forward(values, stream, batch, self.heads, dropout);
         }
@@ -191,28 +217,32 @@ impl Block {
         stream: Tensor<2>,
         batch: &Batch,
         heads: usize,
-        dropout: f64,
+        dropout: &mut Dropout,
     ) -> Tensor<2> {
-        let attend = |x| dropped(self.attend(values, x, batch, heads), dropout);
-        let feed = |x| {
-            let hidden = self.expand.apply(values, x);
-            let hidden = match self.activation {
-                Activation::Relu => activation::relu(hidden),
-                Activation::GeluErf => activation::gelu(hidden),
-                Activation::GeluTanh => activation::gelu_approximate(hidden),
-            };
-            dropped(self.contract.apply(values, hidden), dropout)
-        };
         match self.order {
             NormOrder::Pre => {
-                let stream = stream.clone() + attend(self.norm1.apply(values, stream));
-                stream.clone() + feed(self.norm2.apply(values, stream))
+                let x = self.norm1.apply(values, stream.clone());
+                let stream = stream + dropout.apply(self.attend(values, x, batch, heads));
+                let x = self.norm2.apply(values, stream.clone());
+                stream + dropout.apply(self.feed(values, x))
             }
             NormOrder::Post => {
-                let stream = self.norm1.apply(values, stream.clone() + attend(stream));
-                self.norm2.apply(values, stream.clone() + feed(stream))
+                let change = dropout.apply(self.attend(values, stream.clone(), batch, heads));
+                let stream = self.norm1.apply(values, stream + change);
+                let change = dropout.apply(self.feed(values, stream.clone()));
+                self.norm2.apply(values, stream + change)
             }
         }
+    }
+
+    fn feed(&self, values: &Parameters, x: Tensor<2>) -> Tensor<2> {
+        let hidden = self.expand.apply(values, x);
+        let hidden = match self.activation {
+            Activation::Relu => activation::relu(hidden),
+            Activation::GeluErf => activation::gelu(hidden),
+            Activation::GeluTanh => activation::gelu_approximate(hidden),
+        };
+        self.contract.apply(values, hidden)
     }
 
     fn attend(&self, values: &Parameters, x: Tensor<2>, batch: &Batch, heads: usize) -> Tensor<2> {
@@ -255,15 +285,6 @@ impl Norm {
             None => y,
         }
     }
-}
-
-fn dropped(x: Tensor<2>, share: f64) -> Tensor<2> {
-    if share == 0.0 {
-        return x;
-    }
-    let keep = 1.0 - share;
-    let kept = x.random_like(Distribution::Bernoulli(keep));
-    x * kept.div_scalar(keep as f32)
 }
 
 /// Adds the parameters in the order of the computation.

@@ -12,7 +12,7 @@ use fixformer::host::draw::Source;
 use crate::batch::Batch;
 use crate::checkpoint;
 use crate::data::{Data, Set};
-use crate::model::Model;
+use crate::model::{Dropout, Model};
 use crate::parameters::{Parameters, Role};
 use crate::recipe::{Loss, Recipe, Schedule, Training};
 
@@ -75,9 +75,9 @@ pub fn train(
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Outcome> {
     let training = &recipe.training;
-    device.seed(training.seed);
     let (model, mut parameters) = Model::new(&recipe.path, &recipe.description, data, training.seed, device)?;
     let mut source = Source(training.seed ^ 0x7472_6169_6e69_6e67);
+    let mut dropout = Dropout { share: training.dropout, source: Source(source.next()) };
     let mut steps = Steps::new(training, &parameters);
     let classes = weights(training, data);
     let mut best: Option<(Score, usize)> = None;
@@ -89,7 +89,7 @@ pub fn train(
         for (index, rows) in batches.iter().enumerate() {
             let batch = model.reader.batch(&data.train, rows, Some((&training.augment, &mut source)), device);
             let tracked = parameters.tracked();
-            let scores = model.forward(&tracked, &batch, training.dropout);
+            let scores = model.forward(&tracked, &batch, &mut dropout);
             let loss = loss(scores, &batch, &classes, training.label_smoothing);
             let value: f64 = loss.clone().into_scalar::<f32>().into();
             ensure!(
@@ -142,7 +142,7 @@ fn validate(
     let rows: Vec<usize> = (0..set.rows.len()).collect();
     for rows in rows.chunks(training.batch) {
         let batch = model.reader.batch(set, rows, None, device);
-        let scores = model.forward(parameters, &batch, 0.0);
+        let scores = model.forward(parameters, &batch, &mut Dropout::none());
         let value: f64 =
             loss(scores.clone(), &batch, classes, training.label_smoothing).into_scalar::<f32>().into();
         sum += value * rows.len() as f64;

@@ -5,7 +5,7 @@ use fixformer::host::draw::Source;
 use fixformer::host::import;
 use fixformer_train::checkpoint;
 use fixformer_train::data::{Data, Set};
-use fixformer_train::model::Model;
+use fixformer_train::model::{Dropout, Model};
 
 /// Largest difference of a score.
 const TOLERANCE: f64 = 1e-4;
@@ -53,7 +53,7 @@ fn check(text: &str, values_per_step: usize) {
     // Once with others that are longer, once alone.
     for rows in [&all[..], &all[..1], &all[3..4], &all[5..]] {
         let batch = model.reader.batch(&data.train, rows, None, &device);
-        let scores = model.forward(&parameters.tracked(), &batch, 0.0).inner();
+        let scores = model.forward(&parameters.tracked(), &batch, &mut Dropout::none()).inner();
         let scores: Vec<f32> = scores.into_data().try_into_vec().unwrap();
         for (&row, scores) in rows.iter().zip(scores.chunks(3)) {
             let expected = network.forward(&data.train.rows[row], None, &mut |_, _| {}).unwrap();

@@ -77,10 +77,13 @@ fn of_layer(seed: u64, layer: usize) -> u64 {
 }
 
 /// SplitMix64 (Steele, Lea and Flood 2014): a model file must not change with the version of a crate.
-pub(in crate::host) struct Source(pub(in crate::host) u64);
+#[derive(Debug, Clone)]
+pub struct Source(pub u64);
 
 impl Source {
-    fn next(&mut self) -> u64 {
+    /// Uniform in 64 bits.
+    #[expect(clippy::should_implement_trait, reason = "it never ends")]
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -88,12 +91,12 @@ impl Source {
     }
 
     /// Uniform in `0 .. 1`.
-    pub(in crate::host) fn uniform(&mut self) -> f64 {
+    pub fn uniform(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// Uniform in `0 .. end`, but for a bias below `end / 2^64`.
-    fn below(&mut self, end: usize) -> usize {
+    pub fn below(&mut self, end: usize) -> usize {
         ((u128::from(self.next()) * end as u128) >> 64) as usize
     }
 }

@@ -57,6 +57,15 @@ pub fn network(description: &Path, weights: &Path) -> Result<Network, ImportErro
     Source { description, weights, ..Source::default() }.network()
 }
 
+/// Reads a description (TOML) alone.
+///
+/// # Errors
+/// [`ImportError`] names the file and the key.
+pub fn read(description: &Path) -> Result<Description, ImportError> {
+    let text = String::from_utf8_lossy(&source::read(description)?).into_owned();
+    description::parse(&text).map_err(|problem| problem.of(description))
+}
+
 impl description::Problem {
     /// As an error of the description at `path`.
     fn of(self, path: &Path) -> ImportError {

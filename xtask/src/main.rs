@@ -10,6 +10,7 @@ mod golden;
 mod host;
 mod picture;
 mod qemu;
+mod recipe;
 mod report;
 mod setup;
 mod size;
@@ -38,6 +39,8 @@ enum Command {
     Size(size::Options),
     /// Run golden files through the float reference and the fixed-point engine; fails past the limits
     Golden(golden::Options),
+    /// Train, quantise and evaluate recipes of models/zoo, and keep the table in models/README.md
+    Zoo(recipe::Options),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Size(options) => size::run(&options),
         Command::Golden(options) => golden::run(&options),
+        Command::Zoo(options) => recipe::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -22,6 +22,7 @@
 //! | `pooling` | `kind` | `mean`; or `max`, `first`, `last` |
 //! | `head` | `hidden` | none; or the activation of a hidden layer before the scores |
 //! | `tensors` | names, `layout`, `ignore` | see [`Tensors`] |
+//! | `train` | | not read here: how `fixformer-train` trains it |
 
 use std::format;
 use std::string::{String, ToString};
@@ -61,6 +62,8 @@ pub struct Description {
     /// What the tensors are called.
     #[serde(default)]
     pub tensors: Tensors,
+    /// How it is trained; for `fixformer-train`.
+    pub train: Option<toml::Table>,
 }
 
 /// `[input]`.

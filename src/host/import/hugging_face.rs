@@ -152,6 +152,7 @@ impl BigBirdConfig {
                 plan: frozen.then(|| "rand_blocks.{layer}".to_string()),
                 ..classifier()
             },
+            train: None,
         })
     }
 }
@@ -239,6 +240,7 @@ impl Reformer {
                 rotations: (any_lsh && has("rotations")).then(|| "rotations".to_string()),
                 ..classifier()
             },
+            train: None,
         })
     }
 

@@ -7,7 +7,7 @@ use std::vec::Vec;
 use safetensors::SafeTensors;
 
 use super::checkpoint::Checkpoint;
-use super::description::{self, Description, Plan};
+use super::description::{Description, Plan};
 use super::{ImportError, Importer, hugging_face};
 use crate::host::reference::Network;
 
@@ -58,13 +58,10 @@ impl Source {
             hugging_face::description(config, overrides, self.plan, has).map_err(|problem| problem.of(path))
         };
         match &self.description {
-            Some(path) => {
-                let text = String::from_utf8_lossy(&read(path)?).into_owned();
-                match path.extension().is_some_and(|kind| kind == "json") {
-                    true => foreign(path, &text),
-                    false => description::parse(&text).map_err(|problem| problem.of(path)),
-                }
+            Some(path) if path.extension().is_some_and(|kind| kind == "json") => {
+                foreign(path, &String::from_utf8_lossy(&read(path)?))
             }
+            Some(path) => super::read(path),
             None => {
                 let metadata = SafeTensors::read_metadata(weights)
                     .ok()
@@ -77,6 +74,6 @@ impl Source {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ImportError> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, ImportError> {
     std::fs::read(path).map_err(|source| ImportError::Read { path: path.into(), source })
 }

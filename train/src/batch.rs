@@ -1,0 +1,174 @@
+//! Recordings as tensors, the way the engine reads them.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use fixformer::host::draw::Source;
+use fixformer::host::import::description::{InputKind, Window};
+
+use crate::attention::Lengths;
+use crate::data::Set;
+use crate::parameters::normal;
+use crate::recipe::Augment;
+
+/// Some recordings, filled up to the longest.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// What becomes tokens.
+    pub content: Content,
+    /// Real tokens of each recording.
+    pub lengths: Lengths,
+    /// Tokens of the longest.
+    pub tokens: usize,
+    /// The class of each.
+    pub labels: Vec<usize>,
+}
+
+/// What becomes tokens; rows are recording after recording.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// `[recordings · tokens, values of a window]`.
+    Windows(Tensor<2>),
+    /// `[recordings · tokens]`.
+    Ids(Tensor<1, Int>),
+}
+
+/// Makes batches.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    input: InputKind,
+    /// Subtracted from each channel; empty if samples are not normalised.
+    pub mean: Vec<f64>,
+    /// Divides each channel; empty if samples are not normalised.
+    pub deviation: Vec<f64>,
+}
+
+impl Reader {
+    /// Normalises, if `input` says so, by the mean and the deviation of `train`.
+    pub fn new(input: &InputKind, train: &Set) -> Reader {
+        let mut reader = Reader { input: input.clone(), mean: Vec::new(), deviation: Vec::new() };
+        if let InputKind::Samples { channels, normalize: true, .. } = *input {
+            let rows: Vec<Vec<f64>> = train.rows.iter().map(|row| reader.samples(row, None)).collect();
+            for channel in 0..channels {
+                let values = || rows.iter().flat_map(|row| row.iter().skip(channel).step_by(channels));
+                let count = values().count() as f64;
+                let mean = values().sum::<f64>() / count;
+                let variance = values().map(|x| (x - mean) * (x - mean)).sum::<f64>() / count;
+                reader.mean.push(mean);
+                reader.deviation.push(if variance > 0.0 { variance.sqrt() } else { 1.0 });
+            }
+        }
+        reader
+    }
+
+    /// Recordings `rows` of `set`; `augment` varies them.
+    pub fn batch(
+        &self,
+        set: &Set,
+        rows: &[usize],
+        mut augment: Option<(&Augment, &mut Source)>,
+        device: &Device,
+    ) -> Batch {
+        let mut values = Vec::with_capacity(rows.len());
+        for &row in rows {
+            let augment = augment.as_mut().map(|(augment, source)| (*augment, &mut **source));
+            values.push(self.windows(&set.rows[row], augment));
+        }
+        let size = self.window_values();
+        let lengths: Vec<usize> = values.iter().map(|values| values.len() / size).collect();
+        let tokens = lengths.iter().copied().max().unwrap_or(0);
+        values.iter_mut().for_each(|values| values.resize(tokens * size, 0.0));
+        let values = values.concat();
+        let content = match self.input {
+            InputKind::Tokens { .. } => {
+                let ids: Vec<i32> = values.iter().map(|&id| id as i32).collect();
+                Content::Ids(Tensor::from_data(TensorData::new(ids, [rows.len() * tokens]), device))
+            }
+            _ => {
+                let data = TensorData::new(values, [rows.len() * tokens, size]);
+                Content::Windows(Tensor::from_data(data, device))
+            }
+        };
+        let ragged = lengths.iter().any(|&length| length < tokens);
+        let valid = ragged.then(|| {
+            let flags = lengths.iter().flat_map(|&length| (0..tokens).map(move |t| t < length));
+            let flags: Vec<f32> = flags.map(|flag| f32::from(u8::from(flag))).collect();
+            Tensor::from_data(TensorData::new(flags, [rows.len(), tokens]), device)
+        });
+        let labels = rows.iter().map(|&row| set.labels[row]).collect();
+        Batch { content, lengths: Lengths { tokens: lengths, valid }, tokens, labels }
+    }
+
+    /// Values of a window.
+    pub fn window_values(&self) -> usize {
+        match &self.input {
+            InputKind::Samples { channels, window, .. } => channels * window.width,
+            InputKind::OneHot { symbols, window } => symbols * window.width,
+            InputKind::Tokens { .. } => 1,
+        }
+    }
+
+    fn windows(&self, recording: &[i16], augment: Option<(&Augment, &mut Source)>) -> Vec<f32> {
+        match &self.input {
+            InputKind::Samples { channels, window, .. } => {
+                windows(&self.samples(recording, augment), *channels, window)
+            }
+            InputKind::OneHot { symbols, window } => {
+                let recording = match augment {
+                    Some((augment, source)) => shifted(recording, 1, augment.shift, source),
+                    None => recording.to_vec(),
+                };
+                let mut x = vec![0.0; recording.len() * symbols];
+                for (&symbol, step) in recording.iter().zip(x.chunks_exact_mut(*symbols)) {
+                    if let Some(x) = usize::try_from(symbol).ok().and_then(|symbol| step.get_mut(symbol)) {
+                        *x = 1.0;
+                    }
+                }
+                windows(&x, *symbols, window)
+            }
+            InputKind::Tokens { .. } => recording.iter().map(|&id| f32::from(id)).collect(),
+        }
+    }
+
+    /// Real values, `[steps, channels]`, normalised if the mean is known.
+    fn samples(&self, recording: &[i16], augment: Option<(&Augment, &mut Source)>) -> Vec<f64> {
+        let InputKind::Samples { channels, scale, remove_mean, .. } = self.input else { return Vec::new() };
+        let (raw, noise, factor, mut source) = match augment {
+            Some((augment, source)) => {
+                let raw = shifted(recording, channels, augment.shift, source);
+                let factor = 1.0 + augment.scale * (2.0 * source.uniform() - 1.0);
+                (raw, augment.noise, factor, Some(source))
+            }
+            None => (recording.to_vec(), 0.0, 1.0, None),
+        };
+        let mut x: Vec<f64> = raw.iter().map(|&raw| f64::from(raw) * scale * factor).collect();
+        if remove_mean {
+            for channel in 0..channels {
+                let mean =
+                    x.iter().skip(channel).step_by(channels).sum::<f64>() * channels as f64 / x.len() as f64;
+                x.iter_mut().skip(channel).step_by(channels).for_each(|x| *x -= mean);
+            }
+        }
+        if !self.mean.is_empty() {
+            for (index, x) in x.iter_mut().enumerate() {
+                *x = (*x - self.mean[index % channels]) / self.deviation[index % channels];
+            }
+        }
+        if let Some(source) = source.as_mut().filter(|_| noise > 0.0) {
+            x.iter_mut().for_each(|x| *x += noise * normal(source));
+        }
+        x
+    }
+}
+
+/// Overlapping windows of `x`, `[steps, channels]`, each flattened.
+fn windows(x: &[f64], channels: usize, window: &Window) -> Vec<f32> {
+    let windows = x.windows(window.width * channels).step_by(window.stride * channels);
+    windows.flatten().map(|&x| x as f32).collect()
+}
+
+/// Moved by at most `most` steps either way; what was outside is as the first or the last step.
+fn shifted(recording: &[i16], channels: usize, most: usize, source: &mut Source) -> Vec<i16> {
+    let steps = recording.len() / channels;
+    let by = source.below(2 * most + 1) as isize - most as isize;
+    let step = |step: usize| step.saturating_add_signed(by).min(steps - 1);
+    (0..steps).flat_map(|index| &recording[step(index) * channels..][..channels]).copied().collect()
+}

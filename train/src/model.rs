@@ -1,0 +1,391 @@
+//! The network of a recipe, as tensor operations.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use burn::tensor::{Device, Tensor, TensorData, activation};
+use fixformer::host::draw::Source;
+use fixformer::host::import;
+use fixformer::host::import::description::{
+    AffineNames, Attention, BiasName, Description, InputKind, NormNames, PositionKind,
+};
+use fixformer::host::reference::{self, Activation, NormOrder, Pooling, layers};
+
+use crate::attention::{self, Heads};
+use crate::batch::{Batch, Content, Reader};
+use crate::checkpoint;
+use crate::data::Data;
+use crate::parameters::{Id, Parameters};
+
+/// A network without its values, which are [`Parameters`].
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// How recordings become tensors.
+    pub reader: Reader,
+    input: Input,
+    positions: Positions,
+    embedding_norm: Option<Norm>,
+    blocks: Vec<Block>,
+    final_norm: Option<Norm>,
+    pooling: Pooling,
+    head: Affine,
+    heads: usize,
+    width: usize,
+}
+
+#[derive(Debug, Clone)]
+enum Input {
+    Stem(Affine),
+    Table(Id),
+}
+
+#[derive(Debug, Clone)]
+enum Positions {
+    None,
+    Learned(Id),
+    Sinusoidal,
+}
+
+#[derive(Debug, Clone)]
+struct Affine {
+    weight: Id,
+    bias: Option<Id>,
+}
+
+#[derive(Debug, Clone)]
+struct Norm {
+    gain: Id,
+    bias: Option<Id>,
+    epsilon: f64,
+}
+
+#[derive(Debug, Clone)]
+struct Block {
+    order: NormOrder,
+    norm1: Norm,
+    query: Affine,
+    /// None where queries are keys.
+    key: Option<Affine>,
+    value: Affine,
+    output: Affine,
+    position_bias: Option<Id>,
+    causal: bool,
+    kind: reference::AttentionKind,
+    norm2: Norm,
+    expand: Affine,
+    activation: Activation,
+    contract: Affine,
+}
+
+/// Leaves out a share of the values at random.
+#[derive(Debug)]
+pub struct Dropout {
+    /// 0 leaves out nothing.
+    pub share: f64,
+    /// Says which.
+    pub source: Source,
+}
+
+impl Dropout {
+    /// Leaves out nothing.
+    pub fn none() -> Dropout {
+        Dropout { share: 0.0, source: Source(0) }
+    }
+
+    fn apply(&mut self, x: Tensor<2>) -> Tensor<2> {
+        if self.share == 0.0 {
+            return x;
+        }
+        let (shape, kept) = (x.dims(), (1.0 / (1.0 - self.share)) as f32);
+        let one = |_| if self.source.uniform() < self.share { 0.0 } else { kept };
+        let values: Vec<f32> = (0..shape[0] * shape[1]).map(one).collect();
+        let factors: Tensor<2> = Tensor::from_data(TensorData::new(values, shape), &x.device());
+        x * factors
+    }
+}
+
+/// Deviation of the values of tables at first.
+const TABLE: f64 = 0.02;
+
+impl Model {
+    /// The network that the description at `path` defines for `data`, and its first values, drawn by `seed`.
+    ///
+    /// # Errors
+    /// What the importer refuses: the first values pass through a file and [`import::network`], which checks them and
+    /// draws what the mechanisms draw.
+    pub fn new(
+        path: &Path,
+        description: &Description,
+        data: &Data,
+        seed: u64,
+        device: &Device,
+    ) -> Result<(Model, Parameters)> {
+        let mut builder = Builder { parameters: Parameters::new(device.clone()), source: Source(seed) };
+        let mut model = builder.model(description, data);
+        let parameters = builder.parameters;
+
+        let file = tempfile::Builder::new().suffix(".safetensors").tempfile()?;
+        checkpoint::save(&model, &parameters, description, file.path())?;
+        let network = import::network(path, file.path())?;
+        for (block, imported) in model.blocks.iter_mut().zip(network.blocks) {
+            let kind = imported.attention.kind;
+            ensure!(attention::known(&kind), "{}: this kind of attention cannot be trained", path.display());
+            block.kind = kind;
+        }
+        Ok((model, parameters))
+    }
+
+    /// Tensors that are stored but not trained.
+    pub fn constants(&self, description: &Description) -> Vec<(String, &[f64])> {
+        let names = &description.tensors;
+        let Reader { mean, deviation, .. } = &self.reader;
+        let constants = [(&names.mean, mean), (&names.deviation, deviation)];
+        let given = constants.into_iter().filter(|(_, values)| !values.is_empty());
+        given.map(|(name, values)| (name.clone(), values.as_slice())).collect()
+    }
+
+    /// Scores, `[recordings, classes]`, with `dropout` of the embedding and of what each sublayer adds.
+    pub fn forward(&self, values: &Parameters, batch: &Batch, dropout: &mut Dropout) -> Tensor<2> {
+        let (recordings, tokens, width) = (batch.labels.len(), batch.tokens, self.width);
+        let stream = match (&self.input, &batch.content) {
+            (Input::Stem(stem), Content::Windows(windows)) => stem.apply(values, windows.clone()),
+            (Input::Table(table), Content::Ids(ids)) => values.value(*table).select(0, ids.clone()),
+            _ => unreachable!("the reader makes what the input takes"),
+        };
+        let stream: Tensor<3> = stream.reshape([recordings, tokens, width]);
+        let stream = match self.positions {
+            Positions::None => stream,
+            Positions::Learned(table) => stream + values.value(table).narrow(0, 0, tokens).unsqueeze::<3>(),
+            Positions::Sinusoidal => {
+                let table: Vec<f32> = (0..tokens)
+                    .flat_map(|position| layers::sinusoid(position, width))
+                    .map(|x| x as f32)
+                    .collect();
+                let table: Tensor<2> =
+                    Tensor::from_data(TensorData::new(table, [tokens, width]), values.device());
+                stream + table.unsqueeze::<3>()
+            }
+        };
+        // Layers treat each token alone but for attention: [recordings · tokens, width].
+        let mut stream: Tensor<2> = stream.reshape([recordings * tokens, width]);
+        if let Some(norm) = &self.embedding_norm {
+            stream = norm.apply(values, stream);
+        }
+        stream = dropout.apply(stream);
+        for block in &self.blocks {
+            stream = block.forward(values, stream, batch, self.heads, dropout);
+        }
+        if let Some(norm) = &self.final_norm {
+            stream = norm.apply(values, stream);
+        }
+        self.head.apply(values, self.pooled(stream.reshape([recordings, tokens, width]), batch))
+    }
+
+    fn pooled(&self, stream: Tensor<3>, batch: &Batch) -> Tensor<2> {
+        let [recordings, tokens, width] = stream.dims();
+        let valid = batch.lengths.valid.clone().map(|valid| valid.reshape([recordings, tokens, 1]));
+        match self.pooling {
+            Pooling::Mean => match valid {
+                Some(valid) => {
+                    let counts = valid.clone().sum_dim(1);
+                    ((stream * valid).sum_dim(1) / counts).reshape([recordings, width])
+                }
+                None => stream.mean_dim(1).reshape([recordings, width]),
+            },
+            Pooling::Max => {
+                let stream = match valid {
+                    Some(valid) => stream + valid.sub_scalar(1.0).mul_scalar(1e9),
+                    None => stream,
+                };
+                stream.max_dim(1).reshape([recordings, width])
+            }
+            Pooling::First => stream.narrow(1, 0, 1).reshape([recordings, width]),
+            Pooling::Last => {
+                let rows = batch.lengths.tokens.iter().enumerate();
+                let rows: Vec<i32> = rows.map(|(row, length)| (row * tokens + length - 1) as i32).collect();
+                let rows = Tensor::from_data(TensorData::new(rows, [recordings]), &stream.device());
+                stream.reshape([recordings * tokens, width]).select(0, rows)
+            }
+        }
+    }
+}
+
+impl Block {
+    fn forward(
+        &self,
+        values: &Parameters,
+        stream: Tensor<2>,
+        batch: &Batch,
+        heads: usize,
+        dropout: &mut Dropout,
+    ) -> Tensor<2> {
+        match self.order {
+            NormOrder::Reversible => unreachable!("the recipe refuses it"),
+            NormOrder::Pre => {
+                let x = self.norm1.apply(values, stream.clone());
+                let stream = stream + dropout.apply(self.attend(values, x, batch, heads));
+                let x = self.norm2.apply(values, stream.clone());
+                stream + dropout.apply(self.feed(values, x))
+            }
+            NormOrder::Post => {
+                let change = dropout.apply(self.attend(values, stream.clone(), batch, heads));
+                let stream = self.norm1.apply(values, stream + change);
+                let change = dropout.apply(self.feed(values, stream.clone()));
+                self.norm2.apply(values, stream + change)
+            }
+        }
+    }
+
+    fn feed(&self, values: &Parameters, x: Tensor<2>) -> Tensor<2> {
+        let hidden = self.expand.apply(values, x);
+        let hidden = match self.activation {
+            Activation::Relu => activation::relu(hidden),
+            Activation::GeluErf => activation::gelu(hidden),
+            Activation::GeluTanh => activation::gelu_approximate(hidden),
+            Activation::Tanh => hidden.tanh(),
+        };
+        self.contract.apply(values, hidden)
+    }
+
+    fn attend(&self, values: &Parameters, x: Tensor<2>, batch: &Batch, heads: usize) -> Tensor<2> {
+        let (recordings, tokens) = (batch.labels.len(), batch.tokens);
+        let split = |x: Tensor<2>| {
+            let width = x.dims()[1] / heads;
+            x.reshape([recordings, tokens, heads, width]).swap_dims(1, 2)
+        };
+        let query = split(self.query.apply(values, x.clone()));
+        let key = match &self.key {
+            Some(key) => split(key.apply(values, x.clone())),
+            None => query.clone(),
+        };
+        let value = split(self.value.apply(values, x));
+        let bias = self.position_bias.map(|bias| values.value(bias));
+        let heads_ = Heads { query, key, value };
+        let out = attention::attend(&self.kind, self.causal, heads_, bias, &batch.lengths);
+        let width = out.dims()[3];
+        self.output.apply(values, out.swap_dims(1, 2).reshape([recordings * tokens, heads * width]))
+    }
+}
+
+impl Affine {
+    fn apply(&self, values: &Parameters, x: Tensor<2>) -> Tensor<2> {
+        let y = x.matmul(values.value(self.weight));
+        match self.bias {
+            Some(bias) => y + values.value(bias),
+            None => y,
+        }
+    }
+}
+
+impl Norm {
+    fn apply(&self, values: &Parameters, x: Tensor<2>) -> Tensor<2> {
+        let x = x.clone() - x.mean_dim(1);
+        let variance = x.clone().square().mean_dim(1);
+        let y = x / variance.add_scalar(self.epsilon as f32).sqrt() * values.value(self.gain);
+        match self.bias {
+            Some(bias) => y + values.value(bias),
+            None => y,
+        }
+    }
+}
+
+/// Adds the parameters in the order of the computation.
+struct Builder {
+    parameters: Parameters,
+    source: Source,
+}
+
+impl Builder {
+    fn model(&mut self, description: &Description, data: &Data) -> Model {
+        let (encoder, names) = (&description.encoder, &description.tensors);
+        let width = encoder.width;
+        let reader = Reader::new(&description.input, &data.train);
+        let input = match description.input {
+            InputKind::Tokens { .. } => {
+                let shape = [data.vocabulary, width];
+                Input::Table(self.parameters.table(names.table.clone(), shape, 1.0, &mut self.source))
+            }
+            _ => Input::Stem(self.affine(&names.stem, 0, reader.window_values(), width)),
+        };
+        let positions = match description.positions.kind {
+            PositionKind::Learned => {
+                let shape = [data.tokens, width];
+                let table = self.parameters.table(names.positions.clone(), shape, TABLE, &mut self.source);
+                Positions::Learned(table)
+            }
+            PositionKind::Sinusoidal => Positions::Sinusoidal,
+            PositionKind::None => Positions::None,
+            PositionKind::Axial => unreachable!("the recipe refuses it"),
+        };
+        let epsilon = encoder.epsilon;
+        let embedding_norm =
+            encoder.embedding_norm.then(|| self.norm(&names.embedding_norm, 0, width, epsilon));
+        let blocks = (0..encoder.layers).map(|layer| self.block(description, layer)).collect();
+        let final_norm = encoder.final_norm.then(|| self.norm(&names.final_norm, 0, width, epsilon));
+        Model {
+            reader,
+            input,
+            positions,
+            embedding_norm,
+            blocks,
+            final_norm,
+            pooling: description.pooling.kind.into(),
+            head: self.affine(&names.head, 0, width, data.classes),
+            heads: encoder.heads,
+            width,
+        }
+    }
+
+    fn block(&mut self, description: &Description, layer: usize) -> Block {
+        let (encoder, names) = (&description.encoder, &description.tensors);
+        let (width, hidden, epsilon) = (encoder.width, encoder.hidden, encoder.epsilon);
+        let attention = encoder.attention.of(layer);
+        let shared = matches!(attention, Attention::Lsh(_));
+        let position_bias = match (&names.position_bias, attention) {
+            (Some(name), Attention::Hierarchical { block, .. }) => {
+                let shape = [4 * block - 1, encoder.heads];
+                Some(self.parameters.table(in_layer(name, layer), shape, TABLE, &mut self.source))
+            }
+            _ => None,
+        };
+        Block {
+            order: encoder.norm.into(),
+            norm1: self.norm(&names.norm1, layer, width, epsilon),
+            query: self.affine(&names.query, layer, width, width),
+            key: (!shared).then(|| self.affine(&names.key, layer, width, width)),
+            value: self.affine(&names.value, layer, width, width),
+            output: self.affine(&names.output, layer, width, width),
+            position_bias,
+            causal: attention.causal(),
+            // The importer says, after the first values have been written.
+            kind: reference::AttentionKind::Exact,
+            norm2: self.norm(&names.norm2, layer, width, epsilon),
+            expand: self.affine(&names.expand, layer, width, hidden),
+            activation: encoder.activation.into(),
+            contract: self.affine(&names.contract, layer, hidden, width),
+        }
+    }
+
+    fn affine(&mut self, names: &AffineNames, layer: usize, inputs: usize, outputs: usize) -> Affine {
+        let name = in_layer(&names.weight, layer);
+        let weight = self.parameters.weight(name, inputs, outputs, &mut self.source);
+        Affine { weight, bias: self.bias(&names.bias, layer, outputs) }
+    }
+
+    fn norm(&mut self, names: &NormNames, layer: usize, width: usize, epsilon: f64) -> Norm {
+        let gain = self.parameters.vector(in_layer(&names.gain, layer), width, 1.0);
+        Norm { gain, bias: self.bias(&names.bias, layer, width), epsilon }
+    }
+
+    fn bias(&mut self, name: &BiasName, layer: usize, length: usize) -> Option<Id> {
+        match name {
+            BiasName::Tensor(name) => Some(self.parameters.vector(in_layer(name, layer), length, 0.0)),
+            BiasName::Absent => None,
+        }
+    }
+}
+
+/// The name of a layer's tensor.
+fn in_layer(pattern: &str, layer: usize) -> String {
+    pattern.replace("{layer}", &layer.to_string())
+}

@@ -1,0 +1,100 @@
+//! The trained tensors, one list for the optimiser, the checkpoint and the forward pass.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use fixformer::host::draw::Source;
+
+/// A tensor of the model; a vector is `[1, length]`.
+#[derive(Debug, Clone)]
+pub struct Parameter {
+    /// Its name in the checkpoint.
+    pub name: String,
+    /// Its values.
+    pub value: Tensor<2>,
+    /// What it is for.
+    pub role: Role,
+}
+
+/// What a parameter is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// `[inputs, outputs]` of a linear map: it decays, and becomes 8-bit integers.
+    Weight,
+    /// `[rows, width]`, added up or looked up.
+    Table,
+    /// A bias or a gain.
+    Vector,
+}
+
+/// Which parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Id(usize);
+
+/// All parameters, in the order of the forward pass.
+#[derive(Debug, Clone)]
+pub struct Parameters {
+    /// Each of them.
+    pub list: Vec<Parameter>,
+    device: Device,
+}
+
+impl Parameters {
+    /// None yet.
+    pub fn new(device: Device) -> Self {
+        Parameters { list: Vec::new(), device }
+    }
+
+    /// Where the tensors are.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Adds a parameter.
+    pub fn add(&mut self, name: String, role: Role, shape: [usize; 2], values: Vec<f32>) -> Id {
+        let value = Tensor::from_data(TensorData::new(values, shape), &self.device);
+        self.list.push(Parameter { name, value, role });
+        Id(self.list.len() - 1)
+    }
+
+    /// A linear map's weight, uniform with the variance of Glorot and Bengio 2010.
+    pub fn weight(&mut self, name: String, inputs: usize, outputs: usize, source: &mut Source) -> Id {
+        let bound = (6.0 / (inputs + outputs) as f64).sqrt();
+        let values = (0..inputs * outputs).map(|_| (bound * (2.0 * source.uniform() - 1.0)) as f32);
+        self.add(name, Role::Weight, [inputs, outputs], values.collect())
+    }
+
+    /// A table of normal values with this deviation.
+    pub fn table(&mut self, name: String, shape: [usize; 2], deviation: f64, source: &mut Source) -> Id {
+        let values = (0..shape[0] * shape[1]).map(|_| (deviation * normal(source)) as f32);
+        self.add(name, Role::Table, shape, values.collect())
+    }
+
+    /// A vector of one value.
+    pub fn vector(&mut self, name: String, length: usize, value: f32) -> Id {
+        self.add(name, Role::Vector, [1, length], vec![value; length])
+    }
+
+    /// The values of one.
+    pub fn value(&self, id: Id) -> Tensor<2> {
+        self.list[id.0].value.clone()
+    }
+
+    /// Number of values of all together.
+    pub fn count(&self) -> usize {
+        self.list.iter().map(|parameter| parameter.value.dims().iter().product::<usize>()).sum()
+    }
+
+    /// The same values, to be differentiated.
+    pub fn tracked(&self) -> Parameters {
+        let mut tracked = self.clone();
+        for parameter in &mut tracked.list {
+            parameter.value = parameter.value.clone().autodiff().require_grad();
+        }
+        tracked
+    }
+}
+
+/// A normal value (Box and Muller 1958).
+pub(crate) fn normal(source: &mut Source) -> f64 {
+    let radius = (-2.0 * (1.0 - source.uniform()).ln()).sqrt();
+    radius * (std::f64::consts::TAU * source.uniform()).cos()
+}

@@ -1,0 +1,205 @@
+//! A recipe: the description that `fixformer quantize` reads, with a table `[train]`.
+//!
+//! | key | default | meaning |
+//! |---|---|---|
+//! | `data` | | the `.npz` file, from the folder of the recipe; `--data` replaces it |
+//! | `classes` | one more than the largest training label | number of classes |
+//! | `validation` | 0.1 | share of the training recordings held out, if the file has no `x_val` or `tok_val` |
+//! | `epochs` or `minutes` | required, one of them | how long; only `epochs` gives the same weights every time |
+//! | `batch` | 32 | recordings a step |
+//! | `learning_rate` | 1e-3 | its largest value |
+//! | `schedule` | `"cosine"` | how it falls after the warm-up: to 0 as a cosine, `"linear"`, or `"constant"` |
+//! | `warmup` | 0.05 | share of the training in which it rises from 0 |
+//! | `weight_decay` | 0.01 | of matrices, not of biases, norms and tables |
+//! | `loss` | `"cross-entropy"` | or `"balanced"`: every class counts as much as every other |
+//! | `label_smoothing` | 0 | share of the label given to all classes alike |
+//! | `dropout` | 0 | of the embedding and of what each sublayer adds |
+//! | `augment.shift` | 0 | steps that a recording is moved by, at most, either way |
+//! | `augment.scale` | 0 | samples are multiplied by 1 ± this, at most |
+//! | `augment.noise` | 0 | standard deviation of noise added to normalised samples |
+//! | `seed` | 0 | of weights, order, dropout and augmentation |
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use fixformer::host::import;
+use fixformer::host::import::description::{Description, InputKind, NormOrder, PositionKind};
+use serde::Deserialize;
+
+/// What to train and how.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// The file.
+    pub path: PathBuf,
+    /// The architecture.
+    pub description: Description,
+    /// The table `[train]`.
+    pub training: Training,
+}
+
+/// The table `[train]`; the table above says what the keys mean.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "the table of the module says what the keys mean")]
+pub struct Training {
+    pub data: Option<PathBuf>,
+    pub classes: Option<usize>,
+    pub validation: f64,
+    pub epochs: Option<usize>,
+    pub minutes: Option<f64>,
+    pub batch: usize,
+    pub learning_rate: f64,
+    pub schedule: Schedule,
+    pub warmup: f64,
+    pub weight_decay: f64,
+    pub loss: Loss,
+    pub label_smoothing: f64,
+    pub dropout: f64,
+    pub augment: Augment,
+    pub seed: u64,
+}
+
+/// How the learning rate falls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the table of the module says what the words mean")]
+pub enum Schedule {
+    Cosine,
+    Linear,
+    Constant,
+}
+
+/// What is minimised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the table of the module says what the words mean")]
+pub enum Loss {
+    CrossEntropy,
+    Balanced,
+}
+
+/// How recordings are varied in training.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "the table of the module says what the keys mean")]
+pub struct Augment {
+    pub shift: usize,
+    pub scale: f64,
+    pub noise: f64,
+}
+
+impl Default for Training {
+    fn default() -> Self {
+        Training {
+            data: None,
+            classes: None,
+            validation: 0.1,
+            epochs: None,
+            minutes: None,
+            batch: 32,
+            learning_rate: 1e-3,
+            schedule: Schedule::Cosine,
+            warmup: 0.05,
+            weight_decay: 0.01,
+            loss: Loss::CrossEntropy,
+            label_smoothing: 0.0,
+            dropout: 0.0,
+            augment: Augment::default(),
+            seed: 0,
+        }
+    }
+}
+
+impl Recipe {
+    /// Reads a recipe and refuses what contradicts itself.
+    pub fn read(path: &Path) -> Result<Recipe> {
+        let description = import::read(path)?;
+        let Some(table) = description.train.clone() else {
+            bail!("{}: no table `[train]`; say at least `epochs` or `minutes` there", path.display());
+        };
+        let training: Training =
+            table.try_into().with_context(|| format!("{}: table `[train]`", path.display()))?;
+        let recipe = Recipe { path: path.to_owned(), description, training };
+        recipe.check().with_context(|| path.display().to_string())?;
+        Ok(recipe)
+    }
+
+    /// The data file: `given` on the command line, or what the recipe says.
+    pub fn data(&self, given: Option<&Path>) -> Result<PathBuf> {
+        let named = self.training.data.as_ref();
+        let beside = |data: &PathBuf| self.path.parent().unwrap_or(Path::new("")).join(data);
+        let data = given.map(Path::to_owned).or_else(|| named.map(beside));
+        data.with_context(|| {
+            format!("{}: no `train.data`; name the file there or with `--data`", self.path.display())
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        let Training { validation, epochs, minutes, batch, warmup, augment, .. } = self.training;
+        match (epochs, minutes) {
+            (None, None) => bail!("`train` has neither `epochs` nor `minutes`; give one of them"),
+            (Some(_), Some(_)) => bail!("`train` has both `epochs` and `minutes`; remove one of them"),
+            (Some(0), None) => bail!("`train.epochs` is 0; give at least 1"),
+            (None, Some(minutes)) => positive("minutes", minutes)?,
+            _ => {}
+        }
+        ensure!(batch > 0, "`train.batch` is 0; give at least 1");
+        if let Some(classes) = self.training.classes {
+            ensure!(classes > 1, "`train.classes` is {classes}; give at least 2");
+        }
+        ensure!(
+            validation > 0.0 && validation < 1.0,
+            "`train.validation` is {validation}; give a share of the training recordings above 0 and below 1"
+        );
+        positive("learning_rate", self.training.learning_rate)?;
+        for (key, value) in [
+            ("warmup", warmup),
+            ("dropout", self.training.dropout),
+            ("label_smoothing", self.training.label_smoothing),
+            ("augment.scale", augment.scale),
+        ] {
+            ensure!((0.0..1.0).contains(&value), "`train.{key}` is {value}; give 0 or a share below 1");
+        }
+        for (key, value) in [("weight_decay", self.training.weight_decay), ("augment.noise", augment.noise)] {
+            ensure!(value.is_finite() && value >= 0.0, "`train.{key}` is {value}; give 0 or more");
+        }
+        let samples = matches!(self.description.input, InputKind::Samples { .. });
+        ensure!(
+            samples || augment.scale == 0.0 && augment.noise == 0.0,
+            "`train.augment` has `scale` or `noise`, which are for samples, not for symbols; remove them"
+        );
+        let tokens = matches!(self.description.input, InputKind::Tokens { .. });
+        ensure!(
+            !tokens || augment.shift == 0,
+            "`train.augment.shift` moves samples and one-hot symbols, not tokens; remove it"
+        );
+        self.check_network()
+    }
+
+    /// Refuses what a description may have and training has not.
+    fn check_network(&self) -> Result<()> {
+        let Description { input, positions, encoder, head, tensors, .. } = &self.description;
+        let scaled = matches!(input, InputKind::Tokens { scale } if *scale != 1.0);
+        for (key, given) in [
+            ("input.scale", scaled),
+            ("positions.kind = \"axial\"", matches!(positions.kind, PositionKind::Axial)),
+            ("encoder.norm = \"reversible\"", matches!(encoder.norm, NormOrder::Reversible)),
+            ("encoder.head_width", encoder.head_width() * encoder.heads != encoder.width),
+            ("head.hidden", head.hidden.is_some()),
+            ("tensors.token_type", tensors.token_type.is_some()),
+        ] {
+            ensure!(!given, "`{key}` cannot be trained here; remove it");
+        }
+        for (key, given) in
+            [("projection", &tensors.projection), ("rotations", &tensors.rotations), ("plan", &tensors.plan)]
+        {
+            ensure!(given.is_none(), "`tensors.{key}` names what training draws by its seed; remove it");
+        }
+        Ok(())
+    }
+}
+
+fn positive(key: &str, value: f64) -> Result<()> {
+    ensure!(value.is_finite() && value > 0.0, "`train.{key}` is {value}; give a finite number above 0");
+    Ok(())
+}

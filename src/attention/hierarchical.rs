@@ -14,12 +14,17 @@ use crate::kernels::VALUE_LIMIT;
 use crate::model::{Hierarchical, MAX_TOKENS};
 use crate::num::Requant;
 
-/// Working memory: a row of sums for each level, and the means of all levels above the tokens.
+mod queries;
+
+use queries::Queries;
+
+/// Working memory: a row of sums for each level, the means of keys and values of all levels above the tokens, and
+/// those of the current queries.
 pub(super) const fn scratch(block: usize, tokens: usize, width: usize, causal: bool) -> usize {
     let (levels, rows) = coarse(block, tokens);
     // Causal queries are sampled, not averaged: they need no memory.
-    let pyramids = if causal { 2 } else { 3 };
-    (levels + 1) * width + pyramids * (rows * width).div_ceil(2)
+    let queries = if causal { 0 } else { Queries::size(levels, width).div_ceil(2) };
+    (levels + 1) * width + 2 * (rows * width).div_ceil(2) + queries
 }
 
 /// Number of levels above the tokens, and rows of all of them together.
@@ -45,16 +50,13 @@ pub(super) fn attend(parameters: Hierarchical<'_>, head: Head<'_>, scratch: &mut
     let sums = carver.i32s((count + 1) * width);
     let coarse_keys = carver.i16s(coarse);
     let coarse_values = carver.i16s(coarse);
-    let coarse_queries = carver.i16s(if causal { 0 } else { coarse });
+    let mut queries = Queries::new(carver.i16s(if causal { 0 } else { Queries::size(count, width) }), width);
 
     let mask = Mask::new(visible, tokens);
     let shape = (width, block);
-    // Keys and queries meet in scores, which have one scale: no further bits.
+    // Keys meet queries in scores, which have one scale: no further bits.
     build(keys, coarse_keys, shape, mask, Mean::OfChildren, 0);
     let extra = build(values, coarse_values, shape, mask, Mean::OfTokens, i32::from(VALUE_LIMIT));
-    if !causal {
-        build(rows, coarse_queries, shape, mask, Mean::OfChildren, 0);
-    }
 
     let mut levels = [Level { index: 0, rows: tokens, offset: 0 }; LEVELS + 1];
     for index in 1..=count {
@@ -85,6 +87,9 @@ pub(super) fn attend(parameters: Hierarchical<'_>, head: Head<'_>, scratch: &mut
     for token in (0..tokens).rev() {
         let last = token + 1 == tokens;
         let changed = if last { count } else { count.min((token + 1).trailing_zeros() as usize) };
+        if !causal {
+            queries.begin(rows, token, changed, mask);
+        }
         for level in levels.iter().take(changed + 1).rev() {
             let row = token >> level.index;
             let q = if level.index == 0 || causal {
@@ -93,7 +98,7 @@ pub(super) fn attend(parameters: Hierarchical<'_>, head: Head<'_>, scratch: &mut
                 // The authors' code leaves a masked query at zero.
                 if hidden { &[] } else { part(rows, sampled * width, width) }
             } else {
-                part(coarse_queries, (level.offset + row) * width, width)
+                queries.row(level.index, row)
             };
             let index = level.index as usize;
             let state = states.get(index + 1).copied().unwrap_or_default();
@@ -189,6 +194,12 @@ impl<'a> Mask<'a> {
         }
         count
     }
+
+    /// How many of either half of row `row` of a level from 1 on.
+    fn halves(self, level: usize, row: usize) -> [usize; 2] {
+        let (first, half) = (row << level, 1 << (level - 1));
+        [self.count(first..first + half), self.count(first + half..first + 2 * half)]
+    }
 }
 
 /// How two rows become one.
@@ -226,22 +237,14 @@ fn build(
             _ => finer.get(level.offset * width..).unwrap_or_default(),
         };
         let children = children.get(..level.rows * width).unwrap_or_default();
-        let counts = |row: usize| {
-            let run = 1 << level.index;
-            let first = 2 * row * run;
-            [mask.count(first..first + run), mask.count(first + run..first + 2 * run)]
-        };
+        let counts = |row| mask.halves(above.index as usize, row);
         let pairs = || children.chunks(2 * width).enumerate();
         let peak = pairs().fold(0, |peak, (row, pair)| {
             twice_mean(pair, width, counts(row), mean).fold(peak, |peak, twice| peak.max(twice.abs()))
         });
         let drop = i32::from(peak > limit);
         for ((row, pair), out) in pairs().zip(here.chunks_exact_mut(width)) {
-            for (out, twice) in out.iter_mut().zip(twice_mean(pair, width, counts(row), mean)) {
-                // Half of all sums are odd. Rounded up they would all lean one way, and further at each level: odd
-                // rows round up, even rows down.
-                *out = ((twice + (row as i32 & drop)) >> drop) as i16;
-            }
+            mean_of_pair(pair, counts(row), mean, (row, drop), width, out);
         }
         bits += 1 - drop as u32;
         if let Some(extra) = extra.get_mut(above.index as usize) {
@@ -250,6 +253,22 @@ fn build(
         level = above;
     }
     extra
+}
+
+/// Row `row` of a level from a pair of rows of the level below, with a further fractional bit if `drop` is zero.
+fn mean_of_pair(
+    pair: &[i16],
+    counts: [usize; 2],
+    mean: Mean,
+    (row, drop): (usize, i32),
+    width: usize,
+    out: &mut [i16],
+) {
+    for (out, twice) in out.iter_mut().zip(twice_mean(pair, width, counts, mean)) {
+        // Half of all sums are odd. Rounded up they would all lean one way, and further at each level: odd rows round
+        // up, even rows down.
+        *out = ((twice + (row as i32 & drop)) >> drop) as i16;
+    }
 }
 
 /// Twice the mean of a pair of rows that stand for `counts` tokens; zero if there are none.

@@ -144,6 +144,7 @@ impl Outcome<'_> {
 
         writeln!(out)?;
         match promotions.as_slice() {
+            [] if self.settings.score_error == 0.0 => writeln!(out, "weights: 16 bits in every layer")?,
             [] => writeln!(out, "weights: 8 bits in every layer")?,
             [.., last] => {
                 writeln!(out, "weights: 8 bits, but 16 bits in {}:", layers(promotions.len()))?;

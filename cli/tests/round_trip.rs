@@ -28,13 +28,13 @@ fn quantize_names_the_layers_it_gives_16_bits() {
     let bench = Bench::with_checkpoint();
     bench
         .quantize()
-        .args(["--error", "0"])
+        .args(["--error", "0.0001"])
         .assert()
         .success()
         .stdout(contains("16 bits in"))
         .stdout(contains("the score error falls from"))
-        .stdout(contains("no other layer brings it to the 0.00 % asked for"));
-    let line = &bench::lines(bench.quantize().args(["--error", "0", "--json"]))[0];
+        .stdout(contains("no other layer brings it to the 0.01 % asked for"));
+    let line = &bench::lines(bench.quantize().args(["--error", "0.0001", "--json"]))[0];
     let promotions = line["promotions"].as_array().unwrap();
     assert!(!promotions.is_empty());
     for promotion in promotions {
@@ -42,6 +42,20 @@ fn quantize_names_the_layers_it_gives_16_bits() {
         assert!(number(&promotion["after"]) < number(&promotion["before"]));
     }
     bench.command(&["inspect", "digits.fxm"]).assert().success().stdout(contains(" 16 "));
+}
+
+#[test]
+fn quantize_gives_every_layer_16_bits_for_no_error() {
+    let bench = Bench::with_checkpoint();
+    let bytes = |error: &[&str]| {
+        let mut quantize = bench.quantize();
+        quantize.args(error).arg("--json");
+        bench::lines(&mut quantize)[0]["model_bytes"].as_u64().unwrap()
+    };
+    // The weights are most of the file.
+    assert!(2 * bytes(&["--error", "0"]) > 3 * bytes(&["--error", "0.9"]));
+    let quantized = bench.quantize().args(["--error", "0"]).assert().success();
+    quantized.stdout(contains("weights: 16 bits in every layer"));
 }
 
 #[test]

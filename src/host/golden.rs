@@ -14,6 +14,8 @@ use std::vec::Vec;
 
 use safetensors::{Dtype, SafeTensors};
 
+use super::quantize::QuantizeError;
+use super::reference::ReferenceError;
 use super::reference::bigbird::BigBird;
 use super::reference::favor::Favor;
 use super::reference::hierarchical::{Hierarchical, Masks};
@@ -25,7 +27,7 @@ mod meta;
 mod reformer_bigbird;
 mod whole_model;
 
-pub use whole_model::{EngineRun, WholeModel};
+pub use whole_model::{Run, WholeModel};
 
 /// One mechanism on one set of inputs, and what its authors' code made of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -179,6 +181,12 @@ pub enum GoldenError {
         /// What is wrong.
         problem: String,
     },
+    /// The reference cannot take the sequence.
+    #[error(transparent)]
+    Sequence(#[from] ReferenceError),
+    /// The classifier cannot be quantised.
+    #[error(transparent)]
+    Quantize(#[from] QuantizeError),
     /// A tensor is missing or has another shape or type.
     #[error("{}: tensor `{tensor}` {problem}", path.display())]
     Tensor {

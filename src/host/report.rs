@@ -78,7 +78,7 @@ pub fn tensors(network: &Network, model: Model<'_>, recordings: &[&[i16]]) -> Ve
     let Ok(mut session) = Session::new(model, &mut memory) else { return Vec::new() };
     let mut sums: Vec<Sum> = Vec::new();
     for recording in recordings {
-        let mut found = Collector { limits: Limits::of(&model), tensors: HashMap::new() };
+        let mut found = Collector::new(&model);
         if session.run_traced(recording, None, &mut found).is_err() {
             continue;
         }
@@ -167,9 +167,22 @@ impl Limits {
 }
 
 /// The engine's tensors of one recording.
-struct Collector {
+pub(super) struct Collector {
     limits: Limits,
     tensors: HashMap<Key, Collected>,
+}
+
+impl Collector {
+    pub(super) fn new(model: &Model<'_>) -> Self {
+        Self { limits: Limits::of(model), tensors: HashMap::new() }
+    }
+
+    /// A tensor of a block, `[tokens, width]`.
+    pub(super) fn values(&self, block: usize, tensor: Tensor) -> Option<Vec<f64>> {
+        let found = self.tensors.get(&(Some(block), tensor.name()))?;
+        let unit = f64::powi(0.5, found.frac);
+        Some(found.values.iter().map(|&x| f64::from(x) * unit).collect())
+    }
 }
 
 struct Collected {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use comfy_table::{CellAlignment, Table, presets};
-use fixformer::host::golden::{self, Case, Extra, Loaded, WholeModel};
+use fixformer::host::golden::{self, Case, Extra, Loaded, Run, WholeModel};
 use fixformer::host::report::{best, relative_l2};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -177,15 +177,15 @@ impl Compared {
 
     /// A classifier as the quantiser makes it, ranges from drawn sequences.
     fn whole(case: &WholeModel) -> Result<Compared> {
-        let (reference, run) = (case.reference()?, case.engine()?);
-        let (class, engine) = (best(&case.expected), run.scores);
-        let buckets = run.buckets.map(|(flips, all)| Buckets {
+        let Run { reference, engine, buckets } = case.run()?;
+        let class = best(&case.expected);
+        let flipped = buckets.is_some_and(|(flips, _)| flips > 0);
+        let buckets = buckets.map(|(flips, all)| Buckets {
             all,
             reference: Some(0),
             engine: Some(flips),
             exact: false,
         });
-        let flipped = run.buckets.is_some_and(|(flips, _)| flips > 0);
         Ok(Compared {
             mechanism: case.name(),
             distribution: "tokens".to_owned(),

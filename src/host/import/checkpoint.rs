@@ -18,7 +18,7 @@ pub(super) struct Checkpoint<'a> {
     path: &'a Path,
     tensors: SafeTensors<'a>,
     /// Looked at where `tensors` has none of the name; need not be used up.
-    further: Option<SafeTensors<'a>>,
+    further: Option<(&'a Path, SafeTensors<'a>)>,
     names: &'a Tensors,
     used: BTreeSet<String>,
 }
@@ -47,7 +47,7 @@ impl<'a> Checkpoint<'a> {
     pub(super) fn new(
         path: &'a Path,
         tensors: SafeTensors<'a>,
-        further: Option<SafeTensors<'a>>,
+        further: Option<(&'a Path, SafeTensors<'a>)>,
         names: &'a Tensors,
     ) -> Self {
         Checkpoint { path, tensors, further, names, used: BTreeSet::new() }
@@ -55,12 +55,14 @@ impl<'a> Checkpoint<'a> {
 
     /// Axes of a tensor, if it is there.
     pub(super) fn rank(&self, name: &str) -> Option<usize> {
-        self.view(name).map(|view| view.shape().len())
+        self.view(name).map(|(_, view)| view.shape().len())
     }
 
-    fn view(&self, name: &str) -> Option<TensorView<'_>> {
-        let files = [Some(&self.tensors), self.further.as_ref()];
-        files.into_iter().flatten().find_map(|tensors| tensors.tensor(name).ok())
+    /// A tensor, and the file that has it.
+    fn view(&self, name: &str) -> Option<(&'a Path, TensorView<'_>)> {
+        let further = self.further.as_ref().map(|(path, tensors)| (*path, tensors));
+        let files = [Some((self.path, &self.tensors)), further];
+        files.into_iter().flatten().find_map(|(path, tensors)| Some((path, tensors.tensor(name).ok()?)))
     }
 
     /// The shape and the values of tensor `name`; `key` is where the description names it.
@@ -70,7 +72,7 @@ impl<'a> Checkpoint<'a> {
         name: &str,
         expected: &[Extent],
     ) -> Result<(Vec<usize>, Vec<f64>), ImportError> {
-        let Some(view) = self.view(name) else {
+        let Some((path, view)) = self.view(name) else {
             return Err(self.missing(key, name));
         };
         let found = view.shape();
@@ -82,7 +84,7 @@ impl<'a> Checkpoint<'a> {
             let transposed = found.len() == 2 && expected.len() == 2;
             let transposed = transposed && expected.iter().zip(found.iter().rev()).all(fits);
             return Err(ImportError::Shape {
-                path: self.path.to_owned(),
+                path: path.to_owned(),
                 tensor: name.to_string(),
                 key: key.into(),
                 expected: written(expected),
@@ -100,7 +102,7 @@ impl<'a> Checkpoint<'a> {
             Dtype::I64 if key == INDICES => decode(view.data(), |bytes| i64::from_le_bytes(bytes) as f64),
             other => {
                 return Err(ImportError::ElementType {
-                    path: self.path.to_owned(),
+                    path: path.to_owned(),
                     tensor: name.to_string(),
                     found: other.to_string(),
                 });
@@ -108,7 +110,7 @@ impl<'a> Checkpoint<'a> {
         };
         if let Some(index) = values.iter().position(|value| !value.is_finite()) {
             return Err(ImportError::NotFinite {
-                path: self.path.to_owned(),
+                path: path.to_owned(),
                 tensor: name.to_string(),
                 index,
                 value: values[index],
@@ -163,12 +165,16 @@ impl<'a> Checkpoint<'a> {
             true => "; set it to false if the model has none",
             false => "",
         };
+        let further = match &self.further {
+            Some((path, _)) => format!("; {} has none either", path.display()),
+            None => String::new(),
+        };
         ImportError::MissingTensor {
             path: self.path.to_owned(),
             tensor: name.to_string(),
             key: key.into(),
             near,
-            suggestion: suggestion + remedy,
+            suggestion: suggestion + remedy + &further,
         }
     }
 

@@ -40,11 +40,13 @@ impl Source {
         let frozen = self.frozen.as_deref().map(|path| Ok((path, read(path)?))).transpose()?;
         let frozen = frozen.as_ref().map(|(path, bytes)| (*path, bytes.as_slice()));
         let tensors = Checkpoint::tensors(&self.weights, &weights)?;
-        let frozen = frozen.map(|(path, bytes)| Checkpoint::tensors(path, bytes)).transpose()?;
+        let tensors_of = |(path, bytes)| Ok::<_, ImportError>((path, Checkpoint::tensors(path, bytes)?));
+        let frozen = frozen.map(tensors_of).transpose()?;
 
         let path = self.description.as_deref().unwrap_or(&self.weights);
         let has = |name: &str| {
-            [Some(&tensors), frozen.as_ref()].into_iter().flatten().any(|t| t.tensor(name).is_ok())
+            let further = frozen.as_ref().map(|(_, tensors)| tensors);
+            [Some(&tensors), further].into_iter().flatten().any(|tensors| tensors.tensor(name).is_ok())
         };
         let mut description = self.described(&weights, &has)?;
         description.max_tokens = self.max_tokens.or(description.max_tokens);

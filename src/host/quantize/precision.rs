@@ -4,7 +4,7 @@ use std::string::String;
 use std::vec::Vec;
 
 use super::{Precision, QuantizeError, integers};
-use crate::host::calibrate::{calibrate, site_name};
+use crate::host::calibrate::{Ranges, calibrate, site_name};
 use crate::host::reference::{Input, Network, Positions};
 use crate::host::report::{Fidelity, TensorReport, fidelity, tensors};
 use crate::model::{Model, write};
@@ -39,7 +39,7 @@ pub struct Quantized {
     pub file: write::File,
     /// The model file.
     pub words: Vec<u32>,
-    /// Layers that got 16-bit weights, in the order in which they were chosen.
+    /// Layers that were chosen for 16-bit weights, in that order; none where every layer got them unasked.
     pub promotions: Vec<Promotion>,
     /// Score error and agreement on the probes.
     pub fidelity: Fidelity,
@@ -93,40 +93,48 @@ pub fn quantize(
     let stride = recordings.len().div_ceil(settings.probes.max(1));
     let probes = Probes::new(network, recordings.iter().step_by(stride));
 
-    let attempt = |precision: &Precision| -> Result<Attempt, QuantizeError> {
-        let file = integers(network, &ranges, precision)?;
-        let words = file.words();
-        let error = probes.hard_error(Model::parse(&words)?);
-        Ok(Attempt { file, words, error })
+    let search = Search { network, ranges: &ranges, probes: &probes, aim: settings.score_error };
+    let (reached, promotions) = match settings.score_error {
+        0.0 => (search.attempt(&layers(network).into_iter().collect())?, Vec::new()),
+        _ => search.run(&mut progress)?,
     };
+    let Attempt { file, words, .. } = reached;
+    let fidelity = fidelity(Model::parse(&words)?, &probes.recordings, &probes.expected);
+    let tensors = tensors(network, Model::parse(&words)?, &probes.recordings);
+    Ok(Quantized { file, words, promotions, fidelity, tensors })
+}
 
-    let mut precision = Precision::new();
-    let mut promotions = Vec::new();
-    let mut reached = attempt(&precision)?;
-    if settings.score_error == 0.0 {
-        precision.extend(layers(network));
-        let wide = attempt(&precision)?;
-        let (before, after) = (reached.error, wide.error);
-        promotions.extend(precision.into_iter().map(|layer| Promotion { layer, before, after }));
-        reached = wide;
-    } else if reached.error > settings.score_error {
-        // Rounding errors of different layers are independent: they add in squares. Spend the flash where a byte
-        // removes most.
-        let mut gains = Vec::new();
-        for layer in layers(network) {
-            let alone = attempt(&Precision::from([layer.clone()]))?;
-            let bytes = 4 * (alone.words.len() - reached.words.len()).max(1);
-            gains.push(((reached.error.powi(2) - alone.error.powi(2)) / bytes as f64, layer));
-            progress(Progress::Tried);
+/// Looks for the layers that need 16-bit weights.
+struct Search<'a> {
+    network: &'a Network,
+    ranges: &'a Ranges,
+    probes: &'a Probes<'a>,
+    /// Score error at which it is done.
+    aim: f64,
+}
+
+impl Search<'_> {
+    fn attempt(&self, precision: &Precision) -> Result<Attempt, QuantizeError> {
+        let file = integers(self.network, self.ranges, precision)?;
+        let words = file.words();
+        let error = self.probes.hard_error(Model::parse(&words)?);
+        Ok(Attempt { file, words, error })
+    }
+
+    fn run(&self, progress: &mut impl FnMut(Progress)) -> Result<(Attempt, Vec<Promotion>), QuantizeError> {
+        let mut precision = Precision::new();
+        let mut promotions = Vec::new();
+        let mut reached = self.attempt(&precision)?;
+        if reached.error <= self.aim {
+            return Ok((reached, promotions));
         }
-        gains.sort_by(|a, b| b.0.total_cmp(&a.0));
         let mut rejected = Vec::new();
-        for (_, layer) in gains {
-            if reached.error <= settings.score_error {
+        for layer in self.by_gain(&reached, progress)? {
+            if reached.error <= self.aim {
                 break;
             }
             precision.insert(layer.clone());
-            let next = attempt(&precision)?;
+            let next = self.attempt(&precision)?;
             if next.error < MINIMUM_GAIN * reached.error {
                 promotions.push(Promotion { layer, before: reached.error, after: next.error });
                 reached = next;
@@ -135,30 +143,56 @@ pub fn quantize(
                 rejected.push(layer);
             }
         }
-        // Where many layers share the error none of them removes much alone, and where rounding decides between
-        // buckets nothing helps before all is fine.
-        let (mut together, mut last) = (Vec::new(), None);
-        let mut before = reached.error;
-        let far = reached.error > FAR * settings.score_error;
-        for layer in rejected.into_iter().filter(|_| far) {
-            if before <= settings.score_error {
-                break;
-            }
+        if reached.error > FAR * self.aim
+            && let Some((all, together)) = self.together(precision, rejected, reached.error)?
+        {
+            promotions.extend(together);
+            reached = all;
+        }
+        Ok((reached, promotions))
+    }
+
+    /// The layers, first those in which a byte of flash removes most of the error: rounding errors of different
+    /// layers are independent, they add in squares.
+    fn by_gain(
+        &self,
+        reached: &Attempt,
+        progress: &mut impl FnMut(Progress),
+    ) -> Result<Vec<String>, QuantizeError> {
+        let mut gains = Vec::new();
+        for layer in layers(self.network) {
+            let alone = self.attempt(&Precision::from([layer.clone()]))?;
+            let bytes = 4 * (alone.words.len() - reached.words.len()).max(1);
+            gains.push(((reached.error.powi(2) - alone.error.powi(2)) / bytes as f64, layer));
+            progress(Progress::Tried);
+        }
+        gains.sort_by(|a, b| b.0.total_cmp(&a.0));
+        Ok(gains.into_iter().map(|(_, layer)| layer).collect())
+    }
+
+    /// Where many layers share the error none of them removes much alone, and where rounding decides between buckets
+    /// nothing helps before all is fine: `layers` on top of each other, if that reaches the aim or halves `error`.
+    fn together(
+        &self,
+        mut precision: Precision,
+        layers: Vec<String>,
+        error: f64,
+    ) -> Result<Option<(Attempt, Vec<Promotion>)>, QuantizeError> {
+        let (mut promotions, mut last) = (Vec::new(), None);
+        let mut before = error;
+        for layer in layers {
             precision.insert(layer.clone());
-            let next = attempt(&precision)?;
-            together.push(Promotion { layer, before, after: next.error });
+            let next = self.attempt(&precision)?;
+            promotions.push(Promotion { layer, before, after: next.error });
             before = next.error;
             last = Some(next);
+            if before <= self.aim {
+                break;
+            }
         }
-        if let Some(last) = last.filter(|last| last.error <= settings.score_error.max(HALF * reached.error)) {
-            promotions.extend(together);
-            reached = last;
-        }
+        let last = last.filter(|last| last.error <= self.aim.max(HALF * error));
+        Ok(last.map(|last| (last, promotions)))
     }
-    let Attempt { file, words, .. } = reached;
-    let fidelity = fidelity(Model::parse(&words)?, &probes.recordings, &probes.expected);
-    let tensors = tensors(network, Model::parse(&words)?, &probes.recordings);
-    Ok(Quantized { file, words, promotions, fidelity, tensors })
 }
 
 struct Attempt {

@@ -2,7 +2,7 @@
 
 use crate::kernels::{SAFE_KEYS, SUM_SHIFT, VALUE_LIMIT, WEIGHT_FRAC, dots, softmax_weights, weighted_sum};
 use crate::model::MAX_TOKENS;
-use crate::num::{LogScore, Requant, recip, round_shift, round_shift_wide, saturate};
+use crate::num::{LogScore, Requant, recip, round_shift, saturate};
 
 /// Most keys of a [`KeyTile`].
 pub const KEY_TILE: usize = 64;
@@ -154,9 +154,7 @@ impl<'a> Accumulator<'a> {
         }
         self.total += total;
         let run = if total <= (SAFE_KEYS as u32) << WEIGHT_FRAC { KEY_TILE } else { SAFE_KEYS };
-        for (weights, values) in weights.chunks(run).zip(tile.values.chunks(run * width)) {
-            weighted_sum(weights, values, shift, self.sum);
-        }
+        weighted_sum(weights, tile.values, run, shift, self.sum);
     }
 
     /// Whether no key was visible.
@@ -171,9 +169,12 @@ impl<'a> Accumulator<'a> {
         }
         let reciprocal = recip(self.total);
         let shift = reciprocal.exponent - SUM_SHIFT - gain;
+        // No sum exceeds `VALUE_LIMIT total / 2^SUM_SHIFT` by much: there is room for what a short shift lacks.
+        let up = 33_u32.saturating_sub(shift);
+        let down = shift + up - 32;
         for (&sum, out) in self.sum.iter().zip(out) {
-            let mean = round_shift_wide(i64::from(sum) * i64::from(reciprocal.mantissa), shift);
-            *out = saturate(mean.clamp(i64::from(i16::MIN), i64::from(i16::MAX)) as i32);
+            let high = (i64::from(sum << up) * i64::from(reciprocal.mantissa)) >> 32;
+            *out = saturate(round_shift(high as i32, down));
         }
     }
 }

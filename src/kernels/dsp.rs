@@ -6,7 +6,7 @@
 
 use core::arch::naked_asm;
 
-use super::portable;
+use super::{SCORE_SHIFT, portable};
 use crate::num::{LogScore, OCTAVE, Requant};
 
 /// Columns of a query that [`dots_16`] keeps in registers.
@@ -18,7 +18,7 @@ const SUM_COLUMNS: usize = 8;
 pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
     let width = q.len();
     let count = out.len().min(keys.len().checked_div(width).unwrap_or_default());
-    if count == 0 || !width.is_multiple_of(8) || !at_word(q) || !at_word(keys) {
+    if count < 2 || !width.is_multiple_of(8) || !at_word(q) || !at_word(keys) {
         return portable::dots(q, keys, out);
     }
     if width == QUERY_COLUMNS {
@@ -26,37 +26,31 @@ pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
         // zero and both rows lie at words.
         return unsafe { dots_16(q.as_ptr(), keys.as_ptr(), out.as_mut_ptr(), count) };
     }
-    // Where the width is no multiple of 16, zeros meet the first columns of the row after: the last row has none.
-    let (out, last) = out.split_at_mut(if width.is_multiple_of(QUERY_COLUMNS) { count } else { count - 1 });
-    out.fill(0);
-    let chunks = if out.is_empty() { 0 } else { width.div_ceil(QUERY_COLUMNS) };
-    for (chunk, q) in q.chunks(QUERY_COLUMNS).enumerate().take(chunks) {
-        let mut columns = Columns([0; QUERY_COLUMNS]);
-        columns.0.iter_mut().zip(q).for_each(|(column, &q)| *column = q);
-        let keys = keys.as_ptr().wrapping_add(chunk * QUERY_COLUMNS);
-        let skip = 2 * (width as isize - QUERY_COLUMNS as isize);
-        // SAFETY: `out` is not empty, and in each of its rows there are 16 columns from `keys` on, at a word.
-        unsafe { add_dots_16(columns.0.as_ptr(), keys, out.as_mut_ptr(), out.len(), skip) };
+    // An odd key is done in a pair with the one before it.
+    for (first, pairs) in [(0, count / 2), (count - 2, count % 2)] {
+        if let (Some(keys), Some(out), 1..) = (keys.get(first * width..), out.get_mut(first..), pairs) {
+            // SAFETY: `keys` has `2 * pairs` rows of the length of `q` and `out` as many elements; neither is zero, the
+            // length is a multiple of 8, and the rows lie at words.
+            unsafe { dots_of_pairs(q.as_ptr(), keys.as_ptr(), out.as_mut_ptr(), pairs, width) };
+        }
     }
-    portable::dots(q, keys.get(out.len() * width..).unwrap_or_default(), last);
 }
-
-/// Sixteen columns at a word.
-#[repr(align(4))]
-struct Columns([i16; QUERY_COLUMNS]);
 
 /// See [`portable::softmax_weights`].
 pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i16]) -> Option<u32> {
     let count = dots.len().min(weights.len());
-    let fours = if at_word(weights) && scale.shift <= 16 { count / 4 } else { 0 };
-    let (dots, rest) = dots.split_at(4 * fours);
-    let (weights, rest_weights) = weights.split_at_mut(4 * fours);
+    let fours = if at_word(weights) && scale.shift <= SCORE_SHIFT { count / 4 } else { 0 };
+    let (Some((dots, rest)), Some((weights, rest_weights))) =
+        (dots.split_at_checked(4 * fours), weights.split_at_mut_checked(4 * fours))
+    else {
+        return None;
+    };
     let rest =
         if rest.is_empty() { Some(0) } else { portable::softmax_weights(rest, scale, top, rest_weights) };
     if fours == 0 {
         return rest;
     }
-    let multiplier = i32::from(scale.multiplier) << (16 - scale.shift);
+    let multiplier = i32::from(scale.multiplier) << (SCORE_SHIFT - scale.shift);
     let top = top << LogScore::FRAC_NBITS;
     // SAFETY: both slices have `4 * fours` elements, not zero, and the weights lie at a word; the table has the 1,024
     // entries that ten bits can name.
@@ -68,23 +62,26 @@ pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i1
 }
 
 /// See [`portable::weighted_sum`].
-pub fn weighted_sum(weights: &[i16], values: &[i16], shift: u32, sum: &mut [i32]) {
+pub fn weighted_sum(weights: &[i16], values: &[i16], run: usize, shift: u32, sum: &mut [i32]) {
     let width = sum.len();
     let pairs = (weights.len() / 2).min(values.len().checked_div(2 * width).unwrap_or_default());
-    // An unpaired last row belongs to the same sum: rare enough for the portable way.
-    if pairs == 0 || values.len() != 2 * pairs * width || !at_word(values) {
-        return portable::weighted_sum(weights, values, shift, sum);
+    // An unpaired last row belongs to the sum of its run: rare enough for the portable way.
+    let whole = pairs > 0 && run > 1 && run.is_multiple_of(2) && values.len() == 2 * pairs * width;
+    if !whole || !at_word(values) {
+        return portable::weighted_sum(weights, values, run, shift, sum);
     }
     for (group, sum) in sum.chunks_mut(SUM_COLUMNS).enumerate() {
         let first = group * SUM_COLUMNS;
         if sum.len() < SUM_COLUMNS {
-            portable::add_columns(weights, values, width, first, shift, sum);
+            portable::add_columns(weights, values, run, shift, width, first, sum);
             continue;
         }
         let values = values.as_ptr().wrapping_add(2 * first);
         // SAFETY: there are `pairs` pairs of weights and of zipped rows, each of which has 8 columns from `first` on
-        // and lies at a word; `sum` has 8 elements and `pairs` is not zero.
-        unsafe { weighted_sum_8(weights.as_ptr(), values, 4 * width, sum.as_mut_ptr(), pairs, shift) };
+        // and lies at a word; `sum` has 8 elements, and neither `pairs` nor the pairs of a run are zero.
+        unsafe {
+            weighted_sum_8(weights.as_ptr(), values, 4 * width, sum.as_mut_ptr(), pairs, run / 2, shift);
+        }
     }
 }
 
@@ -134,48 +131,64 @@ unsafe extern "C" fn dots_16(q: *const i16, keys: *const i16, out: *mut i32, cou
     )
 }
 
-/// `out[j] += q . keys[j]` for 16 columns of rows; `skip` bytes from their end to the next.
+/// `out[j] = q . keys[j]` for `pairs` pairs of rows whose width is a multiple of 8. The query is read anew for each pair.
 #[unsafe(naked)]
-unsafe extern "C" fn add_dots_16(q: *const i16, keys: *const i16, out: *mut i32, count: usize, skip: isize) {
+unsafe extern "C" fn dots_of_pairs(
+    q: *const i16,
+    keys: *const i16,
+    out: *mut i32,
+    pairs: usize,
+    width: usize,
+) {
     naked_asm!(
         "push {{r4-r11, lr}}",
-        "ldr r5, [sp, #36]",
-        "add r4, r2, r3, lsl #2",
-        "push {{r4, r5}}",
-        "mov r12, r1",
-        "mov lr, r2",
-        "rsb r3, r3, #0",
-        "and r3, r3, #3",
-        "mov r8, #60",
-        "mul r3, r3, r8",
+        "ldr r4, [sp, #36]",
+        "lsl r4, r4, #1",
+        "add r5, r0, r4",
+        "add r6, r2, r3, lsl #3",
+        "add r3, r1, r4",
+        // Eights of the width that the first round leaves out.
+        "lsr r7, r4, #4",
+        "rsb r7, r7, #0",
+        "and r7, r7, #3",
+        "mov r8, #44",
+        "mul r7, r7, r8",
         "adr.w r8, 2f",
-        "add r8, r8, r3",
-        "add r8, r8, #1",
-        "ldm r0, {{r0-r7}}",
+        "add r7, r7, r8",
+        "add r7, r7, #1",
+        // sp: query, width in bytes, end of the query, end of the output, first round.
+        "push {{r0, r4, r5, r6, r7}}",
+        "3:",
+        "ldr r8, [sp, #16]",
+        "mov r12, #0",
+        "mov lr, #0",
         "bx r8",
         ".p2align 2",
         "2:",
         ".rept 4",
-        "ldr.w r11, [lr]",
-        "ldm r12!, {{r8-r10}}",
-        "smlad r11, r8, r0, r11",
-        "smlad r11, r9, r1, r11",
-        "smlad r11, r10, r2, r11",
-        "ldm r12!, {{r8-r10}}",
-        "smlad r11, r8, r3, r11",
-        "smlad r11, r9, r4, r11",
-        "smlad r11, r10, r5, r11",
-        "ldm r12!, {{r8-r9}}",
-        "smlad r11, r8, r6, r11",
-        "smlad r11, r9, r7, r11",
-        "ldr.w r8, [sp, #4]",
-        "add.w r12, r12, r8",
-        "str r11, [lr], #4",
+        "ldm.w r0!, {{r4-r7}}",
+        "ldm r1!, {{r8-r11}}",
+        "smlad r12, r8, r4, r12",
+        "smlad r12, r9, r5, r12",
+        "smlad r12, r10, r6, r12",
+        "smlad r12, r11, r7, r12",
+        "ldm r3!, {{r8-r11}}",
+        "smlad lr, r8, r4, lr",
+        "smlad lr, r9, r5, lr",
+        "smlad lr, r10, r6, lr",
+        "smlad lr, r11, r7, lr",
         ".endr",
-        "ldr r8, [sp]",
-        "cmp lr, r8",
+        "ldr r8, [sp, #8]",
+        "cmp r0, r8",
         "bne 2b",
-        "add sp, sp, #8",
+        "strd r12, lr, [r2], #8",
+        "ldrd r0, r8, [sp]",
+        "mov r1, r3",
+        "add r3, r3, r8",
+        "ldr r8, [sp, #12]",
+        "cmp r2, r8",
+        "bne 3b",
+        "add sp, sp, #20",
         "pop {{r4-r11, pc}}",
     )
 }
@@ -224,7 +237,8 @@ unsafe extern "C" fn weights_of_fours(
     )
 }
 
-/// `sum[c] += (sum_j weights[j] values[j][c]) / 2^shift` for 8 columns of zipped pairs, `stride` bytes apart.
+/// `sum[c] += (sum_j weights[j] values[j][c]) / 2^shift` for every `run` pairs, 8 columns of zipped pairs `stride` bytes
+/// apart.
 #[unsafe(naked)]
 unsafe extern "C" fn weighted_sum_8(
     weights: *const i16,
@@ -232,25 +246,36 @@ unsafe extern "C" fn weighted_sum_8(
     stride: usize,
     sum: *mut i32,
     pairs: usize,
+    run: usize,
     shift: u32,
 ) {
     naked_asm!(
         "push {{r3-r11, lr}}",
-        "ldr r12, [sp, #40]",
-        "add r5, r0, r12, lsl #2",
-        "push {{r5}}",
-        "rsb r12, r12, #0",
-        "and r12, r12, #3",
-        "mov r6, #56",
-        "mul r12, r12, r6",
-        "adr.w r6, 2f",
-        "add r12, r12, r6",
+        "ldr r4, [sp, #40]",
+        "add r4, r0, r4, lsl #2",
+        // sp: end of the run, end of the weights, sum; from 48 on the arguments.
+        "push {{r3, r4}}",
+        "3:",
+        "ldr r3, [sp, #52]",
+        "ldr r12, [sp, #4]",
+        "add r3, r0, r3, lsl #2",
+        "cmp r3, r12",
+        "it hi",
+        "movhi r3, r12",
+        "str r3, [sp]",
+        // Pairs that the first round leaves out.
+        "sub r12, r0, r3",
+        "and r12, r12, #12",
+        "mov r3, #14",
+        "mul r12, r12, r3",
+        "adr.w r3, 2f",
+        "add r12, r12, r3",
         "add r12, r12, #1",
         // Half of the last place that is kept.
-        "ldr r6, [sp, #48]",
-        "sub r6, r6, #1",
+        "ldr r3, [sp, #56]",
+        "sub r3, r3, #1",
         "mov r4, #1",
-        "lsl r4, r4, r6",
+        "lsl r4, r4, r3",
         ".irp sum, r5, r6, r7, r8, r9, r10, r11",
         "mov \\sum, r4",
         ".endr",
@@ -276,29 +301,28 @@ unsafe extern "C" fn weighted_sum_8(
         "ldr r3, [sp]",
         "cmp r0, r3",
         "bne 2b",
-        "ldr r0, [sp, #4]",
-        "ldr r1, [sp, #48]",
-        "ldm r0, {{r2, r3, r12, lr}}",
-        "asr r4, r4, r1",
-        "asr r5, r5, r1",
-        "asr r6, r6, r1",
-        "asr r7, r7, r1",
-        "add r2, r2, r4",
-        "add r3, r3, r5",
-        "add r12, r12, r6",
-        "add lr, lr, r7",
-        "stm r0!, {{r2, r3, r12, lr}}",
-        "ldm r0, {{r2, r3, r12, lr}}",
-        "asr r8, r8, r1",
-        "asr r9, r9, r1",
-        "asr r10, r10, r1",
-        "asr r11, r11, r1",
-        "add r2, r2, r8",
-        "add r3, r3, r9",
-        "add r12, r12, r10",
-        "add lr, lr, r11",
-        "stm r0, {{r2, r3, r12, lr}}",
-        "add sp, sp, #4",
+        "ldr r12, [sp, #8]",
+        "ldr r3, [sp, #56]",
+        ".irp sum, r4, r5, r6, r7, r8, r9, r10, r11",
+        "asr \\sum, \\sum, r3",
+        ".endr",
+        "ldrd r3, lr, [r12]",
+        "add r4, r4, r3",
+        "add r5, r5, lr",
+        "ldrd r3, lr, [r12, #8]",
+        "add r6, r6, r3",
+        "add r7, r7, lr",
+        "ldrd r3, lr, [r12, #16]",
+        "add r8, r8, r3",
+        "add r9, r9, lr",
+        "ldrd r3, lr, [r12, #24]",
+        "add r10, r10, r3",
+        "add r11, r11, lr",
+        "stm r12, {{r4-r11}}",
+        "ldr r3, [sp, #4]",
+        "cmp r0, r3",
+        "bne 3b",
+        "add sp, sp, #8",
         "pop {{r3-r11, pc}}",
     )
 }

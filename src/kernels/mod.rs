@@ -29,6 +29,10 @@ pub const WEIGHT_FRAC: u32 = 14;
 /// Bits that [`weighted_sum`] has to drop at least when it adds a tile: then 16,384 keys fit into 32 bits.
 pub const SUM_SHIFT: u32 = 10;
 
+/// Largest shift of a score's scale with which [`softmax_weights`] is fast. No product has more than 31 bits, so that
+/// what a multiplier loses there is at most a quarter of a score's last place.
+pub const SCORE_SHIFT: u32 = 16;
+
 /// Largest magnitude of queries and keys for which a dot product over `width` stays within 32 bits:
 /// `width * limit^2 < 2^31`.
 pub const fn dot_limit(width: usize) -> i16 {

@@ -64,36 +64,41 @@ pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i1
     (signs >= 0).then_some(sum)
 }
 
-/// `sum[c] += (sum_j weights[j] values[j][c]) / 2^shift`; `values` is `[n, sum.len()]` with the rows of each pair
-/// zipped: `a[0] b[0] a[1] b[1] ...`. The last row of an odd number is as it is.
+/// `sum[c] += (sum_j weights[j] values[j][c]) / 2^shift`, once for every `run` rows; `values` is `[n, sum.len()]` with
+/// the rows of each pair zipped: `a[0] b[0] a[1] b[1] ...`. The last row of an odd number is as it is.
 ///
-/// The sum of the weights times the largest magnitude of `values` is below `2^31`, and `shift` at least 1.
-pub fn weighted_sum(weights: &[i16], values: &[i16], shift: u32, sum: &mut [i32]) {
-    add_columns(weights, values, sum.len(), 0, shift, sum);
+/// The sum of the weights of a run times the largest magnitude of `values` is below `2^31`; `run` is even, and `shift`
+/// at least 1.
+pub fn weighted_sum(weights: &[i16], values: &[i16], run: usize, shift: u32, sum: &mut [i32]) {
+    add_columns(weights, values, run, shift, sum.len(), 0, sum);
 }
 
 /// [`weighted_sum`] of the columns from `first` on.
 pub(super) fn add_columns(
     weights: &[i16],
     values: &[i16],
+    run: usize,
+    shift: u32,
     width: usize,
     first: usize,
-    shift: u32,
     sum: &mut [i32],
 ) {
-    let paired = values.len() / width.max(1) / 2 * 2;
-    let (values, last) = values.split_at(paired * width);
-    let last = last.iter().skip(first).copied().chain(core::iter::repeat(0));
-    let last_weight = i32::from(weights.get(paired).copied().unwrap_or_default());
-    for ((column, sum), last) in sum.iter_mut().enumerate().zip(last) {
-        let mut run = last_weight * i32::from(last);
-        let pairs = values.get(2 * (first + column)..).unwrap_or_default().chunks(2 * width);
-        for (values, weights) in pairs.zip(weights.chunks_exact(2)) {
-            if let ([a, b, ..], [of_a, of_b]) = (values, weights) {
-                run += i32::from(*a) * i32::from(*of_a) + i32::from(*b) * i32::from(*of_b);
+    let (run, row) = (run.max(2), width.max(1));
+    for (weights, values) in weights.chunks(run).zip(values.chunks(run * row)) {
+        let paired = values.len() / row / 2 * 2;
+        let last = values.get(paired * row + first..).unwrap_or_default();
+        let last = last.iter().copied().chain(core::iter::repeat(0));
+        let last_weight = i32::from(weights.get(paired).copied().unwrap_or_default());
+        for ((column, sum), last) in sum.iter_mut().enumerate().zip(last) {
+            let mut total = last_weight * i32::from(last);
+            let pairs = values.get(2 * (first + column)..).unwrap_or_default().chunks(2 * row);
+            for (values, weights) in pairs.zip(weights.chunks_exact(2)).take(paired / 2) {
+                if let ([a, b, ..], [of_a, of_b]) = (values, weights) {
+                    total += i32::from(*a) * i32::from(*of_a) + i32::from(*b) * i32::from(*of_b);
+                }
             }
+            *sum += round_shift(total, shift);
         }
-        *sum += round_shift(run, shift);
     }
 }
 

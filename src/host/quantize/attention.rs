@@ -13,6 +13,7 @@ use crate::host::reference::hierarchical::{Hierarchical, Interpolation};
 use crate::host::reference::local::Local;
 use crate::host::reference::lsh::Lsh;
 use crate::host::reference::{Attention, AttentionKind, Network};
+use crate::kernels::SCORE_SHIFT;
 use crate::model::{self, MAX_TOKENS, write};
 use crate::num::{LogScore, Requant};
 
@@ -244,9 +245,8 @@ pub(in crate::host) fn log_scores<'v>(values: impl Iterator<Item = &'v f64>) -> 
 pub(in crate::host) fn score_scale(frac: i32, head_width: usize) -> Option<Requant> {
     let log = f64::from(crate::num::LogScore::FRAC_NBITS).exp2() * std::f64::consts::LOG2_E;
     let factor = exp2(-frac) * log / (head_width as f64).sqrt();
-    (1..=30).rev().find_map(|shift| {
-        let multiplier = (factor * exp2(16 + shift)).round();
-        let fits = (1.0..=f64::from(i16::MAX)).contains(&multiplier);
-        fits.then_some(Requant { multiplier: multiplier as i16, shift: shift as u32 })
+    (1..=SCORE_SHIFT).rev().find_map(|shift| {
+        let multiplier = (factor * exp2(16 + shift as i32)).round();
+        (multiplier <= f64::from(i16::MAX)).then_some(Requant { multiplier: multiplier as i16, shift })
     })
 }

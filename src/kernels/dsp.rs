@@ -6,7 +6,7 @@
 
 use core::arch::naked_asm;
 
-use super::portable;
+use super::{portable, processor};
 use crate::num::{LogScore, OCTAVE, Requant};
 
 /// Columns of a query that [`dots_16`] keeps in registers.
@@ -96,6 +96,7 @@ fn at_word(row: &[i16]) -> bool {
 #[unsafe(naked)]
 unsafe extern "C" fn dots_16(q: *const i16, keys: *const i16, out: *mut i32, count: usize) {
     naked_asm!(
+        processor!(),
         "push {{r4-r11, lr}}",
         "add r4, r2, r3, lsl #2",
         "push {{r4}}",
@@ -138,6 +139,7 @@ unsafe extern "C" fn dots_16(q: *const i16, keys: *const i16, out: *mut i32, cou
 #[unsafe(naked)]
 unsafe extern "C" fn add_dots_16(q: *const i16, keys: *const i16, out: *mut i32, count: usize, skip: isize) {
     naked_asm!(
+        processor!(),
         "push {{r4-r11, lr}}",
         "ldr r5, [sp, #36]",
         "add r4, r2, r3, lsl #2",
@@ -192,6 +194,7 @@ unsafe extern "C" fn weights_of_fours(
     table: *const u16,
 ) -> u64 {
     naked_asm!(
+        processor!(),
         "push {{r4-r11, lr}}",
         "ldr r10, [sp, #36]",
         "ldr r11, [sp, #40]",
@@ -235,6 +238,7 @@ unsafe extern "C" fn weighted_sum_8(
     shift: u32,
 ) {
     naked_asm!(
+        processor!(),
         "push {{r3-r11, lr}}",
         "ldr r12, [sp, #40]",
         "add r5, r0, r12, lsl #2",

@@ -8,17 +8,18 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// Configuration flag, architecture and an instruction that only the extension has.
-const EXTENSIONS: [(&str, &str, &str); 2] =
-    [("fixformer_dsp", "arm", "smlad r0, r1, r2, r3"), ("fixformer_mve", "arm", "vmladava.s16 r0, q0, q1")];
+const EXTENSIONS: [(&str, &str, &str); 3] = [
+    ("fixformer_dsp", "arm", "smlad r0, r1, r2, r3"),
+    ("fixformer_v8m", "arm", "tt r0, r1"),
+    ("fixformer_mve", "arm", "vmladava.s16 r0, q0, q1"),
+];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let architecture = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
     for (flag, of, instruction) in EXTENSIONS {
         println!("cargo::rustc-check-cfg=cfg({flag})");
-        // Link-time optimisation assembles anew, without the processor's features that thumbv8m adds.
-        let target = env::var("TARGET").unwrap_or_default();
-        if architecture == of && !target.starts_with("thumbv8m") && assembles(instruction) == Some(true) {
+        if architecture == of && assembles(instruction) == Some(true) {
             println!("cargo::rustc-cfg={flag}");
         }
     }
@@ -28,7 +29,6 @@ fn main() {
 fn assembles(instruction: &str) -> Option<bool> {
     let out = PathBuf::from(env::var_os("OUT_DIR")?);
     let source = out.join("probe.rs");
-    // As whole functions of assembly are assembled: with the features of the target, not those of the processor.
     let text = format!("#![no_std]\ncore::arch::global_asm!(\"{instruction}\");\n");
     fs::write(&source, text).ok()?;
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();

@@ -6,7 +6,7 @@
 
 use core::arch::naked_asm;
 
-use super::{SCORE_SHIFT, portable};
+use super::{SCORE_SHIFT, portable, processor};
 use crate::num::{LogScore, OCTAVE, Requant};
 
 /// Columns of a query that [`dots_16`] keeps in registers.
@@ -93,6 +93,7 @@ fn at_word(row: &[i16]) -> bool {
 #[unsafe(naked)]
 unsafe extern "C" fn dots_16(q: *const i16, keys: *const i16, out: *mut i32, count: usize) {
     naked_asm!(
+        processor!(),
         "push {{r4-r11, lr}}",
         "add r4, r2, r3, lsl #2",
         "push {{r4}}",
@@ -141,6 +142,7 @@ unsafe extern "C" fn dots_of_pairs(
     width: usize,
 ) {
     naked_asm!(
+        processor!(),
         "push {{r4-r11, lr}}",
         "ldr r4, [sp, #36]",
         "lsl r4, r4, #1",
@@ -205,6 +207,7 @@ unsafe extern "C" fn weights_of_fours(
     table: *const u16,
 ) -> u64 {
     naked_asm!(
+        processor!(),
         "push {{r4-r11, lr}}",
         "ldr r10, [sp, #36]",
         "ldr r11, [sp, #40]",
@@ -250,6 +253,7 @@ unsafe extern "C" fn weighted_sum_8(
     shift: u32,
 ) {
     naked_asm!(
+        processor!(),
         "push {{r3-r11, lr}}",
         "ldr r4, [sp, #40]",
         "add r4, r0, r4, lsl #2",

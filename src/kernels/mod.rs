@@ -14,6 +14,29 @@ pub use portable::{activate, add, clamp, layer_norm, linear, normalised_frac};
 #[cfg(not(fixformer_dsp))]
 pub use portable::{dots, softmax_weights, weighted_sum};
 
+/// First line of a function in assembly. Link-time optimisation assembles functions anew with the features of the
+/// target alone, and thumbv8m has neither DSP nor MVE: those come with the processor.
+#[cfg(all(fixformer_dsp, not(fixformer_v8m)))]
+macro_rules! processor {
+    () => {
+        ""
+    };
+}
+#[cfg(all(fixformer_dsp, fixformer_v8m, not(fixformer_mve)))]
+macro_rules! processor {
+    () => {
+        ".cpu cortex-m33"
+    };
+}
+#[cfg(fixformer_mve)]
+macro_rules! processor {
+    () => {
+        ".cpu cortex-m55"
+    };
+}
+#[cfg(fixformer_dsp)]
+use processor;
+
 /// The backend of this build.
 pub const BACKEND: &str = if cfg!(fixformer_dsp) { "dsp" } else { "portable" };
 

@@ -154,7 +154,10 @@ impl<'a> Accumulator<'a> {
         }
         self.total += total;
         let run = if total <= (SAFE_KEYS as u32) << WEIGHT_FRAC { KEY_TILE } else { SAFE_KEYS };
-        for (weights, values) in weights.chunks(run).zip(tile.values.chunks(run * width)) {
+        // Not zipped: that would divide by their lengths, which could panic for all the compiler knows.
+        let mut values = tile.values.chunks((run * width).max(1));
+        for weights in weights.chunks(run) {
+            let Some(values) = values.next() else { break };
             weighted_sum(weights, values, shift, self.sum);
         }
     }

@@ -27,7 +27,8 @@ pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
         return unsafe { dots_16(q.as_ptr(), keys.as_ptr(), out.as_mut_ptr(), count) };
     }
     // Where the width is no multiple of 16, zeros meet the first columns of the row after: the last row has none.
-    let (out, last) = out.split_at_mut(if width.is_multiple_of(QUERY_COLUMNS) { count } else { count - 1 });
+    let count = if width.is_multiple_of(QUERY_COLUMNS) { count } else { count - 1 };
+    let Some((out, last)) = out.split_at_mut_checked(count) else { return };
     out.fill(0);
     let chunks = if out.is_empty() { 0 } else { width.div_ceil(QUERY_COLUMNS) };
     for (chunk, q) in q.chunks(QUERY_COLUMNS).enumerate().take(chunks) {
@@ -49,8 +50,11 @@ struct Columns([i16; QUERY_COLUMNS]);
 pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i16]) -> Option<u32> {
     let count = dots.len().min(weights.len());
     let fours = if at_word(weights) && scale.shift <= 16 { count / 4 } else { 0 };
-    let (dots, rest) = dots.split_at(4 * fours);
-    let (weights, rest_weights) = weights.split_at_mut(4 * fours);
+    let (Some((dots, rest)), Some((weights, rest_weights))) =
+        (dots.split_at_checked(4 * fours), weights.split_at_mut_checked(4 * fours))
+    else {
+        return None;
+    };
     let rest =
         if rest.is_empty() { Some(0) } else { portable::softmax_weights(rest, scale, top, rest_weights) };
     if fours == 0 {

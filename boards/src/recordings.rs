@@ -79,11 +79,11 @@ impl<S: Source> Recordings<S> {
         }
         let length = u32::from_le_bytes(length);
         let maximum = values.len();
-        let fitting = usize::try_from(length).ok().filter(|&n| n <= maximum);
-        let Some(values) = fitting.map(|n| &mut values[..n]) else {
+        let fitting = usize::try_from(length).ok().and_then(|n| values.get_mut(..n));
+        let Some(values) = fitting else {
             return Err(RecordingError::TooLong { row, values: length, maximum });
         };
-        if !length.is_multiple_of(u32::from(self.channels)) {
+        if !length.is_multiple_of(u32::from(self.channels.max(1))) {
             return Err(RecordingError::Uneven { row, values: length, channels: self.channels });
         }
         for (found, value) in (0..).zip(values.iter_mut()) {
@@ -194,11 +194,10 @@ impl<S: Source> Buffered<S> {
             if self.start == self.end {
                 self.start = 0;
                 self.end = self.source.read(&mut self.buffer)?.min(self.buffer.len());
-                if self.end == 0 {
-                    return Ok(done);
-                }
             }
-            *byte = self.buffer[self.start];
+            let ready = self.buffer.get(..self.end).unwrap_or_default();
+            let Some(&next) = ready.get(self.start) else { return Ok(done) };
+            *byte = next;
             self.start += 1;
         }
         Ok(bytes.len())

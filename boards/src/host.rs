@@ -13,6 +13,8 @@ use semihosting::sys::arm_compat::syscall::{
 const LINE: usize = 512;
 
 /// Calls `with` with what follows the program's name on the command line, as a path.
+/// Not inlined: the line would stay on the stack for as long as the caller runs.
+#[inline(never)]
 pub fn argument<T>(with: impl FnOnce(&CStr) -> T) -> Result<T, HostError> {
     let mut line = [0; LINE];
     command_line(&mut line)?;

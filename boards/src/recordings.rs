@@ -15,6 +15,8 @@ use core::fmt;
 const MAGIC: [u8; 4] = *b"FXRC";
 const VERSION: u16 = 1;
 const HEADER: usize = 12;
+/// Bytes asked for at a time.
+const BLOCK: usize = 128;
 
 /// Where the bytes come from.
 pub trait Source {
@@ -37,7 +39,7 @@ pub struct Recordings<S> {
 impl<S: Source> Recordings<S> {
     /// Reads and checks the header. `channels` is what the model takes.
     pub fn open(source: S, channels: usize) -> Result<Self, RecordingError> {
-        let mut bytes = Buffered { source, buffer: [0; 512], start: 0, end: 0 };
+        let mut bytes = Buffered { source, buffer: [0; BLOCK], start: 0, end: 0 };
         let mut header = [0; HEADER];
         let found = bytes.fill(&mut header)?;
         let [m0, m1, m2, m3, v0, v1, c0, c1, n0, n1, n2, n3] = header;
@@ -182,7 +184,7 @@ impl From<ReadFailed> for RecordingError {
 /// A call to the host stops the core, so bytes come in blocks.
 struct Buffered<S> {
     source: S,
-    buffer: [u8; 512],
+    buffer: [u8; BLOCK],
     start: usize,
     end: usize,
 }

@@ -1,38 +1,62 @@
-//! The host's side of a run: the command line and its files.
+//! The host's side of a run: the command line and its files. The calls are made here: those of the crate `semihosting`
+//! could panic where a host answers nonsense, and no firmware of ours may.
 
 use crate::recordings::{ReadFailed, Source};
 use core::ffi::CStr;
 use core::fmt;
-use semihosting::{experimental::env, fs, io::Read as _};
+use semihosting::fd::RawFd;
+use semihosting::sys::arm_compat::syscall::{
+    OperationNumber, ParamRegR, ParamRegW, syscall, syscall_readonly,
+};
 
-/// Longest command line, the program's own name included.
+/// Longest command line, the program's own name and the final zero included.
 const LINE: usize = 512;
 
-/// Calls `with` with the first argument after the program's name, as a path.
-pub fn first_argument<T>(with: impl FnOnce(&CStr) -> T) -> Result<T, HostError> {
-    let arguments = env::args::<LINE>().map_err(|_| HostError::CommandLine)?;
-    let argument = (&arguments).nth(1).ok_or(HostError::NoArgument)?;
-    let argument = argument.map_err(|_| HostError::CommandLine)?;
-    // The calls to the host want a final zero.
-    let mut path = [0; LINE];
-    let length = argument.len().min(LINE - 1);
-    path[..length].copy_from_slice(&argument.as_bytes()[..length]);
-    CStr::from_bytes_until_nul(&path).map(with).map_err(|_| HostError::CommandLine)
+/// Calls `with` with what follows the program's name on the command line, as a path.
+/// Not inlined: the line would stay on the stack for as long as the caller runs.
+#[inline(never)]
+pub fn argument<T>(with: impl FnOnce(&CStr) -> T) -> Result<T, HostError> {
+    let mut line = [0; LINE];
+    command_line(&mut line)?;
+    let line = CStr::from_bytes_until_nul(&line).map_err(|_| HostError::CommandLine)?.to_bytes_with_nul();
+    let mut halves = line.splitn(2, |&byte| byte == b' ');
+    let argument = halves.nth(1).ok_or(HostError::NoArgument)?;
+    CStr::from_bytes_with_nul(argument).map(with).map_err(|_| HostError::CommandLine)
 }
 
-/// A file of the host, open for reading.
-pub struct File(fs::File);
+/// The command line into `line`, with a zero after it.
+#[allow(unsafe_code)]
+fn command_line(line: &mut [u8; LINE]) -> Result<(), HostError> {
+    let mut block = [ParamRegW::buf(&mut line[..]), ParamRegW::usize(LINE)];
+    // SAFETY: this call takes a buffer and its length, and writes no more than that.
+    let failed = unsafe { syscall(OperationNumber::SYS_GET_CMDLINE, ParamRegW::block(&mut block)) };
+    if failed.usize() == 0 { Ok(()) } else { Err(HostError::CommandLine) }
+}
+
+/// A file of the host, open for reading until the program ends.
+pub struct File(RawFd);
 
 impl File {
     /// Opens the file at `path`, seen from the folder the emulator was started in.
+    #[allow(unsafe_code)]
     pub fn open(path: &CStr) -> Result<Self, HostError> {
-        fs::File::open(path).map(Self).map_err(|_| HostError::Open)
+        const READ_BINARY: usize = 1;
+        let length = path.count_bytes();
+        let block = [ParamRegR::c_str(path), ParamRegR::usize(READ_BINARY), ParamRegR::usize(length)];
+        // SAFETY: this call takes a text that ends in a zero, a mode and the text's length.
+        let file = unsafe { syscall_readonly(OperationNumber::SYS_OPEN, ParamRegR::block(&block)) };
+        file.raw_fd().map(Self).ok_or(HostError::Open)
     }
 }
 
 impl Source for File {
+    #[allow(unsafe_code)]
     fn read(&mut self, bytes: &mut [u8]) -> Result<usize, ReadFailed> {
-        self.0.read(bytes).map_err(|_| ReadFailed)
+        let length = bytes.len();
+        let mut block = [ParamRegW::raw_fd(self.0), ParamRegW::buf(bytes), ParamRegW::usize(length)];
+        // SAFETY: this call takes an open file, a buffer and its length, and writes no more than that.
+        let unread = unsafe { syscall(OperationNumber::SYS_READ, ParamRegW::block(&mut block)) };
+        length.checked_sub(unread.usize()).ok_or(ReadFailed)
     }
 }
 

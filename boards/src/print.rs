@@ -1,7 +1,9 @@
 //! Text to the host. A call to the host stops the core, so a line goes out in one piece.
 
 use core::fmt::{self, Write as _};
-use semihosting::io::{self, Write as _};
+use semihosting::fd::AsFd as _;
+use semihosting::io;
+use semihosting::sys::arm_compat::sys_write_orig;
 
 /// Prints to the host's standard output.
 #[macro_export]
@@ -30,8 +32,10 @@ struct Piece {
 
 impl Piece {
     fn send(&mut self) {
-        if let Ok(mut out) = io::stdout() {
-            let _ = out.write_all(&self.bytes[..self.used]);
+        let bytes = self.bytes.get(..self.used).unwrap_or_default();
+        if let Ok(out) = io::stdout() {
+            // The whole piece or, where the host cannot write, nothing. `write_all` could panic.
+            let _ = sys_write_orig(out.as_fd(), bytes);
         }
         self.used = 0;
     }
@@ -43,7 +47,9 @@ impl fmt::Write for Piece {
             if self.used == self.bytes.len() {
                 self.send();
             }
-            self.bytes[self.used] = byte;
+            if let Some(free) = self.bytes.get_mut(self.used) {
+                *free = byte;
+            }
             self.used += 1;
         }
         Ok(())

@@ -15,6 +15,8 @@ use core::fmt;
 const MAGIC: [u8; 4] = *b"FXRC";
 const VERSION: u16 = 1;
 const HEADER: usize = 12;
+/// Bytes asked for at a time.
+const BLOCK: usize = 128;
 
 /// Where the bytes come from.
 pub trait Source {
@@ -37,7 +39,7 @@ pub struct Recordings<S> {
 impl<S: Source> Recordings<S> {
     /// Reads and checks the header. `channels` is what the model takes.
     pub fn open(source: S, channels: usize) -> Result<Self, RecordingError> {
-        let mut bytes = Buffered { source, buffer: [0; 512], start: 0, end: 0 };
+        let mut bytes = Buffered { source, buffer: [0; BLOCK], start: 0, end: 0 };
         let mut header = [0; HEADER];
         let found = bytes.fill(&mut header)?;
         let [m0, m1, m2, m3, v0, v1, c0, c1, n0, n1, n2, n3] = header;
@@ -79,11 +81,11 @@ impl<S: Source> Recordings<S> {
         }
         let length = u32::from_le_bytes(length);
         let maximum = values.len();
-        let fitting = usize::try_from(length).ok().filter(|&n| n <= maximum);
-        let Some(values) = fitting.map(|n| &mut values[..n]) else {
+        let fitting = usize::try_from(length).ok().and_then(|n| values.get_mut(..n));
+        let Some(values) = fitting else {
             return Err(RecordingError::TooLong { row, values: length, maximum });
         };
-        if !length.is_multiple_of(u32::from(self.channels)) {
+        if !length.is_multiple_of(u32::from(self.channels.max(1))) {
             return Err(RecordingError::Uneven { row, values: length, channels: self.channels });
         }
         for (found, value) in (0..).zip(values.iter_mut()) {
@@ -182,7 +184,7 @@ impl From<ReadFailed> for RecordingError {
 /// A call to the host stops the core, so bytes come in blocks.
 struct Buffered<S> {
     source: S,
-    buffer: [u8; 512],
+    buffer: [u8; BLOCK],
     start: usize,
     end: usize,
 }
@@ -194,11 +196,10 @@ impl<S: Source> Buffered<S> {
             if self.start == self.end {
                 self.start = 0;
                 self.end = self.source.read(&mut self.buffer)?.min(self.buffer.len());
-                if self.end == 0 {
-                    return Ok(done);
-                }
             }
-            *byte = self.buffer[self.start];
+            let ready = self.buffer.get(..self.end).unwrap_or_default();
+            let Some(&next) = ready.get(self.start) else { return Ok(done) };
+            *byte = next;
             self.start += 1;
         }
         Ok(bytes.len())

@@ -10,7 +10,7 @@ pub(super) fn attend(head: Head<'_>, scratch: &mut [u32]) {
     let sum = Carver::new(scratch).i32s(width);
     let mut buffer = TileBuffer::new();
     zip_pairs(values, width, sum);
-    for (token, row) in rows.chunks_exact_mut(width).enumerate() {
+    for (token, row) in rows.chunks_exact_mut(width.max(1)).enumerate() {
         let horizon = if causal { token + 1 } else { tokens };
         let mut accumulator = Accumulator::new(sum, &mut buffer);
         absorb_range(&mut accumulator, row, keys, values, visible, 0..horizon, scale);

@@ -139,7 +139,7 @@ pub const fn scratch(kind: &AttentionKind<'_>, tokens: usize, width: usize, caus
 
 /// Zips the rows of each pair, as [`KeyTile::values`] has them. `row` has room for a row.
 fn zip_pairs(values: &mut [i16], width: usize, row: &mut [i32]) {
-    for pair in values.chunks_exact_mut(2 * width) {
+    for pair in values.chunks_exact_mut((2 * width).max(1)) {
         for (copy, &a) in row.iter_mut().zip(&*pair) {
             *copy = i32::from(a);
         }

@@ -18,7 +18,9 @@ pub fn linear<W: Weight>(x: &[i16], inputs: usize, weights: &[W], channels: Chan
     if inputs == 0 || outputs == 0 {
         return;
     }
-    for (x, out) in x.chunks_exact(inputs).zip(out.chunks_exact_mut(outputs)) {
+    // Rows are not zipped: that would divide by their lengths, which could panic for all the compiler knows.
+    for (row, out) in out.chunks_exact_mut(outputs).enumerate() {
+        let Some(x) = x.get(row * inputs..(row + 1) * inputs) else { return };
         let parameters = channels.bias.iter().zip(channels.multipliers);
         for ((row, (&bias, &multiplier)), out) in weights.chunks_exact(inputs).zip(parameters).zip(out) {
             let mut sum = bias;
@@ -84,16 +86,19 @@ pub(super) fn add_columns(
     sum: &mut [i32],
 ) {
     let (run, row) = (run.max(2), width.max(1));
-    for (weights, values) in weights.chunks(run).zip(values.chunks(run * row)) {
+    // Not zipped: that would divide by lengths, which could panic for all the compiler knows.
+    let mut runs = values.chunks((run * row).max(1));
+    for weights in weights.chunks(run) {
+        let Some(values) = runs.next() else { return };
         let paired = values.len() / row / 2 * 2;
         let last = values.get(paired * row + first..).unwrap_or_default();
         let last = last.iter().copied().chain(core::iter::repeat(0));
         let last_weight = i32::from(weights.get(paired).copied().unwrap_or_default());
         for ((column, sum), last) in sum.iter_mut().enumerate().zip(last) {
             let mut total = last_weight * i32::from(last);
-            let pairs = values.get(2 * (first + column)..).unwrap_or_default().chunks(2 * row);
-            for (values, weights) in pairs.zip(weights.chunks_exact(2)).take(paired / 2) {
-                if let ([a, b, ..], [of_a, of_b]) = (values, weights) {
+            let mut pairs = values.get(2 * (first + column)..).unwrap_or_default().chunks((2 * row).max(1));
+            for [of_a, of_b] in weights.as_chunks::<2>().0.iter().take(paired / 2) {
+                if let Some([a, b, ..]) = pairs.next() {
                     total += i32::from(*a) * i32::from(*of_a) + i32::from(*b) * i32::from(*of_b);
                 }
             }
@@ -167,5 +172,8 @@ pub fn add(x: &mut [i16], shift: i32, y: &[i16]) {
 
 /// `x[i]` limited to `-limit ..= limit`.
 pub fn clamp(x: &mut [i16], limit: i16) {
-    x.iter_mut().for_each(|x| *x = (*x).clamp(-limit, limit));
+    // Otherwise `clamp` would panic.
+    if limit >= 0 {
+        x.iter_mut().for_each(|x| *x = (*x).clamp(-limit, limit));
+    }
 }

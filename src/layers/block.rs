@@ -1,6 +1,6 @@
 //! One encoder block, in place on the residual stream, or on two where it is reversible.
 
-use super::{ROW_TILE, Shape, Workspace, front};
+use super::{ROW_TILE, Shape, Workspace, front, rows_mut, tiles, tiles_mut};
 use crate::attention::Head;
 use crate::kernels::{VALUE_LIMIT, activate, add, clamp, dot_limit};
 use crate::model::{Block, Norm, NormOrder};
@@ -73,7 +73,7 @@ impl<T: Trace> Pass<'_, T> {
 
         let source =
             if self.block.order == NormOrder::Reversible { &mut *work.second } else { &mut *work.stream };
-        for (tile, rows) in front(source, tokens * width).chunks(ROW_TILE * width).enumerate() {
+        for (tile, rows) in tiles(front(source, tokens * width), width).enumerate() {
             let first = tile * ROW_TILE;
             let x = self.sublayer_input(&self.block.norm1, rows, work.narrow);
             if head == 0 && self.block.order != NormOrder::Post {
@@ -81,7 +81,7 @@ impl<T: Trace> Pass<'_, T> {
             }
             for (tensor, layer, out, limit) in targets.iter_mut().flatten() {
                 let out = out.get_mut(first * head_width..).unwrap_or_default();
-                let out = front(out, rows.len() / width * head_width);
+                let out = front(out, rows.len() / width.max(1) * head_width);
                 layer.forward(x, out);
                 clamp(out, *limit);
                 self.show_head(*tensor, first, head, out, layer.frac);
@@ -94,11 +94,11 @@ impl<T: Trace> Pass<'_, T> {
         let Shape { tokens, width, head_width, .. } = self.shape;
         let attention_width = self.shape.attention_width();
         let attention = &self.block.attention;
-        for (tile, rows) in front(work.stream, tokens * width).chunks_mut(ROW_TILE * width).enumerate() {
+        for (tile, rows) in tiles_mut(front(work.stream, tokens * width), width).enumerate() {
             let first = tile * ROW_TILE;
-            let joined = front(work.narrow, rows.len() / width * attention_width);
-            for (row, joined) in joined.chunks_exact_mut(attention_width).enumerate() {
-                for (head, out) in joined.chunks_exact_mut(head_width).enumerate() {
+            let joined = front(work.narrow, rows.len() / width.max(1) * attention_width);
+            for (row, joined) in rows_mut(joined, attention_width).enumerate() {
+                for (head, out) in rows_mut(joined, head_width).enumerate() {
                     let start = (head * tokens + first + row) * head_width;
                     let row = work.attended.get(start..start + head_width).unwrap_or_default();
                     out.iter_mut().zip(row).for_each(|(out, &x)| *out = x);
@@ -123,15 +123,15 @@ impl<T: Trace> Pass<'_, T> {
     fn feed_forward(&mut self, [first_frac, second_frac]: [i32; 2], work: &mut Workspace<'_>) {
         let Shape { tokens, width, .. } = self.shape;
         let network = &self.block.feed_forward;
-        let mut second = front(work.second, tokens * width).chunks_mut(ROW_TILE * width);
-        for (tile, rows) in front(work.stream, tokens * width).chunks_mut(ROW_TILE * width).enumerate() {
+        let mut second = tiles_mut(front(work.second, tokens * width), width);
+        for (tile, rows) in tiles_mut(front(work.stream, tokens * width), width).enumerate() {
             let row = tile * ROW_TILE;
             let x = self.sublayer_input(&self.block.norm2, rows, work.narrow);
             if self.block.order != NormOrder::Post {
                 self.show(Tensor::Norm2, row, width, x, self.block.norm2.frac);
             }
 
-            let hidden = front(work.wide, rows.len() / width * network.expand.outputs);
+            let hidden = front(work.wide, rows.len() / width.max(1) * network.expand.outputs);
             network.expand.forward(x, hidden);
             activate(hidden, network.activation, network.expand.frac as u32);
             self.show(Tensor::Hidden, row, network.expand.outputs, hidden, network.expand.frac);

@@ -1,6 +1,6 @@
 //! From a recording to token rows: windows through a stem or a table, positions, norm.
 
-use super::{InputError, ROW_TILE, Shape, Workspace, front};
+use super::{InputError, ROW_TILE, Shape, Workspace, front, rows_mut, tiles_mut};
 use crate::kernels::add;
 use crate::model::{Input, Model, Positions, Window};
 use crate::num::{round_shift, saturate, sine};
@@ -13,8 +13,9 @@ pub(crate) fn check(model: &Model<'_>, input: &[i16]) -> Result<usize, InputErro
     }
     let tokens = match &model.input {
         Input::Samples { channels, window, .. } => {
-            if !input.len().is_multiple_of(*channels) {
-                return Err(InputError::Channels { found: input.len(), channels: *channels });
+            let channels = (*channels).max(1);
+            if !input.len().is_multiple_of(channels) {
+                return Err(InputError::Channels { found: input.len(), channels });
             }
             count(*window, input.len() / channels)?
         }
@@ -66,10 +67,10 @@ pub(crate) fn embed(
     }
     let frac = model.embedding_norm.as_ref().map_or(model.input.frac(), |norm| norm.frac);
     let rows = front(stream, shape.elements());
-    for (tile, rows) in rows.chunks_mut(ROW_TILE * shape.width).enumerate() {
+    for (tile, rows) in tiles_mut(rows, shape.width).enumerate() {
         let first = tile * ROW_TILE;
         tokens(&model.input, input, first, totals, wide, rows);
-        for (row, x) in rows.chunks_exact_mut(shape.width).enumerate() {
+        for (row, x) in rows_mut(rows, shape.width).enumerate() {
             add_position(&model.positions, first + row, model.input.frac(), narrow, x);
         }
         if let Some(norm) = &model.embedding_norm {
@@ -89,16 +90,16 @@ fn tokens(model: &Input<'_>, input: &[i16], first: usize, means: &[i32], wide: &
         Input::Samples { window, stem, .. } | Input::OneHot { window, stem, .. } => (window, stem),
         Input::Tokens { table } => {
             let ids = input.iter().skip(first);
-            for (row, &id) in rows.chunks_exact_mut(table.width).zip(ids) {
+            for (row, &id) in rows_mut(rows, table.width).zip(ids) {
                 table.lookup(id as usize, row);
             }
             return;
         }
     };
-    let rows_here = rows.len() / stem.outputs;
+    let rows_here = rows.len() / stem.outputs.max(1);
     let gathered = front(wide, rows_here * stem.inputs);
     let step = model.step_values();
-    for (row, x) in gathered.chunks_exact_mut(stem.inputs).enumerate() {
+    for (row, x) in rows_mut(gathered, stem.inputs).enumerate() {
         let start = (first + row) * window.stride * step;
         let steps = input.get(start..start + window.width * step).unwrap_or_default();
         match *model {
@@ -112,7 +113,9 @@ fn tokens(model: &Input<'_>, input: &[i16], first: usize, means: &[i32], wide: &
 
 /// Raw samples `[steps, channels]`, shifted up and freed of the channels' means.
 fn samples(steps: &[i16], channels: usize, shift: u32, means: &[i32], out: &mut [i16]) {
-    for (step, out) in steps.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
+    let mut steps = steps.chunks_exact(channels.max(1));
+    for out in rows_mut(out, channels) {
+        let Some(step) = steps.next() else { return };
         for ((&sample, &mean), out) in step.iter().zip(means).zip(out) {
             *out = saturate((i32::from(sample) << shift) - mean);
         }
@@ -122,7 +125,7 @@ fn samples(steps: &[i16], channels: usize, shift: u32, means: &[i32], out: &mut 
 /// One-hot codes `[steps, symbols]`; the value `symbols` is a row of zeros.
 fn one_hot(steps: &[i16], symbols: usize, shift: u32, out: &mut [i16]) {
     out.fill(0);
-    for (&symbol, code) in steps.iter().zip(out.chunks_exact_mut(symbols)) {
+    for (&symbol, code) in steps.iter().zip(rows_mut(out, symbols)) {
         if let Some(one) = code.get_mut(symbol as usize) {
             *one = 1 << shift;
         }
@@ -131,11 +134,12 @@ fn one_hot(steps: &[i16], symbols: usize, shift: u32, out: &mut [i16]) {
 
 /// Mean of each channel over the recording, with `shift` fractional bits, rounded to nearest.
 fn means(input: &[i16], channels: usize, shift: u32, means: &mut [i32]) {
+    let channels = channels.max(1);
     let steps = (input.len() / channels) as i64;
     for (channel, mean) in means.iter_mut().enumerate().take(channels) {
         let samples = input.iter().skip(channel).step_by(channels);
         let sum = samples.map(|&sample| i64::from(sample)).sum::<i64>() << shift;
-        *mean = (2 * sum + steps).div_euclid(2 * steps) as i32;
+        *mean = (2 * sum + steps).div_euclid((2 * steps).max(1)) as i32;
     }
 }
 
@@ -146,8 +150,9 @@ fn add_position(positions: &Positions<'_>, token: usize, frac: i32, scratch: &mu
         Positions::Learned(table) => table.lookup(token, position),
         Positions::Axial([rows, columns]) => {
             let Some((first, second)) = position.split_at_mut_checked(rows.width) else { return };
-            rows.lookup(token / columns.rows, first);
-            columns.lookup(token % columns.rows, second);
+            let count = columns.rows.max(1);
+            rows.lookup(token / count, first);
+            columns.lookup(token % count, second);
         }
         Positions::Sinusoidal(steps) => {
             const QUARTER: u32 = 1 << 30;

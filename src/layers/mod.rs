@@ -50,7 +50,8 @@ pub(crate) struct Workspace<'m> {
     pub(crate) scores: &'m mut [i16],
 }
 
-/// What the layers need to know of the model and of this input.
+/// What the layers need to know of the model and of this input. No width is zero: the model was parsed. What follows
+/// from that says `max(1)`, so that the compiler sees it too and no division can panic.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
     pub(crate) tokens: usize,
@@ -80,8 +81,11 @@ impl Shape {
 impl Norm<'_> {
     /// Normalises each row of `x` into `out`, both `[rows, width]`.
     pub(crate) fn forward(&self, x: &[i16], out: &mut [i16]) {
-        let width = self.parameters.gain.len();
-        for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+        let width = self.parameters.gain.len().max(1);
+        // Not zipped: that would divide by the width once more.
+        let mut rows = x.chunks_exact(width);
+        for out in out.chunks_exact_mut(width) {
+            let Some(x) = rows.next() else { return };
             crate::kernels::layer_norm(x, self.parameters, out);
         }
     }
@@ -93,6 +97,21 @@ impl Norm<'_> {
         }
         self.forward(scratch.get(..x.len()).unwrap_or_default(), x);
     }
+}
+
+/// [`ROW_TILE`] rows of `x`, `[n, width]`, at a time.
+pub(crate) fn tiles(x: &[i16], width: usize) -> core::slice::Chunks<'_, i16> {
+    x.chunks((ROW_TILE * width).max(1))
+}
+
+/// [`tiles`] to write to.
+pub(crate) fn tiles_mut(x: &mut [i16], width: usize) -> core::slice::ChunksMut<'_, i16> {
+    x.chunks_mut((ROW_TILE * width).max(1))
+}
+
+/// The rows of `x`, `[n, width]`.
+pub(crate) fn rows_mut(x: &mut [i16], width: usize) -> core::slice::ChunksExactMut<'_, i16> {
+    x.chunks_exact_mut(width.max(1))
 }
 
 /// The first `count` elements; a buffer of the plan is never shorter.

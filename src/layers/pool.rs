@@ -1,6 +1,6 @@
 //! From token rows to one row: final norm and pooling.
 
-use super::{KEYS_PER_WORD, Shape, Workspace, front};
+use super::{KEYS_PER_WORD, Shape, Workspace, front, rows_mut};
 use crate::model::{Model, Pooling};
 use crate::num::{round_shift, saturate};
 use crate::trace::{Site, Tensor, Tile, Trace};
@@ -27,7 +27,7 @@ pub(crate) fn pool(
     for token in 0..shape.tokens {
         let Some((row, normed)) = narrow.split_at_mut_checked(width) else { return };
         let streams = [(&**stream, fracs[0]), (&**second, fracs[1])];
-        for (half, (rows, from)) in row.chunks_exact_mut(shape.width).zip(streams) {
+        for (half, (rows, from)) in rows_mut(row, shape.width).zip(streams) {
             let rows = rows.iter().skip(token * shape.width);
             let coarser = (from - joined_frac) as u32;
             half.iter_mut().zip(rows).for_each(|(out, &x)| *out = round_shift(x.into(), coarser) as i16);
@@ -59,7 +59,7 @@ pub(crate) fn pool(
     }
     if model.pooling == Pooling::Mean && count > 0 {
         for (out, &total) in pooled.iter_mut().zip(totals.iter()) {
-            *out = saturate((2 * i64::from(total) + count).div_euclid(2 * count) as i32);
+            *out = saturate((2 * i64::from(total) + count).div_euclid((2 * count).max(1)) as i32);
         }
     }
     let tile = Tile { row: 0, column: 0, width, tensor_width: width, values: pooled, frac };

@@ -15,7 +15,11 @@ pub struct Window {
 impl Window {
     /// Tokens of a recording of `steps` steps; zero if it is shorter than one window.
     pub const fn tokens(self, steps: usize) -> usize {
-        if steps < self.width { 0 } else { (steps - self.width) / self.stride + 1 }
+        match steps.checked_sub(self.width) {
+            // No stride is zero, but the compiler does not know.
+            Some(rest) if self.stride > 0 => rest / self.stride + 1,
+            _ => 0,
+        }
     }
 }
 

@@ -24,6 +24,15 @@ pub(crate) fn sizes(path: &Path) -> Result<Sizes> {
     measure(&bytes).with_context(|| format!("{} is not a 32-bit ELF file", path.display()))
 }
 
+/// The demangled names of the functions and variables in the ELF file `path`.
+pub(crate) fn symbols(path: &Path) -> Result<Vec<String>> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file = ElfFile32::<object::Endianness>::parse(&*bytes)?;
+    let names =
+        file.symbols().filter(|symbol| !symbol.is_undefined()).filter_map(|symbol| symbol.name().ok());
+    Ok(names.map(|name| format!("{:#}", rustc_demangle::demangle(name))).collect())
+}
+
 fn measure(bytes: &[u8]) -> Result<Sizes> {
     let file = ElfFile32::<object::Endianness>::parse(bytes)?;
     let endian = file.endian();

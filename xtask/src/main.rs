@@ -7,6 +7,7 @@ mod demo;
 mod elf;
 mod firmware;
 mod golden;
+mod guarantees;
 mod host;
 mod picture;
 mod qemu;

@@ -6,7 +6,7 @@ use crate::demo::write;
 use crate::host::{Answers, fixed};
 use crate::size::flash_without_model;
 use crate::zoo::{digits_file, digits_test};
-use crate::{bench, firmware, qemu, report, setup};
+use crate::{bench, firmware, guarantees, qemu, report, setup};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -157,6 +157,14 @@ impl Suite {
 fn selftest(board: &Board, suite: &mut Suite) -> Result<()> {
     let elf = firmware::build(board, "selftest", &digits_file())?;
     let run = |argument| qemu::run(board, &elf, argument, &target(), |_| {});
+    // It can panic, when asked to: that shows that the images of those who cannot are read rightly.
+    suite.test(
+        "panics_are_seen",
+        match guarantees::hold(&elf) {
+            Err(found) if found.to_string().contains("core::panicking::") => Ok(()),
+            other => Err(anyhow!("no panic found in an image with one: {other:?}")),
+        },
+    );
 
     let ended = run(None)?;
     let mut tests = 0;
@@ -178,6 +186,17 @@ fn selftest(board: &Board, suite: &mut Suite) -> Result<()> {
         }),
     );
 
+    // The stack is the lowest memory of the board. Arm locks up, for there is no room for the frame of a fault either.
+    let ended = run(Some("overflow"))?;
+    let faulted =
+        if board.target.starts_with("riscv") { ended.code == Some(102) } else { ended.code != Some(0) };
+    suite.test(
+        "stack_overflow_faults",
+        match faulted && ended.lines.iter().all(|line| line.starts_with("fault")) {
+            true => Ok(()),
+            false => Err(anyhow!("{:?} with {:?}", ended.code, ended.lines)),
+        },
+    );
     for (argument, code) in [("fail", 1), ("panic", 101), ("fault", 102)] {
         let ended = run(Some(argument))?;
         suite.test(
@@ -213,6 +232,7 @@ fn classify(board: &Board, digits: Result<&Digits, &anyhow::Error>, suite: &mut 
         Err(error) => bail!("the digits are not ready: {error:#}"),
     };
     let elf = firmware::build(board, "classify", &digits_file())?;
+    suite.test("classify::cannot_panic_and_has_no_float", guarantees::hold(&elf));
     let run = |file: Option<&str>| qemu::run(board, &elf, file, folder, |_| {});
 
     let lines = run(Some("digits-test.rec"))?.success()?;
@@ -233,6 +253,15 @@ fn classify(board: &Board, digits: Result<&Digits, &anyhow::Error>, suite: &mut 
         },
     );
 
+    let deepest = report.stack_bytes;
+    suite.test(
+        "classify::stack",
+        match deepest <= STACK_LIMIT {
+            true => Ok(()),
+            false => Err(anyhow!("{deepest} bytes of stack, at most {STACK_LIMIT} expected")),
+        },
+    );
+
     for (name, contents, message) in bad_files(&fs::read(folder.join("digits-test.rec"))?)? {
         let file = format!("{name}.rec");
         fs::write(folder.join(&file), contents)?;
@@ -242,6 +271,9 @@ fn classify(board: &Board, digits: Result<&Digits, &anyhow::Error>, suite: &mut 
     suite.test("classify::no_argument", refuses(run(None)?, "no argument"));
     Ok(())
 }
+
+/// Most bytes of stack that classifying may take.
+const STACK_LIMIT: u64 = 4096;
 
 /// Most bytes of flash of `classify` without its model, semihosting and printing included, by target.
 const FLASH_LIMITS: [(&str, u64); 2] = [("thumb", 32 * 1024), ("riscv32", 36 * 1024)];

@@ -57,6 +57,11 @@ pub(crate) fn crash() -> ! {
     unsafe { asm!("udf #0", options(noreturn)) }
 }
 
+pub(crate) fn overflow() -> ! {
+    // SAFETY: below the stack there is no memory, and a fault does not come back.
+    unsafe { asm!("2: push {{r0}}", "b 2b", options(noreturn)) }
+}
+
 pub(crate) fn stack_pointer() -> usize {
     let sp: usize;
     // SAFETY: reads a register.

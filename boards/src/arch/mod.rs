@@ -6,9 +6,9 @@ mod arm;
 mod riscv;
 
 #[cfg(target_arch = "arm")]
-pub(crate) use arm::{count_loop, crash, instructions, stack_pointer, start_counter};
+pub(crate) use arm::{count_loop, crash, instructions, overflow, stack_pointer, start_counter};
 #[cfg(target_arch = "riscv32")]
-pub(crate) use riscv::{count_loop, crash, instructions, stack_pointer, start_counter};
+pub(crate) use riscv::{count_loop, crash, instructions, overflow, stack_pointer, start_counter};
 
 /// Ends the program after a fault: without this the core would loop for ever.
 fn fault(kind: core::fmt::Arguments<'_>, pc: usize) -> ! {

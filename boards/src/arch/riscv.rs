@@ -1,9 +1,9 @@
 //! RISC-V: `minstret` counts instructions by itself.
 #![allow(unsafe_code)]
 
-use core::arch::asm;
+use core::arch::{asm, naked_asm};
 use riscv::register::{mcause, mepc, minstret, mtval};
-use riscv_rt::TrapFrame;
+use riscv_rt as _;
 
 pub(crate) fn start_counter() {}
 
@@ -24,6 +24,11 @@ pub(crate) fn crash() -> ! {
     unsafe { asm!("unimp", options(noreturn)) }
 }
 
+pub(crate) fn overflow() -> ! {
+    // SAFETY: below the stack there is no memory, and a fault does not come back.
+    unsafe { asm!("2: addi sp, sp, -16", "sw zero, 0(sp)", "j 2b", options(noreturn)) }
+}
+
 pub(crate) fn stack_pointer() -> usize {
     let sp: usize;
     // SAFETY: reads a register.
@@ -31,16 +36,17 @@ pub(crate) fn stack_pointer() -> usize {
     sp
 }
 
-// SAFETY: the runtime's name and signature for this handler; it never returns.
-#[unsafe(export_name = "ExceptionHandler")]
-extern "C" fn exception(_frame: &TrapFrame) -> ! {
-    let (cause, address) = (mcause::read().code(), mtval::read());
-    super::fault(format_args!("exception {cause} (address {address:#010x})"), mepc::read())
+/// Every trap ends the program, so it may have the whole stack, which may be what overflowed.
+// SAFETY: the runtime's name for the entry of all traps; it never returns.
+#[unsafe(export_name = "_start_trap")]
+#[unsafe(link_section = ".trap.start")]
+#[unsafe(naked)]
+extern "C" fn trap() -> ! {
+    naked_asm!(".balign 4", "la sp, _stack_start", "j {ended}", ended = sym ended)
 }
 
-// SAFETY: the runtime's name and signature for this handler; it never returns.
-#[unsafe(export_name = "DefaultHandler")]
-extern "C" fn interrupt() -> ! {
-    let cause = mcause::read().code();
-    super::fault(format_args!("interrupt {cause} without a handler"), mepc::read())
+extern "C" fn ended() -> ! {
+    let (cause, address) = (mcause::read(), mtval::read());
+    let kind = if cause.is_interrupt() { "interrupt" } else { "exception" };
+    super::fault(format_args!("{kind} {} (address {address:#010x})", cause.code()), mepc::read())
 }

@@ -28,7 +28,7 @@ mod board {
     pub(crate) fn main() -> Result<(), Error> {
         let mut net = ARENA.take().map_err(Error::Arena)?;
         let input = INPUT.take().ok_or(Error::Arena(ArenaError::Taken))?;
-        let file = host::first_argument(File::open).and_then(|file| file).map_err(Error::Host)?;
+        let file = host::argument(File::open).and_then(|file| file).map_err(Error::Host)?;
         let mut recordings = Recordings::open(file, CHANNELS).map_err(Error::Recording)?;
 
         stack::paint();

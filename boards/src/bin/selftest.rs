@@ -1,6 +1,6 @@
 //! Every kernel of this build against the portable one, and the runtime against known amounts.
 //!
-//! Prints what libtest prints. `-append panic`, `-append fault` and `-append fail` end it in that
+//! Prints what libtest prints. `-append panic`, `-append fault`, `-append overflow` and `-append fail` end it in that
 //! way instead, for those who depend on the exit codes.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
@@ -16,9 +16,10 @@ mod board {
     pub(crate) fn main() -> Result<(), Failed> {
         let mut run = Run::default();
         // Without an argument there is nothing to do here.
-        let _ = host::first_argument(|argument| match argument.to_bytes() {
+        let _ = host::argument(|argument| match argument.to_bytes() {
             b"panic" => panic!("asked for"),
             b"fault" => fixformer_boards::crash(),
+            b"overflow" => stack::overflow(),
             b"fail" => run.test("board", "asked_for", Err("asked for")),
             _ => {}
         });

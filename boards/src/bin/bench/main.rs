@@ -29,7 +29,7 @@ mod board {
 
     pub(crate) fn main() -> Result<(), InputError> {
         let argument = |text: &CStr| text.to_str().ok().and_then(|text| text.parse().ok());
-        let longest = host::first_argument(argument).ok().flatten().unwrap_or(MAX_TOKENS);
+        let longest = host::argument(argument).ok().flatten().unwrap_or(MAX_TOKENS);
         if let Some(buffers) = BUFFERS.take() {
             kernels::each(buffers, &mut |kernel, work| {
                 let ((), instructions) = counter::measure(work);

@@ -1,5 +1,8 @@
 //! A look at the tensors between the layers, which costs nothing when it is not used.
 
+use crate::digest::Digest;
+use core::fmt;
+
 /// A tensor of the forward pass, `[tokens, width]` unless said otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -63,6 +66,16 @@ pub struct Site {
     pub tensor: Tensor,
 }
 
+/// `block0.query`, or `embedding` where there is no block.
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(block) = self.block {
+            write!(f, "block{block}.")?;
+        }
+        f.write_str(self.tensor.name())
+    }
+}
+
 /// A rectangle of a tensor: rows `row ..` and columns `column .. column + width`, row-major.
 #[derive(Clone, Copy, Debug)]
 pub struct Tile<'a> {
@@ -84,6 +97,40 @@ pub struct Tile<'a> {
 pub trait Trace {
     /// One tile.
     fn tile(&mut self, site: Site, tile: Tile<'_>);
+}
+
+/// A row of a tensor, or of one head's columns of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// Which tensor.
+    pub site: Site,
+    /// Token.
+    pub row: usize,
+    /// First column.
+    pub column: usize,
+    /// Values.
+    pub values: &'a [i16],
+}
+
+/// As in a device's log: `trace block0.query row 12 column 16 digest 5d3a1f0c9be24768`.
+impl fmt::Display for Row<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { site, row, column, values } = self;
+        let mut digest = Digest::new();
+        digest.scores(values);
+        write!(f, "trace {site} row {row} column {column} digest {digest}")
+    }
+}
+
+/// Shows every row to a function, in the order in which they are made.
+pub struct Rows<F>(pub F);
+
+impl<F: FnMut(Row<'_>)> Trace for Rows<F> {
+    fn tile(&mut self, site: Site, tile: Tile<'_>) {
+        for (index, values) in tile.values.chunks(tile.width.max(1)).enumerate() {
+            (self.0)(Row { site, row: tile.row + index, column: tile.column, values });
+        }
+    }
 }
 
 /// Looks at nothing.

@@ -1,7 +1,7 @@
 //! The host's side of a run: the command line and its files. The calls are made here: those of the crate `semihosting`
 //! could panic where a host answers nonsense, and no firmware of ours may.
 
-use crate::recordings::{ReadFailed, Source};
+use crate::source::{ReadFailed, Source};
 use core::ffi::CStr;
 use core::fmt;
 use semihosting::fd::RawFd;

@@ -2,7 +2,7 @@
 //! end the program, an instruction counter, a stack gauge, and recordings read from the host.
 //!
 //! A board is two files: `config.toml` (target, core, emulator, constants) and `memory.x`. The
-//! programs in `src/bin` are the same on all of them. On the host only [`recordings`] exists, for
+//! programs in `src/bin` are the same on all of them. On the host only [`recordings`] and [`source`] exist, for
 //! the tools that write such files and for the tests.
 //!
 //! Exit codes: 0 done, 1 the program reported an error, 101 panic, 102 fault.
@@ -15,12 +15,15 @@ extern crate std;
 #[cfg(target_os = "none")]
 mod arch;
 #[cfg(target_os = "none")]
+pub mod classifier;
+#[cfg(target_os = "none")]
 pub mod counter;
 #[cfg(target_os = "none")]
 pub mod host;
 #[cfg(target_os = "none")]
 pub mod print;
 pub mod recordings;
+pub mod source;
 #[cfg(target_os = "none")]
 pub mod stack;
 

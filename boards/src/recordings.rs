@@ -10,23 +10,12 @@
 //! | u32 | number of recordings |
 //! | then for each: u32, i16 ... | number of values (steps x channels) and the values |
 
+use crate::source::{Buffered, ReadFailed, Source};
 use core::fmt;
 
 const MAGIC: [u8; 4] = *b"FXRC";
 const VERSION: u16 = 1;
 const HEADER: usize = 12;
-/// Bytes asked for at a time.
-const BLOCK: usize = 128;
-
-/// Where the bytes come from.
-pub trait Source {
-    /// Fills the front of `bytes` and returns how many; 0 at the end.
-    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, ReadFailed>;
-}
-
-/// The source could not be read.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct ReadFailed;
 
 /// A file of recordings being read.
 pub struct Recordings<S> {
@@ -39,7 +28,7 @@ pub struct Recordings<S> {
 impl<S: Source> Recordings<S> {
     /// Reads and checks the header. `channels` is what the model takes.
     pub fn open(source: S, channels: usize) -> Result<Self, RecordingError> {
-        let mut bytes = Buffered { source, buffer: [0; BLOCK], start: 0, end: 0 };
+        let mut bytes = Buffered::new(source);
         let mut header = [0; HEADER];
         let found = bytes.fill(&mut header)?;
         let [m0, m1, m2, m3, v0, v1, c0, c1, n0, n1, n2, n3] = header;
@@ -178,31 +167,6 @@ impl core::error::Error for RecordingError {}
 impl From<ReadFailed> for RecordingError {
     fn from(_: ReadFailed) -> Self {
         Self::Read
-    }
-}
-
-/// A call to the host stops the core, so bytes come in blocks.
-struct Buffered<S> {
-    source: S,
-    buffer: [u8; BLOCK],
-    start: usize,
-    end: usize,
-}
-
-impl<S: Source> Buffered<S> {
-    /// Fills `bytes`, or its front where the source ends; returns how many.
-    fn fill(&mut self, bytes: &mut [u8]) -> Result<usize, ReadFailed> {
-        for (done, byte) in bytes.iter_mut().enumerate() {
-            if self.start == self.end {
-                self.start = 0;
-                self.end = self.source.read(&mut self.buffer)?.min(self.buffer.len());
-            }
-            let ready = self.buffer.get(..self.end).unwrap_or_default();
-            let Some(&next) = ready.get(self.start) else { return Ok(done) };
-            *byte = next;
-            self.start += 1;
-        }
-        Ok(bytes.len())
     }
 }
 

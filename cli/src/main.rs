@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod diff;
 mod eval;
 mod fit;
 mod inspect;
@@ -21,7 +22,7 @@ Exit codes:
   0  done
   1  the operation failed: a file is missing, damaged or does not match another
   2  the command line is wrong
-  3  `fit` only: the model does not fit the board that was asked for";
+  3  `fit`: the model does not fit the board that was asked for; `diff`: the device differs";
 
 /// Transformers on microcontrollers: integer arithmetic, no heap, the same bits on every chip and on this machine.
 #[derive(Parser)]
@@ -42,6 +43,9 @@ enum Command {
     /// Says whether a model fits a microcontroller, and which knob to turn if not
     #[command(after_help = EXIT_CODES)]
     Fit(fit::Arguments),
+    /// Names the first layer, row and value where the log of a device and this machine differ
+    #[command(after_help = EXIT_CODES)]
+    Diff(diff::Arguments),
     /// Lists what is in a model file, layer by layer
     #[command(after_help = EXIT_CODES)]
     Inspect(inspect::Arguments),
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
         Command::Quantize(arguments) => quantize::run(&arguments, out),
         Command::Eval(arguments) => eval::run(&arguments, out),
         Command::Fit(arguments) => fit::run(&arguments, out),
+        Command::Diff(arguments) => diff::run(&arguments, out),
         Command::Inspect(arguments) => inspect::run(&arguments, out),
     };
     match result.and_then(|code| Ok(out.flush().map(|()| code)?)) {

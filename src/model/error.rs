@@ -129,7 +129,7 @@ impl Message {
 
     /// The text.
     pub const fn as_str(&self) -> &str {
-        let (text, _) = self.bytes.split_at(self.length);
+        let Some((text, _)) = self.bytes.split_at_checked(self.length) else { return "" };
         match core::str::from_utf8(text) {
             Ok(text) => text,
             Err(_) => "",

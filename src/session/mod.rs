@@ -55,6 +55,11 @@ impl<'a> Session<'a> {
         &self.model
     }
 
+    /// How its memory is laid out.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// Classifies one recording: raw samples `[steps, channels]`, symbols or token ids, of any length up to the
     /// model's maximum.
     ///

@@ -19,8 +19,11 @@ pub(crate) struct Board {
     pub(crate) limit: Duration,
 }
 
+/// What `boards/build.rs` takes where a board says nothing.
+const REPLAY_BYTES: u64 = 1 << 20;
+
 impl Board {
-    /// Every board of the repository, by name.
+    /// Every emulated board of the repository, by name.
     pub(crate) fn all() -> Result<Vec<Self>> {
         let folder = root().join("boards");
         let mut names: Vec<String> = fs::read_dir(&folder)
@@ -30,7 +33,8 @@ impl Board {
             .map(|entry| entry.file_name().to_string_lossy().into_owned())
             .collect();
         names.sort();
-        names.into_iter().map(Self::read).collect()
+        let all: Vec<Self> = names.into_iter().map(Self::read).collect::<Result<_>>()?;
+        Ok(all.into_iter().filter(|board| board.emulator[0].starts_with("qemu-system-")).collect())
     }
 
     /// Those of these names.
@@ -46,6 +50,13 @@ impl Board {
     /// Cargo's configuration for this board.
     pub(crate) fn config(&self) -> PathBuf {
         config(&self.name)
+    }
+
+    /// Bytes that `replay` has for a model and its arena.
+    pub(crate) fn replay_bytes(&self) -> Result<u64> {
+        let table: Table = fs::read_to_string(self.config())?.parse()?;
+        let bytes = table.get("env").and_then(|env| env.get("FIXFORMER_REPLAY_BYTES")?.as_str());
+        bytes.map_or(Ok(REPLAY_BYTES), |bytes| bytes.parse().context("FIXFORMER_REPLAY_BYTES"))
     }
 
     fn read(name: String) -> Result<Self> {
@@ -95,7 +106,20 @@ mod tests {
     fn boards_are_read() {
         let boards = Board::all().unwrap();
         let names: Vec<_> = boards.iter().map(|board| board.name.as_str()).collect();
-        assert_eq!(names, ["m0", "m3", "m33", "m4", "m55", "m7", "riscv32"]);
+        let expected = [
+            "lm3s6965evb",
+            "m0",
+            "m3",
+            "m33",
+            "m4",
+            "m55",
+            "m7",
+            "microbit",
+            "riscv32",
+            "riscv32imc",
+            "sifive_e",
+        ];
+        assert_eq!(names, expected);
         for board in &boards {
             assert!(board.emulator[0].starts_with("qemu-system-"), "{:?}", board.emulator);
             assert_eq!(board.emulator.last().unwrap(), "-kernel");
@@ -107,7 +131,7 @@ mod tests {
         let picked = Board::named(&["riscv32", "m4"]).unwrap();
         assert_eq!(picked.iter().map(|board| &board.name[..]).collect::<Vec<_>>(), ["m4", "riscv32"]);
         let error = Board::named(&["m5"]).err().unwrap().to_string();
-        assert_eq!(error, "no board `m5`; there are m0, m3, m33, m4, m55, m7, riscv32");
+        assert!(error.starts_with("no board `m5`; there are lm3s6965evb, m0, m3, m33, m4"), "{error}");
     }
 
     /// The firmware is told how long an instruction takes, the emulator makes it so.

@@ -29,6 +29,13 @@ impl Answers {
     }
 }
 
+/// Bytes of a model file and its arena together.
+pub(crate) fn sizes(file: &Path) -> Result<u64> {
+    let words = words(file)?;
+    let model = Model::parse(&words).map_err(|error| anyhow!("{}: {error}", file.display()))?;
+    Ok((model.bytes() + Plan::of(&model).bytes()) as u64)
+}
+
 /// Runs the model file over `rows` with the engine that the boards run.
 pub(crate) fn fixed(file: &Path, rows: &[Vec<i16>]) -> Result<Answers> {
     let words = words(file)?;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod board;
+mod boards;
 mod command;
 mod demo;
 mod elf;
@@ -34,6 +35,8 @@ enum Command {
     Demo(demo::Options),
     /// Run every test: host, documentation, every emulated board
     Test(test::Options),
+    /// Every model on every emulated board: digest, instructions, stack; fails if a bit differs from the host
+    Boards(boards::Options),
     /// Executed instructions of every kernel and mechanism on every emulated board
     Bench(bench::Options),
     /// Flash and RAM of every board's programs, by module
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => test::run(&options),
+        Command::Boards(options) => boards::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Size(options) => size::run(&options),
         Command::Golden(options) => golden::run(&options),

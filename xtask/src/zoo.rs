@@ -8,6 +8,7 @@ use fixformer::host::quantize::{Settings, quantize};
 use fixformer::host::{import, reference::Network};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Where the data sets and the float checkpoints are that the repository does not hold.
@@ -96,6 +97,30 @@ pub(crate) fn digits() -> Result<Case> {
     })
 }
 
+/// The digits' checkpoint with each other mechanism of attention in place of its own: model files in cargo's output
+/// folder. What they answer is worth little; that it is the same everywhere is worth much.
+pub(crate) fn digits_swapped() -> Result<Vec<(String, PathBuf)>> {
+    let models = root().join("models");
+    let train = digits_rows(0..DIGITS_TRAIN).spread(100).rows;
+    ["bigbird", "favor", "hierarchical", "lsh"]
+        .into_iter()
+        .map(|mechanism| {
+            let name = format!("digits-{mechanism}");
+            let recipe = models.join("zoo").join(&name).with_extension("toml");
+            let mut text = fs::read_to_string(&recipe).with_context(|| recipe.display().to_string())?;
+            if mechanism == "lsh" {
+                // Its queries are keys too.
+                text += "\n[tensors]\nignore = [\"l0.bk\", \"l0.wk\", \"l1.bk\", \"l1.wk\"]\n";
+            }
+            let description = target().join("models").join(&name).with_extension("toml");
+            fs::create_dir_all(target().join("models"))?;
+            fs::write(&description, text)?;
+            let network = network(&description, &models.join("digits.safetensors"))?;
+            Ok((name.clone(), quantized(&name, &network, &train)?))
+        })
+        .collect()
+}
+
 /// The model file that is in the repository.
 pub(crate) fn digits_file() -> PathBuf {
     root().join("models/digits.fxm")
@@ -106,12 +131,17 @@ const DIGITS_TRAIN: usize = 1297;
 
 /// The test half of the digits.
 pub(crate) fn digits_test() -> Recordings {
+    digits_rows(DIGITS_TRAIN..usize::MAX)
+}
+
+fn digits_rows(range: Range<usize>) -> Recordings {
     let set = smartcore::dataset::digits::load_dataset();
-    let rows = set.data.chunks(set.num_features).skip(DIGITS_TRAIN);
+    let rows = set.data.chunks(set.num_features).skip(range.start).take(range.len());
+    let labels = set.target.iter().skip(range.start).take(range.len());
     Recordings {
         channels: 1,
         rows: rows.map(|row| row.iter().map(|&value| value as i16).collect()).collect(),
-        labels: set.target.iter().skip(DIGITS_TRAIN).map(|&class| class as usize).collect(),
+        labels: labels.map(|&class| class as usize).collect(),
     }
 }
 
@@ -172,11 +202,14 @@ fn recordings(file: &Path, split: Split) -> Result<Recordings> {
 
 /// Quantises `network` with the training rows of `data` into cargo's output folder.
 fn model_file(name: &str, network: &Network, data: &Path) -> Result<PathBuf> {
-    let train = recordings(data, Split::Train)?.rows;
+    quantized(name, network, &recordings(data, Split::Train)?.rows)
+}
+
+fn quantized(name: &str, network: &Network, train: &[Vec<i16>]) -> Result<PathBuf> {
     let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} {elapsed}")?;
     let bar = ProgressBar::new(train.len() as u64).with_style(style);
     bar.set_message(format!("quantising {name}"));
-    let quantized = quantize(network, &train, Settings::default(), |_| bar.inc(1))?;
+    let quantized = quantize(network, train, Settings::default(), |_| bar.inc(1))?;
     bar.finish_and_clear();
     let file = target().join("models").join(name).with_extension("fxm");
     fs::create_dir_all(target().join("models"))?;

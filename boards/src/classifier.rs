@@ -1,0 +1,105 @@
+//! Classifies recordings one after the other and prints what it finds.
+
+use crate::host::{File, HostError};
+use crate::recordings::{RecordingError, Recordings};
+use crate::{counter, println, stack};
+use core::fmt;
+use fixformer::trace::{Row, Rows};
+use fixformer::{ArenaError, Digest, InputError, ModelError, Session};
+
+/// What to print besides the scores.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub enum Show {
+    /// Nothing.
+    Scores,
+    /// The input, and a digest of each row of each tensor: what `fixformer diff` reads.
+    Digests,
+    /// The values of these rows too.
+    Values,
+}
+
+/// Prints for each recording a line `row R class C scores S...`, at the end a line
+/// `summary rows=R digest=H instructions=MEAN max=MAX arena=BYTES stack=BYTES`.
+pub fn all(
+    net: &mut Session<'_>,
+    mut recordings: Recordings<File>,
+    input: &mut [i16],
+    show: Show,
+) -> Result<(), Error> {
+    let arena = net.plan().bytes();
+    stack::paint();
+    let mut digest = Digest::new();
+    let (mut row, mut total, mut most) = (0_u32, 0_u64, 0_u64);
+    while let Some(samples) = recordings.next(input).map_err(Error::Recording)? {
+        let (result, executed) = match show {
+            Show::Scores => counter::measure(|| net.run(samples)),
+            _ => (traced(net, samples, row, show), 0),
+        };
+        let scores = result.map_err(|error| Error::Input { row, error })?;
+        digest.scores(scores.raw());
+        println!("row {row} class {} scores{}", scores.best(), Spaced(scores.raw()));
+        total += executed;
+        most = most.max(executed);
+        row += 1;
+    }
+
+    let deepest = stack::high_water();
+    if deepest == stack::size() {
+        return Err(Error::Stack { size: deepest });
+    }
+    let mean = total / u64::from(row.max(1));
+    let digest = digest.value();
+    println!(
+        "summary rows={row} digest={digest:016x} instructions={mean} max={most} arena={arena} stack={deepest}"
+    );
+    Ok(())
+}
+
+/// What keeps a program from classifying.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "the message of each says what its fields are")]
+pub enum Error {
+    Arena(ArenaError),
+    Host(HostError),
+    Model(ModelError),
+    ModelFile,
+    Recording(RecordingError),
+    Input { row: u32, error: InputError },
+    Stack { size: usize },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Arena(error) => error.fmt(f),
+            Self::Host(error) => error.fmt(f),
+            Self::Model(error) => error.fmt(f),
+            Self::ModelFile => f.write_str("the model file cannot be read or is larger than the memory here"),
+            Self::Recording(error) => error.fmt(f),
+            Self::Input { row, error } => write!(f, "recording {row}: {error}"),
+            Self::Stack { size } => write!(f, "the stack of {size} bytes overflowed"),
+        }
+    }
+}
+
+fn traced<'n>(
+    net: &'n mut Session<'_>,
+    samples: &[i16],
+    row: u32,
+    show: Show,
+) -> Result<fixformer::Scores<'n>, InputError> {
+    println!("input {row}{}", Spaced(samples));
+    let mut print = Rows(|row: Row<'_>| match show {
+        Show::Values => println!("{row} values{}", Spaced(row.values)),
+        _ => println!("{row}"),
+    });
+    net.run_traced(samples, None, &mut print)
+}
+
+struct Spaced<'a>(&'a [i16]);
+
+impl fmt::Display for Spaced<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|value| write!(f, " {value}"))
+    }
+}

@@ -113,7 +113,11 @@ impl Reader {
             }
             InputKind::OneHot { symbols, window } => {
                 let recording = match augment {
-                    Some((augment, source)) => shifted(recording, 1, augment.shift, source),
+                    Some((augment, source)) => {
+                        let mut recording = shifted(recording, 1, augment.shift, source);
+                        hide(&mut recording, 1, -1, augment.hide, source);
+                        recording
+                    }
                     None => recording.to_vec(),
                 };
                 let mut x = vec![0.0; recording.len() * symbols];
@@ -131,11 +135,11 @@ impl Reader {
     /// Real values, `[steps, channels]`, normalised if the mean is known.
     fn samples(&self, recording: &[i16], augment: Option<(&Augment, &mut Source)>) -> Vec<f64> {
         let InputKind::Samples { channels, scale, remove_mean, .. } = self.input else { return Vec::new() };
-        let (raw, noise, factor, mut source) = match augment {
+        let (raw, noise, factor, mut varied) = match augment {
             Some((augment, source)) => {
                 let raw = shifted(recording, channels, augment.shift, source);
                 let factor = 1.0 + augment.scale * (2.0 * source.uniform() - 1.0);
-                (raw, augment.noise, factor, Some(source))
+                (raw, augment.noise, factor, Some((source, augment.hide)))
             }
             None => (recording.to_vec(), 0.0, 1.0, None),
         };
@@ -152,8 +156,11 @@ impl Reader {
                 *x = (*x - self.mean[index % channels]) / self.deviation[index % channels];
             }
         }
-        if let Some(source) = source.as_mut().filter(|_| noise > 0.0) {
-            x.iter_mut().for_each(|x| *x += noise * normal(source));
+        if let Some((source, hidden)) = &mut varied {
+            if noise > 0.0 {
+                x.iter_mut().for_each(|x| *x += noise * normal(source));
+            }
+            hide(&mut x, channels, 0.0, *hidden, source);
         }
         x
     }
@@ -163,6 +170,16 @@ impl Reader {
 fn windows(x: &[f64], channels: usize, window: &Window) -> Vec<f32> {
     let windows = x.windows(window.width * channels).step_by(window.stride * channels);
     windows.flatten().map(|&x| x as f32).collect()
+}
+
+/// Replaces a share of the steps by `nothing`.
+fn hide<T: Copy>(recording: &mut [T], channels: usize, nothing: T, share: f64, source: &mut Source) {
+    if share > 0.0 {
+        recording
+            .chunks_mut(channels)
+            .filter(|_| source.uniform() < share)
+            .for_each(|step| step.fill(nothing));
+    }
 }
 
 /// Moved by at most `most` steps either way; what was outside is as the first or the last step.

@@ -137,7 +137,10 @@ impl Reader {
         let InputKind::Samples { channels, scale, remove_mean, .. } = self.input else { return Vec::new() };
         let (raw, noise, factor, mut varied) = match augment {
             Some((augment, source)) => {
-                let raw = shifted(recording, channels, augment.shift, source);
+                let mut raw = shifted(recording, channels, augment.shift, source);
+                if augment.stretch > 0.0 {
+                    raw = stretched(&raw, channels, 1.0 + augment.stretch * (2.0 * source.uniform() - 1.0));
+                }
                 let factor = 1.0 + augment.scale * (2.0 * source.uniform() - 1.0);
                 (raw, augment.noise, factor, Some((source, augment.hide)))
             }
@@ -188,4 +191,43 @@ fn shifted(recording: &[i16], channels: usize, most: usize, source: &mut Source)
     let by = source.below(2 * most + 1) as isize - most as isize;
     let step = |step: usize| step.saturating_add_signed(by).min(steps - 1);
     (0..steps).flat_map(|index| &recording[step(index) * channels..][..channels]).copied().collect()
+}
+
+/// Played `speed` times as fast about its middle; what was outside is as the first or the last step.
+fn stretched(recording: &[i16], channels: usize, speed: f64) -> Vec<i16> {
+    let last = recording.len() / channels - 1;
+    let middle = last as f64 / 2.0;
+    let mut out = Vec::with_capacity(recording.len());
+    for step in 0..=last {
+        let place = (middle + (step as f64 - middle) * speed).clamp(0.0, last as f64);
+        let (before, part) = (place as usize, place.fract());
+        for channel in 0..channels {
+            let at = |step: usize| f64::from(recording[step.min(last) * channels + channel]);
+            out.push(((1.0 - part) * at(before) + part * at(before + 1)).round() as i16);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stretching_keeps_the_middle_and_the_length() {
+        let two_channels = [0, 100, 10, 90, 20, 80, 30, 70, 40, 60];
+        assert_eq!(stretched(&two_channels, 2, 1.0), two_channels);
+        assert_eq!(stretched(&two_channels, 2, 0.5), [10, 90, 15, 85, 20, 80, 25, 75, 30, 70]);
+        assert_eq!(stretched(&two_channels, 2, 2.0), [0, 100, 0, 100, 20, 80, 40, 60, 40, 60]);
+        assert_eq!(stretched(&[7], 1, 1.5), [7]);
+    }
+
+    #[test]
+    fn steps_are_hidden_with_all_their_channels() {
+        let mut recording = [1; 2000];
+        hide(&mut recording, 2, 0, 0.25, &mut Source(1));
+        assert!(recording.chunks(2).all(|step| step[0] == step[1]));
+        let hidden = recording.iter().filter(|&&x| x == 0).count();
+        assert!((400..600).contains(&hidden), "{hidden}");
+    }
 }

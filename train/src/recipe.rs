@@ -21,6 +21,7 @@
 //! | `augment.shift` | 0 | steps that a recording is moved by, at most, either way |
 //! | `augment.scale` | 0 | samples are multiplied by 1 ± this, at most |
 //! | `augment.noise` | 0 | standard deviation of noise added to normalised samples |
+//! | `augment.stretch` | 0 | samples are played up to this share faster or slower |
 //! | `augment.hide` | 0 | share of the steps that are hidden: symbols unknown, normalised samples 0 |
 //! | `seed` | 0 | of weights, order, dropout and augmentation |
 
@@ -105,6 +106,7 @@ pub struct Augment {
     pub shift: usize,
     pub scale: f64,
     pub noise: f64,
+    pub stretch: f64,
     pub hide: f64,
 }
 
@@ -184,6 +186,7 @@ impl Recipe {
             ("fine_tune", self.training.fine_tune),
             ("label_smoothing", self.training.label_smoothing),
             ("augment.scale", augment.scale),
+            ("augment.stretch", augment.stretch),
             ("augment.hide", augment.hide),
         ] {
             ensure!((0.0..1.0).contains(&value), "`train.{key}` is {value}; give 0 or a share below 1");
@@ -193,8 +196,8 @@ impl Recipe {
         }
         let samples = matches!(self.description.input, InputKind::Samples { .. });
         ensure!(
-            samples || augment.scale == 0.0 && augment.noise == 0.0,
-            "`train.augment` has `scale` or `noise`, which are for samples, not for symbols; remove them"
+            samples || [augment.scale, augment.noise, augment.stretch] == [0.0; 3],
+            "`train.augment` has `scale`, `noise` or `stretch`, which are for samples, not for symbols; remove them"
         );
         let tokens = matches!(self.description.input, InputKind::Tokens { .. });
         ensure!(

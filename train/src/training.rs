@@ -304,3 +304,36 @@ impl Steps {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_recordings_come_first() {
+        let rows: Vec<Vec<i16>> = (1..=20).rev().map(|length| vec![0; length]).collect();
+        let set = Set { labels: vec![0; rows.len()], rows };
+        let lengths = |done| longest(&set, 0.5, done);
+        assert_eq!([0.0, 0.25, 0.49, 0.5, 1.0].map(lengths), [2, 11, 20, 20, 20]);
+        assert_eq!(longest(&set, 0.0, 0.0), 20);
+        let batches = batches(&set, 11, 4, &mut Source(1));
+        let mut seen: Vec<usize> = batches.concat();
+        seen.sort_unstable();
+        assert_eq!(seen, (9..20).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_average_is_over_a_share_of_the_steps() {
+        let mut parameters = Parameters::new(Device::flex());
+        let id = parameters.vector("x".into(), 1, 0.0);
+        let mut average = Average { of: parameters.clone(), share: 0.5, steps: 0 };
+        let mut expected = 0.0;
+        for step in 1..=8_u8 {
+            parameters.list[0].value = parameters.value(id).add_scalar(1.0);
+            average.add(&parameters);
+            expected += (f32::from(step) - expected) / (0.5 * f32::from(step)).max(1.0);
+        }
+        let found: f32 = average.of.value(id).into_scalar();
+        assert!((found - expected).abs() < 1e-5 && found > 4.5 && found < 8.0, "{found}, {expected}");
+    }
+}

@@ -90,7 +90,7 @@ fn recipes_that_contradict_themselves_are_refused() {
         ("dropout = 0.1", "average = -0.1", &["`train.average` is -0.1"]),
         ("dropout = 0.1", "keep = \"best\"", &["unknown variant `best`"]),
         ("dropout = 0.1", "augment = { hide = 0.1 }", &["`train.augment`", "`hide`", "tokens"]),
-        ("dropout = 0.1", "augment = { shift = 3 }", &["`train.augment.shift`", "tokens"]),
+        ("dropout = 0.1", "augment = { shift = 3 }", &["`train.augment`", "`shift`", "tokens"]),
         ("hidden = 8", "hidden = 8\nattention = { kind = \"hierarchical\", block = 5 }", &["block", "even"]),
         ("hidden = 8", "hidden = 8\nattention = { kind = \"favor\" }", &["directions", "missing"]),
         ("heads = 2", "heads = 3", &["3 does not divide the width 8"]),

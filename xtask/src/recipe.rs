@@ -97,7 +97,7 @@ const BASELINES: [(&str, &str); 10] = [
     ("listops.npz", "class by root operator 33.6 %"),
     ("listops512.npz", "class by root operator 33.6 %"),
     ("mitbih_vent1024_ds1.npz", "MiniRocket 75.5 %"),
-    ("needle.npz", "one class 25 %"),
+    ("needle.npz", "the marks without their order 75 %"),
     ("uci_splice60.npz", "logistic regression 94.7 %"),
 ];
 

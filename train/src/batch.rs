@@ -113,7 +113,11 @@ impl Reader {
             }
             InputKind::OneHot { symbols, window } => {
                 let recording = match augment {
-                    Some((augment, source)) => shifted(recording, 1, augment.shift, source),
+                    Some((augment, source)) => {
+                        let mut recording = shifted(recording, 1, augment.shift, source);
+                        hide(&mut recording, 1, -1, augment.hide, source);
+                        recording
+                    }
                     None => recording.to_vec(),
                 };
                 let mut x = vec![0.0; recording.len() * symbols];
@@ -131,11 +135,14 @@ impl Reader {
     /// Real values, `[steps, channels]`, normalised if the mean is known.
     fn samples(&self, recording: &[i16], augment: Option<(&Augment, &mut Source)>) -> Vec<f64> {
         let InputKind::Samples { channels, scale, remove_mean, .. } = self.input else { return Vec::new() };
-        let (raw, noise, factor, mut source) = match augment {
+        let (raw, noise, factor, mut varied) = match augment {
             Some((augment, source)) => {
-                let raw = shifted(recording, channels, augment.shift, source);
+                let mut raw = shifted(recording, channels, augment.shift, source);
+                if augment.stretch > 0.0 {
+                    raw = stretched(&raw, channels, 1.0 + augment.stretch * (2.0 * source.uniform() - 1.0));
+                }
                 let factor = 1.0 + augment.scale * (2.0 * source.uniform() - 1.0);
-                (raw, augment.noise, factor, Some(source))
+                (raw, augment.noise, factor, Some((source, augment.hide)))
             }
             None => (recording.to_vec(), 0.0, 1.0, None),
         };
@@ -152,8 +159,11 @@ impl Reader {
                 *x = (*x - self.mean[index % channels]) / self.deviation[index % channels];
             }
         }
-        if let Some(source) = source.as_mut().filter(|_| noise > 0.0) {
-            x.iter_mut().for_each(|x| *x += noise * normal(source));
+        if let Some((source, hidden)) = &mut varied {
+            if noise > 0.0 {
+                x.iter_mut().for_each(|x| *x += noise * normal(source));
+            }
+            hide(&mut x, channels, 0.0, *hidden, source);
         }
         x
     }
@@ -165,10 +175,59 @@ fn windows(x: &[f64], channels: usize, window: &Window) -> Vec<f32> {
     windows.flatten().map(|&x| x as f32).collect()
 }
 
+/// Replaces a share of the steps by `nothing`.
+fn hide<T: Copy>(recording: &mut [T], channels: usize, nothing: T, share: f64, source: &mut Source) {
+    if share > 0.0 {
+        recording
+            .chunks_mut(channels)
+            .filter(|_| source.uniform() < share)
+            .for_each(|step| step.fill(nothing));
+    }
+}
+
 /// Moved by at most `most` steps either way; what was outside is as the first or the last step.
 fn shifted(recording: &[i16], channels: usize, most: usize, source: &mut Source) -> Vec<i16> {
     let steps = recording.len() / channels;
     let by = source.below(2 * most + 1) as isize - most as isize;
     let step = |step: usize| step.saturating_add_signed(by).min(steps - 1);
     (0..steps).flat_map(|index| &recording[step(index) * channels..][..channels]).copied().collect()
+}
+
+/// Played `speed` times as fast about its middle; what was outside is as the first or the last step.
+fn stretched(recording: &[i16], channels: usize, speed: f64) -> Vec<i16> {
+    let last = recording.len() / channels - 1;
+    let middle = last as f64 / 2.0;
+    let mut out = Vec::with_capacity(recording.len());
+    for step in 0..=last {
+        let place = (middle + (step as f64 - middle) * speed).clamp(0.0, last as f64);
+        let (before, part) = (place as usize, place.fract());
+        for channel in 0..channels {
+            let at = |step: usize| f64::from(recording[step.min(last) * channels + channel]);
+            out.push(((1.0 - part) * at(before) + part * at(before + 1)).round() as i16);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stretching_keeps_the_middle_and_the_length() {
+        let two_channels = [0, 100, 10, 90, 20, 80, 30, 70, 40, 60];
+        assert_eq!(stretched(&two_channels, 2, 1.0), two_channels);
+        assert_eq!(stretched(&two_channels, 2, 0.5), [10, 90, 15, 85, 20, 80, 25, 75, 30, 70]);
+        assert_eq!(stretched(&two_channels, 2, 2.0), [0, 100, 0, 100, 20, 80, 40, 60, 40, 60]);
+        assert_eq!(stretched(&[7], 1, 1.5), [7]);
+    }
+
+    #[test]
+    fn steps_are_hidden_with_all_their_channels() {
+        let mut recording = [1; 2000];
+        hide(&mut recording, 2, 0, 0.25, &mut Source(1));
+        assert!(recording.chunks(2).all(|step| step[0] == step[1]));
+        let hidden = recording.iter().filter(|&&x| x == 0).count();
+        assert!((400..600).contains(&hidden), "{hidden}");
+    }
 }

@@ -14,6 +14,9 @@ use fixformer_train::recipe::Recipe;
 use fixformer_train::{device, training};
 use indicatif::{ProgressBar, ProgressStyle};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Trains models for `fixformer quantize`: every attention of the engine, from a recipe, without Python.
 #[derive(Parser)]
 #[command(name = "fixformer-train", version)]

@@ -3,19 +3,20 @@
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use fixformer::host::draw::Source;
 use fixformer::host::import;
-use fixformer::host::import::description::{
-    AffineNames, Attention, BiasName, Description, InputKind, NormNames, PositionKind,
-};
-use fixformer::host::reference::{self, Activation, NormOrder, Pooling, layers};
+use fixformer::host::import::description::Description;
+use fixformer::host::reference::{Activation, AttentionKind, NormOrder, Pooling, layers};
 
 use crate::attention::{self, Heads};
 use crate::batch::{Batch, Content, Reader};
 use crate::checkpoint;
 use crate::data::Data;
 use crate::parameters::{Id, Parameters};
+use build::Builder;
+
+mod build;
 
 /// A network without its values, which are [`Parameters`].
 #[derive(Debug, Clone)]
@@ -70,7 +71,7 @@ struct Block {
     output: Affine,
     position_bias: Option<Id>,
     causal: bool,
-    kind: reference::AttentionKind,
+    kind: AttentionKind,
     norm2: Norm,
     expand: Affine,
     activation: Activation,
@@ -97,15 +98,18 @@ impl Dropout {
             return x;
         }
         let (shape, kept) = (x.dims(), (1.0 / (1.0 - self.share)) as f32);
-        let one = |_| if self.source.uniform() < self.share { 0.0 } else { kept };
-        let values: Vec<f32> = (0..shape[0] * shape[1]).map(one).collect();
+        // Four values a draw: this is the innermost loop of a step.
+        let limit = (self.share * 65_536.0) as u64;
+        let mut values = Vec::with_capacity((shape[0] * shape[1]).next_multiple_of(4));
+        while values.len() < shape[0] * shape[1] {
+            let bits = self.source.next();
+            values.extend([0, 16, 32, 48].map(|at| if bits >> at & 0xffff < limit { 0.0 } else { kept }));
+        }
+        values.truncate(shape[0] * shape[1]);
         let factors: Tensor<2> = Tensor::from_data(TensorData::new(values, shape), &x.device());
         x * factors
     }
 }
-
-/// Deviation of the values of tables at first.
-const TABLE: f64 = 0.02;
 
 impl Model {
     /// The network that the description at `path` defines for `data`, and its first values, drawn by `seed`.
@@ -172,13 +176,35 @@ impl Model {
             stream = norm.apply(values, stream);
         }
         stream = dropout.apply(stream);
-        for block in &self.blocks {
-            stream = block.forward(values, stream, batch, self.heads, dropout);
+        let read = self.read(batch, values.device());
+        let last = self.blocks.len().saturating_sub(1);
+        for (index, block) in self.blocks.iter().enumerate() {
+            let rows = read.as_ref().filter(|_| index == last && block.can_be_asked());
+            stream = block.forward(values, stream, batch, self.heads, rows, dropout);
         }
         if let Some(norm) = &self.final_norm {
             stream = norm.apply(values, stream);
         }
-        self.head.apply(values, self.pooled(stream.reshape([recordings, tokens, width]), batch))
+        let pooled = match read {
+            Some(_) if stream.dims()[0] == recordings => stream,
+            Some(rows) => stream.select(0, rows),
+            None => self.pooled(stream.reshape([recordings, tokens, width]), batch),
+        };
+        self.head.apply(values, pooled)
+    }
+
+    /// The row of each recording that pooling reads; none if it reads all.
+    fn read(&self, batch: &Batch, device: &Device) -> Option<Tensor<1, Int>> {
+        let token = |length: usize| match self.pooling {
+            Pooling::First => Some(0),
+            Pooling::Last => Some(length - 1),
+            Pooling::Mean | Pooling::Max => None,
+        };
+        let lengths = batch.lengths.tokens.iter().enumerate();
+        let rows: Option<Vec<i32>> = lengths
+            .map(|(recording, &length)| Some((recording * batch.tokens + token(length)?) as i32))
+            .collect();
+        rows.map(|rows| Tensor::from_data(TensorData::new(rows, [batch.labels.len()]), device))
     }
 
     fn pooled(&self, stream: Tensor<3>, batch: &Batch) -> Tensor<2> {
@@ -199,37 +225,41 @@ impl Model {
                 };
                 stream.max_dim(1).reshape([recordings, width])
             }
-            Pooling::First => stream.narrow(1, 0, 1).reshape([recordings, width]),
-            Pooling::Last => {
-                let rows = batch.lengths.tokens.iter().enumerate();
-                let rows: Vec<i32> = rows.map(|(row, length)| (row * tokens + length - 1) as i32).collect();
-                let rows = Tensor::from_data(TensorData::new(rows, [recordings]), &stream.device());
-                stream.reshape([recordings * tokens, width]).select(0, rows)
-            }
+            Pooling::First | Pooling::Last => unreachable!("`read` names their rows"),
         }
     }
 }
 
 impl Block {
+    /// Whether single queries can be answered without the others.
+    fn can_be_asked(&self) -> bool {
+        !self.causal && matches!(self.kind, AttentionKind::Exact | AttentionKind::Favor(_))
+    }
+
+    /// What `stream` becomes; with `rows`, only those of it.
     fn forward(
         &self,
         values: &Parameters,
         stream: Tensor<2>,
         batch: &Batch,
         heads: usize,
+        rows: Option<&Tensor<1, Int>>,
         dropout: &mut Dropout,
     ) -> Tensor<2> {
+        let normed = match self.order {
+            NormOrder::Pre => self.norm1.apply(values, stream.clone()),
+            _ => stream.clone(),
+        };
+        let change = dropout.apply(self.attend(values, normed, batch, heads, rows));
+        let stream = picked(stream, rows) + change;
         match self.order {
             NormOrder::Reversible => unreachable!("the recipe refuses it"),
             NormOrder::Pre => {
-                let x = self.norm1.apply(values, stream.clone());
-                let stream = stream + dropout.apply(self.attend(values, x, batch, heads));
                 let x = self.norm2.apply(values, stream.clone());
                 stream + dropout.apply(self.feed(values, x))
             }
             NormOrder::Post => {
-                let change = dropout.apply(self.attend(values, stream.clone(), batch, heads));
-                let stream = self.norm1.apply(values, stream + change);
+                let stream = self.norm1.apply(values, stream);
                 let change = dropout.apply(self.feed(values, stream.clone()));
                 self.norm2.apply(values, stream + change)
             }
@@ -247,33 +277,49 @@ impl Block {
         self.contract.apply(values, hidden)
     }
 
-    fn attend(&self, values: &Parameters, x: Tensor<2>, batch: &Batch, heads: usize) -> Tensor<2> {
-        let (recordings, tokens) = (batch.labels.len(), batch.tokens);
+    fn attend(
+        &self,
+        values: &Parameters,
+        x: Tensor<2>,
+        batch: &Batch,
+        heads: usize,
+        rows: Option<&Tensor<1, Int>>,
+    ) -> Tensor<2> {
+        let recordings = batch.labels.len();
         let split = |x: Tensor<2>| {
-            let width = x.dims()[1] / heads;
-            x.reshape([recordings, tokens, heads, width]).swap_dims(1, 2)
+            let [rows, width] = x.dims();
+            x.reshape([recordings, rows / recordings, heads, width / heads]).swap_dims(1, 2)
         };
-        let query = split(self.query.apply(values, x.clone()));
+        let query = split(self.query.apply(values, picked(x.clone(), rows)));
         let key = match &self.key {
             Some(key) => split(key.apply(values, x.clone())),
             None => query.clone(),
         };
         let value = split(self.value.apply(values, x));
         let bias = self.position_bias.map(|bias| values.value(bias));
-        let heads_ = Heads { query, key, value };
-        let out = attention::attend(&self.kind, self.causal, heads_, bias, &batch.lengths);
-        let width = out.dims()[3];
-        self.output.apply(values, out.swap_dims(1, 2).reshape([recordings * tokens, heads * width]))
+        let out =
+            attention::attend(&self.kind, self.causal, Heads { query, key, value }, bias, &batch.lengths);
+        let [_, _, tokens, width] = out.dims();
+        let out = out.swap_dims(1, 2).reshape([recordings * tokens, heads * width]);
+        self.output.apply(values, values.activation(out))
+    }
+}
+
+/// The rows asked for, or all.
+fn picked(x: Tensor<2>, rows: Option<&Tensor<1, Int>>) -> Tensor<2> {
+    match rows {
+        Some(rows) => x.select(0, rows.clone()),
+        None => x,
     }
 }
 
 impl Affine {
     fn apply(&self, values: &Parameters, x: Tensor<2>) -> Tensor<2> {
         let y = x.matmul(values.value(self.weight));
-        match self.bias {
+        values.activation(match self.bias {
             Some(bias) => y + values.value(bias),
             None => y,
-        }
+        })
     }
 }
 
@@ -282,110 +328,9 @@ impl Norm {
         let x = x.clone() - x.mean_dim(1);
         let variance = x.clone().square().mean_dim(1);
         let y = x / variance.add_scalar(self.epsilon as f32).sqrt() * values.value(self.gain);
-        match self.bias {
+        values.activation(match self.bias {
             Some(bias) => y + values.value(bias),
             None => y,
-        }
+        })
     }
-}
-
-/// Adds the parameters in the order of the computation.
-struct Builder {
-    parameters: Parameters,
-    source: Source,
-}
-
-impl Builder {
-    fn model(&mut self, description: &Description, data: &Data) -> Model {
-        let (encoder, names) = (&description.encoder, &description.tensors);
-        let width = encoder.width;
-        let reader = Reader::new(&description.input, &data.train);
-        let input = match description.input {
-            InputKind::Tokens { .. } => {
-                let shape = [data.vocabulary, width];
-                Input::Table(self.parameters.table(names.table.clone(), shape, 1.0, &mut self.source))
-            }
-            _ => Input::Stem(self.affine(&names.stem, 0, reader.window_values(), width)),
-        };
-        let positions = match description.positions.kind {
-            PositionKind::Learned => {
-                let shape = [data.tokens, width];
-                let table = self.parameters.table(names.positions.clone(), shape, TABLE, &mut self.source);
-                Positions::Learned(table)
-            }
-            PositionKind::Sinusoidal => Positions::Sinusoidal,
-            PositionKind::None => Positions::None,
-            PositionKind::Axial => unreachable!("the recipe refuses it"),
-        };
-        let epsilon = encoder.epsilon;
-        let embedding_norm =
-            encoder.embedding_norm.then(|| self.norm(&names.embedding_norm, 0, width, epsilon));
-        let blocks = (0..encoder.layers).map(|layer| self.block(description, layer)).collect();
-        let final_norm = encoder.final_norm.then(|| self.norm(&names.final_norm, 0, width, epsilon));
-        Model {
-            reader,
-            input,
-            positions,
-            embedding_norm,
-            blocks,
-            final_norm,
-            pooling: description.pooling.kind.into(),
-            head: self.affine(&names.head, 0, width, data.classes),
-            heads: encoder.heads,
-            width,
-        }
-    }
-
-    fn block(&mut self, description: &Description, layer: usize) -> Block {
-        let (encoder, names) = (&description.encoder, &description.tensors);
-        let (width, hidden, epsilon) = (encoder.width, encoder.hidden, encoder.epsilon);
-        let attention = encoder.attention.of(layer);
-        let shared = matches!(attention, Attention::Lsh(_));
-        let position_bias = match (&names.position_bias, attention) {
-            (Some(name), Attention::Hierarchical { block, .. }) => {
-                let shape = [4 * block - 1, encoder.heads];
-                Some(self.parameters.table(in_layer(name, layer), shape, TABLE, &mut self.source))
-            }
-            _ => None,
-        };
-        Block {
-            order: encoder.norm.into(),
-            norm1: self.norm(&names.norm1, layer, width, epsilon),
-            query: self.affine(&names.query, layer, width, width),
-            key: (!shared).then(|| self.affine(&names.key, layer, width, width)),
-            value: self.affine(&names.value, layer, width, width),
-            output: self.affine(&names.output, layer, width, width),
-            position_bias,
-            causal: attention.causal(),
-            // The importer says, after the first values have been written.
-            kind: reference::AttentionKind::Exact,
-            norm2: self.norm(&names.norm2, layer, width, epsilon),
-            expand: self.affine(&names.expand, layer, width, hidden),
-            activation: encoder.activation.into(),
-            contract: self.affine(&names.contract, layer, hidden, width),
-        }
-    }
-
-    fn affine(&mut self, names: &AffineNames, layer: usize, inputs: usize, outputs: usize) -> Affine {
-        let name = in_layer(&names.weight, layer);
-        let weight = self.parameters.weight(name, inputs, outputs, &mut self.source);
-        Affine { weight, bias: self.bias(&names.bias, layer, outputs) }
-    }
-
-    fn norm(&mut self, names: &NormNames, layer: usize, width: usize, epsilon: f64) -> Norm {
-        let gain = self.parameters.vector(in_layer(&names.gain, layer), width, 1.0);
-        Norm { gain, bias: self.bias(&names.bias, layer, width), epsilon }
-    }
-
-    fn bias(&mut self, name: &BiasName, layer: usize, length: usize) -> Option<Id> {
-        match name {
-            BiasName::Tensor(name) => Some(self.parameters.vector(in_layer(name, layer), length, 0.0)),
-            BiasName::Absent => None,
-        }
-    }
-}
-
-/// The name of a layer's tensor.
-fn in_layer(pattern: &str, layer: usize) -> String {
-    pattern.replace("{layer}", &layer.to_string())
 }

@@ -35,12 +35,13 @@ pub struct Parameters {
     /// Each of them.
     pub list: Vec<Parameter>,
     device: Device,
+    rounded: bool,
 }
 
 impl Parameters {
     /// None yet.
     pub fn new(device: Device) -> Self {
-        Parameters { list: Vec::new(), device }
+        Parameters { list: Vec::new(), device, rounded: false }
     }
 
     /// Where the tensors are.
@@ -91,6 +92,47 @@ impl Parameters {
         }
         tracked
     }
+}
+
+/// Bits of a weight, and of an activation, with their sign.
+const BITS: [u32; 2] = [8, 16];
+/// Room above the largest activation, as the quantiser leaves it.
+const HEADROOM: f32 = 1.2;
+
+/// The roundings of the engine. Gradients pass them as if they were not there (Bengio, Léonard and Courville 2013).
+impl Parameters {
+    /// The same with weights rounded to 8 bits for each output, and with [activations](Self::activation) to be rounded.
+    pub fn rounded(&self) -> Parameters {
+        let mut rounded = Parameters { rounded: true, ..self.clone() };
+        for parameter in rounded.list.iter_mut().filter(|parameter| parameter.role != Role::Vector) {
+            let value = parameter.value.clone();
+            let largest = value.clone().detach().abs().max_dim(0);
+            parameter.value = straight_through(value, largest.div_scalar(most(BITS[0])).clamp_min(1e-12));
+        }
+        rounded
+    }
+
+    /// What the engine makes of an activation: 16 bits, and a power of two for all of the tensor.
+    pub fn activation(&self, x: Tensor<2>) -> Tensor<2> {
+        if !self.rounded {
+            return x;
+        }
+        let largest = x.clone().detach().abs().max().into_scalar::<f32>() * HEADROOM;
+        let step = (largest / most(BITS[1])).max(f32::MIN_POSITIVE).log2().ceil().exp2();
+        let step = Tensor::from_data(TensorData::new(vec![step], [1, 1]), &self.device);
+        straight_through(x, step)
+    }
+}
+
+fn most(bits: u32) -> f32 {
+    ((1 << (bits - 1)) - 1) as f32
+}
+
+/// `x` to the nearest multiple of `step`; the gradient is that of `x`.
+fn straight_through(x: Tensor<2>, step: Tensor<2>) -> Tensor<2> {
+    let plain = x.clone().detach();
+    let rounded = (plain.clone() / step.clone()).round() * step;
+    x + (rounded - plain)
 }
 
 /// A normal value (Box and Muller 1958).

@@ -14,9 +14,15 @@
 //! | `loss` | `"cross-entropy"` | or `"balanced"`: every class counts as much as every other |
 //! | `label_smoothing` | 0 | share of the label given to all classes alike |
 //! | `dropout` | 0 | of the embedding and of what each sublayer adds |
+//! | `short_first` | 0 | share of the training before the longest recordings take part; it begins with the shortest |
+//! | `average` | 0.1 | weights are averages over about this share of the training so far; 0: the last ones |
+//! | `keep` | `"loss"` | the weights of which epoch stay: with the lowest validation `"loss"`, the highest `"accuracy"`, or the `"last"` |
+//! | `fine_tune` | 0 | share of the training, at its end, in which weights and activations are rounded as the engine has them |
 //! | `augment.shift` | 0 | steps that a recording is moved by, at most, either way |
 //! | `augment.scale` | 0 | samples are multiplied by 1 ± this, at most |
 //! | `augment.noise` | 0 | standard deviation of noise added to normalised samples |
+//! | `augment.stretch` | 0 | samples are played up to this share faster or slower |
+//! | `augment.hide` | 0 | share of the steps that are hidden: symbols unknown, normalised samples 0 |
 //! | `seed` | 0 | of weights, order, dropout and augmentation |
 
 use std::path::{Path, PathBuf};
@@ -55,6 +61,10 @@ pub struct Training {
     pub loss: Loss,
     pub label_smoothing: f64,
     pub dropout: f64,
+    pub short_first: f64,
+    pub average: f64,
+    pub keep: Keep,
+    pub fine_tune: f64,
     pub augment: Augment,
     pub seed: u64,
 }
@@ -78,6 +88,16 @@ pub enum Loss {
     Balanced,
 }
 
+/// Which weights stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the table of the module says what the words mean")]
+pub enum Keep {
+    Loss,
+    Accuracy,
+    Last,
+}
+
 /// How recordings are varied in training.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -86,6 +106,8 @@ pub struct Augment {
     pub shift: usize,
     pub scale: f64,
     pub noise: f64,
+    pub stretch: f64,
+    pub hide: f64,
 }
 
 impl Default for Training {
@@ -104,6 +126,10 @@ impl Default for Training {
             loss: Loss::CrossEntropy,
             label_smoothing: 0.0,
             dropout: 0.0,
+            short_first: 0.0,
+            average: 0.1,
+            keep: Keep::Loss,
+            fine_tune: 0.0,
             augment: Augment::default(),
             seed: 0,
         }
@@ -155,8 +181,13 @@ impl Recipe {
         for (key, value) in [
             ("warmup", warmup),
             ("dropout", self.training.dropout),
+            ("short_first", self.training.short_first),
+            ("average", self.training.average),
+            ("fine_tune", self.training.fine_tune),
             ("label_smoothing", self.training.label_smoothing),
             ("augment.scale", augment.scale),
+            ("augment.stretch", augment.stretch),
+            ("augment.hide", augment.hide),
         ] {
             ensure!((0.0..1.0).contains(&value), "`train.{key}` is {value}; give 0 or a share below 1");
         }
@@ -165,13 +196,14 @@ impl Recipe {
         }
         let samples = matches!(self.description.input, InputKind::Samples { .. });
         ensure!(
-            samples || augment.scale == 0.0 && augment.noise == 0.0,
-            "`train.augment` has `scale` or `noise`, which are for samples, not for symbols; remove them"
+            samples || [augment.scale, augment.noise, augment.stretch] == [0.0; 3],
+            "`train.augment` has `scale`, `noise` or `stretch`, which are for samples, not for symbols; remove them"
         );
         let tokens = matches!(self.description.input, InputKind::Tokens { .. });
         ensure!(
-            !tokens || augment.shift == 0,
-            "`train.augment.shift` moves samples and one-hot symbols, not tokens; remove it"
+            !tokens || augment.shift == 0 && augment.hide == 0.0,
+            "`train.augment` has `shift` or `hide`, which are for samples and one-hot symbols, not for tokens; \
+             remove them"
         );
         self.check_network()
     }

@@ -14,7 +14,7 @@ use crate::checkpoint;
 use crate::data::{Data, Set};
 use crate::model::{Dropout, Model};
 use crate::parameters::{Parameters, Role};
-use crate::recipe::{Loss, Recipe, Schedule, Training};
+use crate::recipe::{Keep, Loss, Recipe, Schedule, Training};
 
 /// How far a training is.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +40,16 @@ pub struct Score {
     pub accuracy: f64,
     /// Mean loss.
     pub loss: f64,
+}
+
+impl Score {
+    fn replaces(self, best: Score, keep: Keep) -> bool {
+        match keep {
+            Keep::Loss => self.loss < best.loss,
+            Keep::Accuracy => (self.accuracy, -self.loss) > (best.accuracy, -best.loss),
+            Keep::Last => true,
+        }
+    }
 }
 
 /// What a training came to.
@@ -79,17 +89,22 @@ pub fn train(
     let mut source = Source(training.seed ^ 0x7472_6169_6e69_6e67);
     let mut dropout = Dropout { share: training.dropout, source: Source(source.next()) };
     let mut steps = Steps::new(training, &parameters);
+    let mut average = Average { of: parameters.clone(), share: training.average, steps: 0 };
     let classes = weights(training, data);
     let mut best: Option<(Score, usize)> = None;
+    let mut rounded = false;
     let mut now =
         Progress { done: 0.0, epochs: 0, loss: 0.0, validation: None, best: None, epoch_ended: false };
     let started = Instant::now();
     while now.done < 1.0 && !stop.load(Ordering::Relaxed) {
-        let batches = batches(&data.train, training.batch, &mut source);
+        let rounding = now.done >= 1.0 - training.fine_tune;
+        let seen = |parameters: &Parameters| if rounding { parameters.rounded() } else { parameters.clone() };
+        let longest = longest(&data.train, training.short_first, now.done);
+        let batches = batches(&data.train, longest, training.batch, &mut source);
         for (index, rows) in batches.iter().enumerate() {
             let batch = model.reader.batch(&data.train, rows, Some((&training.augment, &mut source)), device);
             let tracked = parameters.tracked();
-            let scores = model.forward(&tracked, &batch, &mut dropout);
+            let scores = model.forward(&seen(&tracked), &batch, &mut dropout);
             let loss = loss(scores, &batch, &classes, training.label_smoothing);
             let value: f64 = loss.clone().into_scalar::<f32>().into();
             ensure!(
@@ -98,6 +113,7 @@ pub fn train(
                 now.epochs + 1
             );
             steps.step(&mut parameters, &tracked, &loss, rate(training, now.done));
+            average.add(&parameters);
             now.loss = if now.loss == 0.0 { value } else { now.loss + LOSS_SHARE * (value - now.loss) };
             now.done = match (training.epochs, training.minutes) {
                 (Some(epochs), _) => {
@@ -112,14 +128,12 @@ pub fn train(
             progress(&now);
         }
         now.epochs += 1;
-        let score = validate(&model, &parameters, &data.validation, training, &classes, device);
+        let score = validate(&model, &seen(&average.of), &data.validation, training, &classes, device);
         now.validation = Some(score);
-        let better = best.is_none_or(|(best, _)| {
-            (score.accuracy, -score.loss).partial_cmp(&(best.accuracy, -best.loss))
-                == Some(std::cmp::Ordering::Greater)
-        });
-        if better {
-            checkpoint::save(&model, &parameters, &recipe.description, out)?;
+        // What was best without the roundings need not be so with them.
+        let first = best.is_none() || rounding && !std::mem::replace(&mut rounded, true);
+        if first || best.is_some_and(|(best, _)| score.replaces(best, training.keep)) {
+            checkpoint::save(&model, &average.of, &recipe.description, out)?;
             best = Some((score, now.epochs));
         }
         now.best = best.map(|(score, _)| score);
@@ -206,9 +220,20 @@ fn rate(training: &Training, done: f64) -> f64 {
 /// Batches between which lengths are sorted.
 const POOL: usize = 16;
 
-/// All rows in a random order, a few batches at a time by length: then little is filled up.
-fn batches(set: &Set, size: usize, source: &mut Source) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = (0..set.rows.len()).collect();
+/// Share of the recordings, the shortest, that the first epoch has.
+const SHORTEST: f64 = 0.1;
+
+/// Length of the longest recording that takes part when `done` of all is done.
+fn longest(set: &Set, short_first: f64, done: f64) -> usize {
+    let mut lengths: Vec<usize> = set.rows.iter().map(Vec::len).collect();
+    lengths.sort_unstable();
+    let share = if done < short_first { SHORTEST + (1.0 - SHORTEST) * done / short_first } else { 1.0 };
+    lengths[((lengths.len() as f64 * share).ceil() as usize).clamp(1, lengths.len()) - 1]
+}
+
+/// All rows that are not too long in a random order, a few batches at a time by length: then little is filled up.
+fn batches(set: &Set, longest: usize, size: usize, source: &mut Source) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..set.rows.len()).filter(|&row| set.rows[row].len() <= longest).collect();
     shuffle(&mut order, source);
     let mut batches = Vec::new();
     for pool in order.chunks_mut(size * POOL) {
@@ -222,6 +247,25 @@ fn batches(set: &Set, size: usize, source: &mut Source) -> Vec<Vec<usize>> {
 fn shuffle<T>(things: &mut [T], source: &mut Source) {
     for last in (1..things.len()).rev() {
         things.swap(last, source.below(last + 1));
+    }
+}
+
+/// A moving average of parameters over the last steps, more of them the longer the training is: it evens out what the
+/// last batches did.
+struct Average {
+    of: Parameters,
+    share: f64,
+    steps: usize,
+}
+
+impl Average {
+    fn add(&mut self, parameters: &Parameters) {
+        self.steps += 1;
+        let part = 1.0 / (self.share * self.steps as f64).max(1.0);
+        for (average, now) in self.of.list.iter_mut().zip(&parameters.list) {
+            let difference = now.value.clone() - average.value.clone();
+            average.value = average.value.clone() + difference.mul_scalar(part as f32);
+        }
     }
 }
 
@@ -258,5 +302,38 @@ impl Steps {
             parameter.value = value;
             *state = next;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_recordings_come_first() {
+        let rows: Vec<Vec<i16>> = (1..=20).rev().map(|length| vec![0; length]).collect();
+        let set = Set { labels: vec![0; rows.len()], rows };
+        let lengths = |done| longest(&set, 0.5, done);
+        assert_eq!([0.0, 0.25, 0.49, 0.5, 1.0].map(lengths), [2, 11, 20, 20, 20]);
+        assert_eq!(longest(&set, 0.0, 0.0), 20);
+        let batches = batches(&set, 11, 4, &mut Source(1));
+        let mut seen: Vec<usize> = batches.concat();
+        seen.sort_unstable();
+        assert_eq!(seen, (9..20).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_average_is_over_a_share_of_the_steps() {
+        let mut parameters = Parameters::new(Device::flex());
+        let id = parameters.vector("x".into(), 1, 0.0);
+        let mut average = Average { of: parameters.clone(), share: 0.5, steps: 0 };
+        let mut expected = 0.0;
+        for step in 1..=8_u8 {
+            parameters.list[0].value = parameters.value(id).add_scalar(1.0);
+            average.add(&parameters);
+            expected += (f32::from(step) - expected) / (0.5 * f32::from(step)).max(1.0);
+        }
+        let found: f32 = average.of.value(id).into_scalar();
+        assert!((found - expected).abs() < 1e-5 && found > 4.5 && found < 8.0, "{found}, {expected}");
     }
 }

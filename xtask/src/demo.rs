@@ -63,7 +63,7 @@ fn show(case: &Case, boards: &[Board], options: &Options) -> Result<usize> {
     // What the boards see, and what the host says to it.
     let test = case.test.spread(options.rows);
     let host = all.fixed.pick(spread(case.test.rows.len(), options.rows));
-    let runs = on_boards(case, &test, boards)?;
+    let runs = on_boards(case.name, &case.file, &test, boards)?;
     let differences: Vec<_> = runs.iter().filter_map(|run| run.difference(&host)).collect();
 
     if options.json {
@@ -95,16 +95,16 @@ struct Host<'a> {
 }
 
 /// One board's answers.
-struct Run {
+pub(crate) struct Run {
     board: String,
-    report: report::Report,
+    pub(crate) report: report::Report,
     flash: u64,
     ram: u64,
 }
 
 impl Run {
     /// Where this run and the host part ways.
-    fn difference(&self, host: &Answers) -> Option<String> {
+    pub(crate) fn difference(&self, host: &Answers) -> Option<String> {
         let at = |what: String| Some(format!("{}: {what}", self.board));
         let (found, expected) = (self.report.scores.len(), host.scores.len());
         if found != expected {
@@ -127,9 +127,9 @@ impl Run {
 }
 
 /// Builds for one board after the other; runs all of them side by side.
-fn on_boards(case: &Case, test: &Recordings, boards: &[Board]) -> Result<Vec<Run>> {
+pub(crate) fn on_boards(model: &str, file: &Path, test: &Recordings, boards: &[Board]) -> Result<Vec<Run>> {
     let folder = target().join("recordings");
-    let name = format!("{}.rec", case.name);
+    let name = format!("{model}.rec");
     write(&folder.join(&name), test)?;
 
     let bars = MultiProgress::new();
@@ -138,8 +138,8 @@ fn on_boards(case: &Case, test: &Recordings, boards: &[Board]) -> Result<Vec<Run
         let mut started = Vec::new();
         for board in boards {
             let bar = bars.add(ProgressBar::new(test.rows.len() as u64).with_style(style.clone()));
-            bar.set_message(format!("{} on {}", case.name, board.name));
-            let elf = firmware::build(board, "classify", &case.file)?;
+            bar.set_message(format!("{model} on {}", board.name));
+            let elf = firmware::build(board, "classify", file)?;
             let (folder, name) = (&folder, &name);
             started.push(scope.spawn(move || -> Result<Run> {
                 let ended = qemu::run(board, &elf, Some(name), folder, |line| {

@@ -1,13 +1,20 @@
 //! The model zoo: trains the recipes of `models/zoo`, quantises and evaluates them, and keeps the table of what came
 //! out.
 
+use crate::board::Board;
 use crate::command::{cargo, root, run as execute, target};
-use anyhow::{Context, Result, ensure};
+use crate::demo::on_boards;
+use crate::host::fixed;
+use crate::setup;
+use crate::zoo::Recordings;
+use anyhow::{Context, Result, bail, ensure};
 use fixformer::Model;
 use fixformer::host::data::{self, Split};
 use fixformer::host::evaluate::evaluate;
+use fixformer::host::fit::{BOARDS, Need, cost::Core};
 use fixformer::host::import;
 use fixformer::host::quantize::{Settings, quantize};
+use fixformer::model::Input;
 use fixformer::session::Plan;
 use indicatif::{ProgressBar, ProgressStyle};
 use safetensors::SafeTensors;
@@ -16,9 +23,15 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Recipes of models/zoo, by name; without one, the table is printed
+    /// Recipes of models/zoo, by name; without one, the table is printed, or with --trained every checkpoint evaluated
     #[arg(value_name = "NAME")]
     names: Vec<String>,
+    /// Train with the seeds 0 to N - 1; the model is the one of the first, the others show how much luck it had
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seeds: u64,
+    /// Test recordings that the emulated Cortex-M4 classifies, spread evenly over all
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    rows: usize,
     /// Folder of the data sets that are not generated
     #[arg(long, value_name = "DIR", default_value_os_t = root().join("../shared/data"))]
     data: PathBuf,
@@ -28,17 +41,26 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
+    ensure!(options.rows > 0 && options.seeds > 0, "--rows and --seeds must be at least 1");
     fs::create_dir_all(folder())?;
-    for name in &options.names {
+    let names = match options.names.is_empty() && options.trained {
+        true => trained()?,
+        false => options.names.clone(),
+    };
+    let board = Board::named(&[BOARD])?;
+    if !names.is_empty() {
+        setup::ready(&board)?;
+    }
+    for name in &names {
         let recipe = Recipe::read(name)?;
         let data = recipe.data(&options.data)?;
-        if !options.trained {
-            let (data, checkpoint) = (data.as_os_str(), recipe.checkpoint());
-            let arguments =
-                [recipe.path.as_os_str(), "--data".as_ref(), data, "-o".as_ref(), checkpoint.as_os_str()];
-            execute(trainer("run").args(arguments))?;
+        for seed in (0..options.seeds).filter(|_| !options.trained) {
+            let checkpoint = recipe.checkpoint(seed);
+            let mut trainer = trainer("run");
+            trainer.arg(&recipe.path).arg("--data").arg(&data).arg("-o").arg(checkpoint);
+            execute(trainer.arg("--seed").arg(seed.to_string()))?;
         }
-        let row = recipe.evaluate(&data).with_context(|| name.clone())?;
+        let row = recipe.row(&data, &board, options.rows).with_context(|| name.clone())?;
         let before = fs::read_to_string(page())?;
         fs::write(page_part(), with_row(&before, name, &row))?;
         fs::rename(page_part(), page())?;
@@ -46,6 +68,23 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let table = fs::read_to_string(page())?;
     table.lines().filter(|line| line.starts_with('|')).for_each(|line| println!("{line}"));
     Ok(())
+}
+
+/// Where a model is run besides the host.
+const BOARD: &str = "m4";
+/// The board of the data sheets whose core is estimated: a Cortex-M0+.
+const SMALL: &str = "rp2040";
+
+/// Names of the recipes that have a checkpoint.
+fn trained() -> Result<Vec<String>> {
+    let recipes = fs::read_dir(recipes())?.filter_map(|entry| {
+        let path = entry.ok()?.path();
+        let name = path.file_stem()?.to_str()?.to_owned();
+        (path.extension()? == "toml").then_some(name)
+    });
+    let mut names: Vec<String> = recipes.filter(|name| checkpoint(name, 0).is_file()).collect();
+    names.sort();
+    Ok(names)
 }
 
 /// What can be had without a transformer, on the test recordings of each data file.
@@ -58,7 +97,7 @@ const BASELINES: [(&str, &str); 10] = [
     ("listops.npz", "class by root operator 33.6 %"),
     ("listops512.npz", "class by root operator 33.6 %"),
     ("mitbih_vent1024_ds1.npz", "MiniRocket 75.5 %"),
-    ("needle.npz", "one class 25 %"),
+    ("needle.npz", "the marks without their order 75 %"),
     ("uci_splice60.npz", "logistic regression 94.7 %"),
 ];
 
@@ -76,7 +115,7 @@ struct Recipe {
 
 impl Recipe {
     fn read(name: &str) -> Result<Recipe> {
-        let path = root().join("models/zoo").join(name).with_extension("toml");
+        let path = recipes().join(name).with_extension("toml");
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let table: toml::Table = toml::from_str(&text)?;
         let data = table.get("train").and_then(|train| train.get("data")).and_then(toml::Value::as_str);
@@ -92,8 +131,13 @@ impl Recipe {
         Ok(Recipe { name: name.to_owned(), path, data, attention: kinds.join(", ") })
     }
 
-    fn checkpoint(&self) -> PathBuf {
-        folder().join(&self.name).with_extension("safetensors")
+    fn checkpoint(&self, seed: u64) -> PathBuf {
+        checkpoint(&self.name, seed)
+    }
+
+    /// The model file.
+    fn file(&self) -> PathBuf {
+        self.path.with_extension("fxm")
     }
 
     /// The file of recordings, generated if it is of that kind and not there.
@@ -110,9 +154,38 @@ impl Recipe {
         Ok(path)
     }
 
-    /// Quantises, evaluates on the test recordings, and says it in a row of the table.
-    fn evaluate(&self, data: &Path) -> Result<String> {
-        let checkpoint = self.checkpoint();
+    /// Quantises, evaluates on the test recordings and on the board, and says it in a row of the table.
+    fn row(&self, data: &Path, board: &[Board], rows: usize) -> Result<String> {
+        let result = self.evaluate(data, 0)?;
+        // The others of the same recipe, if they were trained.
+        let others = (1..).take_while(|&seed| self.checkpoint(seed).is_file());
+        let others = others.map(|seed| Ok(self.evaluate(data, seed)?.fixed)).collect::<Result<Vec<f64>>>()?;
+        let others: String = others.iter().map(|fixed| format!(" / {:.2}", 100.0 * fixed)).collect();
+
+        let Evaluated { float, fixed: share, parameters, words, test } = result;
+        let model = Model::parse(&words)?;
+        let device = self.on_device(&test.spread(rows), board)?;
+        let baseline =
+            BASELINES.iter().find(|(file, _)| *file == self.data).map_or("", |(_, baseline)| baseline);
+        let cells = [
+            self.name.clone(),
+            model.max_tokens.to_string(),
+            self.attention.clone(),
+            thousands(parameters),
+            format!("{:.2} %", 100.0 * float),
+            format!("{:.2}{others} %", 100.0 * share),
+            format!("{} B", thousands(Plan::of(&model).bytes())),
+            format!("{} B", thousands(model.bytes())),
+            device,
+            small(&model, &test)?,
+            baseline.to_owned(),
+        ];
+        Ok(format!("| {} |", cells.join(" | ")))
+    }
+
+    /// Quantises the checkpoint of `seed` and evaluates it on the test recordings.
+    fn evaluate(&self, data: &Path, seed: u64) -> Result<Evaluated> {
+        let checkpoint = self.checkpoint(seed);
         let network = import::network(&self.path, &checkpoint)?;
         let bytes = fs::read(&checkpoint)?;
         let tensors = SafeTensors::deserialize(&bytes)?;
@@ -130,30 +203,45 @@ impl Recipe {
         let progress = bar("quantising", train.len());
         let quantized = quantize(&network, &train, Settings::default(), |_| progress.inc(1))?;
         progress.finish_and_clear();
-        fs::write(folder().join(&self.name).with_extension("fxm"), quantized.bytes())?;
+        if seed == 0 {
+            fs::write(self.file(), quantized.bytes())?;
+        }
         let model = Model::parse(&quantized.words)?;
         let progress = bar("evaluating", test.rows.len());
         let result = evaluate(model, Some(&network), &test.rows, Some(&labels), &|| progress.inc(1))?;
         progress.finish_and_clear();
-
-        let percent = |right: Option<usize>| {
-            right.map_or(String::new(), |right| format!("{:.2} %", 100.0 * result.share(right)))
-        };
-        let baseline =
-            BASELINES.iter().find(|(file, _)| *file == self.data).map_or("", |(_, baseline)| baseline);
-        Ok(format!(
-            "| {} | {} | {} | {} | {} | {} | {} B | {} B | {} |",
-            self.name,
-            model.max_tokens,
-            self.attention,
-            thousands(parameters),
-            percent(result.float_right),
-            percent(result.fixed_right),
-            thousands(Plan::of(&model).bytes()),
-            thousands(quantized.bytes().len()),
-            baseline
-        ))
+        let share = |right: Option<usize>| result.share(right.unwrap_or_default());
+        Ok(Evaluated {
+            float: share(result.float_right),
+            fixed: share(result.fixed_right),
+            parameters,
+            words: quantized.words,
+            test: Recordings { channels: test.channels.try_into()?, rows: test.rows, labels },
+        })
     }
+
+    /// Mean instructions of the board for `test`, if every score is that of the host.
+    fn on_device(&self, test: &Recordings, board: &[Board]) -> Result<String> {
+        let runs = on_boards(&self.name, &self.file(), test, board)?;
+        let host = fixed(&self.file(), &test.rows)?;
+        for run in &runs {
+            if let Some(difference) = run.difference(&host) {
+                bail!("different on the board: {difference}");
+            }
+        }
+        let instructions = runs.first().map_or(0, |run| run.report.instructions);
+        Ok(format!("{}, {}", millions(instructions as f64), host.digest()))
+    }
+}
+
+/// What a checkpoint came to.
+struct Evaluated {
+    /// Shares of right answers.
+    float: f64,
+    fixed: f64,
+    parameters: usize,
+    words: Vec<u32>,
+    test: Recordings,
 }
 
 fn trainer(command: &str) -> std::process::Command {
@@ -162,8 +250,43 @@ fn trainer(command: &str) -> std::process::Command {
     cargo
 }
 
+/// Mean instructions for the recordings on a Cortex-M0+, as `fixformer fit` estimates them.
+fn small(model: &Model<'_>, test: &Recordings) -> Result<String> {
+    let board = BOARDS.iter().find(|board| board.name == SMALL).context("no such board")?;
+    if !Need::of(model).fits(board.flash, board.ram) {
+        return Ok("does not fit".to_owned());
+    }
+    let core = Core::named(board.core).context("no such core")?;
+    // The estimate grows smoothly with the length: a sample will do.
+    let test = test.spread(100);
+    let estimate = |row: &Vec<i16>| {
+        let steps = row.len() / usize::from(test.channels);
+        let tokens = match model.input {
+            Input::Samples { window, .. } | Input::OneHot { window, .. } => window.tokens(steps),
+            Input::Tokens { .. } => steps,
+        };
+        core.layers(model, tokens).iter().map(|layer| layer.instructions).sum::<f64>()
+    };
+    Ok(millions(test.rows.iter().map(estimate).sum::<f64>() / test.rows.len() as f64))
+}
+
+fn millions(instructions: f64) -> String {
+    format!("{:.1} M", instructions / 1e6)
+}
+
+fn checkpoint(name: &str, seed: u64) -> PathBuf {
+    match seed {
+        0 => folder().join(format!("{name}.safetensors")),
+        seed => folder().join(format!("{name}-seed{seed}.safetensors")),
+    }
+}
+
 fn folder() -> PathBuf {
     target().join("zoo")
+}
+
+fn recipes() -> PathBuf {
+    root().join("models/zoo")
 }
 
 /// The page with the table.

@@ -32,7 +32,6 @@ fn is_float(symbol: &str) -> bool {
             to_float || of_float
         }
         None => {
-            let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_' || "vfp".contains(c));
             ["sf", "df", "tf", "hf"].iter().any(|width| name.contains(width))
         }
     }

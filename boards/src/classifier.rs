@@ -22,7 +22,7 @@ pub enum Show {
 /// `summary rows=R digest=H instructions=MEAN max=MAX arena=BYTES stack=BYTES`.
 pub fn all(
     net: &mut Session<'_>,
-    mut recordings: Recordings<File>,
+    recordings: &mut Recordings<File>,
     input: &mut [i16],
     show: Show,
 ) -> Result<(), Error> {
@@ -82,6 +82,8 @@ impl fmt::Display for Error {
     }
 }
 
+/// Not inlined: its stack is not that of a run that shows nothing.
+#[inline(never)]
 fn traced<'n>(
     net: &'n mut Session<'_>,
     samples: &[i16],

@@ -11,7 +11,7 @@ pub trait Source {
 pub struct ReadFailed;
 
 /// Bytes asked for at a time.
-const BLOCK: usize = 128;
+const BLOCK: usize = 64;
 
 /// A call to the host stops the core, so bytes come in blocks.
 pub struct Buffered<S> {

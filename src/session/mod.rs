@@ -98,8 +98,9 @@ impl<'a> Session<'a> {
         let mut fracs = [embed(model, shape, input, &mut work, trace); 2];
         let mut blocks = model.blocks();
         for index in 0..model.block_count {
-            let Some(block) = (self.next_block)(&mut blocks, index) else { break };
-            fracs = run_block(&block, index, shape, fracs, &mut work, trace);
+            // By reference: a block moved is a block more on the stack.
+            let Some(block) = &(self.next_block)(&mut blocks, index) else { break };
+            fracs = run_block(block, index, shape, fracs, &mut work, trace);
         }
         pool(model, shape, fracs, &mut work, trace);
         head(model, &mut work, trace);

@@ -25,7 +25,9 @@ mod board {
         let mut net = ARENA.take().map_err(Error::Arena)?;
         let input = INPUT.take().ok_or(Error::Arena(ArenaError::Taken))?;
         let file = host::argument(File::open).and_then(|file| file).map_err(Error::Host)?;
-        let recordings = Recordings::open(file, CHANNELS).map_err(Error::Recording)?;
-        classifier::all(&mut net, recordings, input, Show::Scores)
+        match &mut Recordings::open(file, CHANNELS) {
+            Ok(recordings) => classifier::all(&mut net, recordings, input, Show::Scores),
+            Err(error) => Err(Error::Recording(*error)),
+        }
     }
 }

@@ -8,7 +8,6 @@ fixformer_boards::entry!(board::main);
 #[cfg(target_os = "none")]
 mod board {
     use core::ffi::CStr;
-    use fixformer::session::Plan;
     use fixformer::{ArenaError, Model, Session, arena::Once};
     use fixformer_boards::classifier::{self, Error, Show};
     use fixformer_boards::host::{self, File, HostError};
@@ -26,21 +25,32 @@ mod board {
     static INPUT: Once<[i16; VALUES]> = Once::new([0; VALUES]);
 
     pub(crate) fn main() -> Result<(), Error> {
-        let memory = MEMORY.take().ok_or(Error::Arena(ArenaError::Taken))?;
         let input = INPUT.take().ok_or(Error::Arena(ArenaError::Taken))?;
-        let arguments = host::argument(open).and_then(|opened| opened).map_err(Error::Host)?;
-        let Arguments { model, recordings, show } = arguments;
+        // By reference: another copy of the session would stay on the stack.
+        match &mut open() {
+            Ok(Replay { net, recordings, show }) => classifier::all(net, recordings, input, *show),
+            Err(error) => Err(*error),
+        }
+    }
 
+    struct Replay {
+        net: Session<'static>,
+        recordings: Recordings<File>,
+        show: Show,
+    }
+
+    /// Not inlined: what it needs to get there would stay on the stack.
+    #[inline(never)]
+    fn open() -> Result<Replay, Error> {
+        let memory = MEMORY.take().ok_or(Error::Arena(ArenaError::Taken))?;
+        let arguments = host::argument(arguments).and_then(|opened| opened).map_err(Error::Host)?;
+        let Arguments { model, recordings, show } = arguments;
         let length = read(model, memory).ok_or(Error::ModelFile)?;
         let (file, arena) = memory.split_at_mut_checked(length).ok_or(Error::ModelFile)?;
         let model = Model::parse(file).map_err(Error::Model)?;
         let recordings = Recordings::open(recordings, model.input.step_values()).map_err(Error::Recording)?;
-        let words = Plan::of(&model).words();
-        let found = arena.len();
-        let arena =
-            arena.get_mut(..words).ok_or(Error::Arena(ArenaError::TooSmall { found, needed: words }))?;
-        let mut net = Session::new(model, arena).map_err(Error::Arena)?;
-        classifier::all(&mut net, recordings, input, show)
+        let net = Session::new(model, arena).map_err(Error::Arena)?;
+        Ok(Replay { net, recordings, show })
     }
 
     struct Arguments {
@@ -49,7 +59,7 @@ mod board {
         show: Show,
     }
 
-    fn open(line: &CStr) -> Result<Arguments, HostError> {
+    fn arguments(line: &CStr) -> Result<Arguments, HostError> {
         let mut words = line.to_bytes().split(|&byte| byte == b' ').filter(|word| !word.is_empty());
         let model = open_word(words.next())?;
         let recordings = open_word(words.next())?;

@@ -6,7 +6,7 @@ use super::Splits;
 use crate::data::Set;
 
 /// Recordings of the three splits.
-pub const COUNTS: [usize; 3] = [4000, 400, 1000];
+pub const COUNTS: [usize; 3] = [12_000, 400, 1000];
 /// Tokens of a recording.
 pub const TOKENS: usize = 1536;
 /// Tokens from one mark to the other: every distance from 50 to 1,500 as likely.

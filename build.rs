@@ -16,20 +16,25 @@ fn main() {
     let architecture = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
     for (flag, of, instruction) in EXTENSIONS {
         println!("cargo::rustc-check-cfg=cfg({flag})");
-        // Link-time optimisation assembles anew, without the processor's features that thumbv8m adds.
-        let target = env::var("TARGET").unwrap_or_default();
-        if architecture == of && !target.starts_with("thumbv8m") && assembles(instruction) == Some(true) {
+        if architecture == of && assembles(instruction) == Some(true) {
             println!("cargo::rustc-cfg={flag}");
         }
     }
+    // Whole functions of assembly are assembled with the features of the target, without those that the processor adds
+    // to it: every such function begins with this.
+    let target = env::var("TARGET").unwrap_or_default();
+    let directive = if target.starts_with("thumbv8m.main") { ".cpu cortex-m33" } else { "" };
+    println!("cargo::rustc-env=FIXFORMER_ASSEMBLER={directive}");
 }
 
 /// Whether the compiler of this build, with its flags, takes the instruction.
 fn assembles(instruction: &str) -> Option<bool> {
     let out = PathBuf::from(env::var_os("OUT_DIR")?);
     let source = out.join("probe.rs");
-    // As whole functions of assembly are assembled: with the features of the target, not those of the processor.
-    let text = format!("#![no_std]\ncore::arch::global_asm!(\"{instruction}\");\n");
+    // Inside a function: there the features of the processor count.
+    let text = format!(
+        "#![no_std]\npub fn probe() {{ unsafe {{ core::arch::asm!(\"{instruction}\", options(noreturn)) }} }}\n"
+    );
     fs::write(&source, text).ok()?;
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     let compiler = env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));

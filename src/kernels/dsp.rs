@@ -1,7 +1,8 @@
-//! Arm cores with the DSP extension (Cortex-M4, M7, M33): two 16-bit products an instruction.
+//! Arm cores with the DSP extension (Cortex-M4, M7, M33, M55): two 16-bit products an instruction.
 //!
 //! Loops are entered at the place that leaves a whole number of rounds, so that their bodies can be unrolled without
-//! a tail. Rows that do not lie at a word go the portable way.
+//! a tail. Rows that do not lie at a word go the portable way. `FIXFORMER_ASSEMBLER` tells the assembler of the processor
+//! where the target alone does not (see `build.rs`).
 #![allow(unsafe_code)] // Assembly, and slices handed to it as pointers.
 
 use core::arch::naked_asm;
@@ -109,6 +110,7 @@ fn at_word(row: &[i16]) -> bool {
 #[unsafe(naked)]
 unsafe extern "C" fn dots_16(q: *const i16, keys: *const i16, out: *mut i32, pairs: usize) {
     naked_asm!(
+        env!("FIXFORMER_ASSEMBLER"),
         "push {{r4-r11, lr}}",
         "add r4, r2, r3, lsl #3",
         "push {{r4}}",
@@ -168,6 +170,7 @@ unsafe extern "C" fn dots_of_pairs(
     width: usize,
 ) {
     naked_asm!(
+        env!("FIXFORMER_ASSEMBLER"),
         "push {{r4-r11, lr}}",
         "ldr r4, [sp, #36]",
         "lsl r4, r4, #1",
@@ -228,6 +231,7 @@ unsafe extern "C" fn weights_of_fours(
     table: *const u16,
 ) -> u64 {
     naked_asm!(
+        env!("FIXFORMER_ASSEMBLER"),
         "push {{r4-r11, lr}}",
         "ldr r10, [sp, #36]",
         "ldr r11, [sp, #40]",
@@ -273,6 +277,7 @@ unsafe extern "C" fn weighted_sums(
     skip: usize,
 ) {
     naked_asm!(
+        env!("FIXFORMER_ASSEMBLER"),
         "push {{r4-r11, lr}}",
         "add r3, r0, r3, lsl #2",
         "push {{r0-r3}}",

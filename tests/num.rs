@@ -74,6 +74,20 @@ fn recip_over_one_octave_and_all_exponents() {
 }
 
 #[test]
+fn log2_over_one_octave_and_all_exponents() {
+    let mut errors = Errors::default();
+    let units = |x: u32| f64::from(log2(x).to_bits()) - f64::from(1 << 14) * f64::from(x).log2();
+    for x in (0x8000_0000_u32..=u32::MAX).step_by(1021) {
+        errors.add(units(x));
+    }
+    errors.assert(0.51, 0.29);
+    for x in (1..70_000).chain((0..32).map(|k| 1 << k)) {
+        assert!(units(x).abs() <= 0.51, "{x}");
+    }
+    assert_eq!(log2(0), log2(1));
+}
+
+#[test]
 fn rsqrt_over_two_octaves_and_all_exponents() {
     let mut errors = Errors::default();
     let relative = |x: u64| {

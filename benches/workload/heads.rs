@@ -19,8 +19,12 @@ const COLUMNS: usize = 16;
 /// Beyond this length the quadratic mechanism takes an emulator too long.
 const MAX_EXACT: usize = 1024;
 
-static PROJECTION: [i16; DIRECTIONS * MAX_WIDTH] = pattern();
-static ROTATIONS: [i16; ROUNDS * COLUMNS * MAX_WIDTH] = pattern();
+/// At a word, as a model has them.
+#[repr(align(4))]
+struct Aligned<T>(T);
+
+static PROJECTION: Aligned<[i16; DIRECTIONS * MAX_WIDTH]> = Aligned(pattern());
+static ROTATIONS: Aligned<[i16; ROUNDS * COLUMNS * MAX_WIDTH]> = Aligned(pattern());
 /// One random block for each block but the first and the last.
 static PLAN: [i16; MAX_TOKENS / BLOCK - 2] = plan();
 
@@ -107,7 +111,7 @@ pub(crate) fn favor(width: usize) -> AttentionKind<'static> {
     AttentionKind::Favor(Favor {
         features: Features::Exponential,
         directions: DIRECTIONS,
-        projection: &PROJECTION[..DIRECTIONS * width],
+        projection: &PROJECTION.0[..DIRECTIONS * width],
         query: input,
         key: input,
         epsilon: Epsilon::Zero,
@@ -136,7 +140,7 @@ pub(crate) fn lsh(tokens: usize, width: usize) -> AttentionKind<'static> {
         padding_bucket: true,
         epsilon: 0,
         rotation_heads: 1,
-        rotations: Rotations::Int16(&ROTATIONS[..ROUNDS * columns * width]),
+        rotations: Rotations::Int16(&ROTATIONS.0[..ROUNDS * columns * width]),
     })
 }
 

@@ -1,8 +1,10 @@
 //! The online softmax that every mechanism of the softmax family shares.
 
-use crate::kernels::{SAFE_KEYS, SUM_SHIFT, VALUE_LIMIT, WEIGHT_FRAC, dots, softmax_weights, weighted_sum};
-use crate::model::MAX_TOKENS;
-use crate::num::{LogScore, Requant, recip, round_shift, saturate};
+use crate::kernels::{
+    SAFE_KEYS, SUM_SHIFT, VALUE_LIMIT, WEIGHT_FRAC, dots, largest, softmax_weights, weighted_sum,
+};
+use crate::model::{Favor, MAX_TOKENS};
+use crate::num::{LogScore, Requant, log2, recip, round_shift, saturate};
 
 /// Most keys of a [`KeyTile`].
 pub const KEY_TILE: usize = 64;
@@ -37,6 +39,16 @@ impl TileBuffer {
     }
 }
 
+impl TileBuffer {
+    /// The largest exponent of the visible keys of a tile with [`Weight::Power`]; [`HIDDEN`] without any.
+    pub(super) fn peak(&mut self, q: &[i16], tile: KeyTile<'_>, scale: Requant) -> i32 {
+        let n = tile.keys.len() / q.len().max(1);
+        let products = self.dots.get_mut(..n).unwrap_or_default();
+        score(products, q, tile, scale);
+        largest(products)
+    }
+}
+
 impl Default for TileBuffer {
     fn default() -> Self {
         Self::new()
@@ -46,8 +58,15 @@ impl Default for TileBuffer {
 /// An accumulator without its sums.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct State {
-    total: u32,
-    top: i32,
+    pub(super) total: u32,
+    pub(super) top: i32,
+}
+
+impl State {
+    /// Logarithm of the sum of the weights, [`Favor::LOG_FRAC`] fractional bits.
+    pub(super) fn log2(self) -> i32 {
+        (self.top << Favor::LOG_FRAC) + log2(self.total).to_bits() - ((WEIGHT_FRAC << Favor::LOG_FRAC) as i32)
+    }
 }
 
 /// At most [`KEY_TILE`] keys, `[n, width]`, and their values.
@@ -82,6 +101,15 @@ pub enum Weight<'a> {
         /// Fractional bits that these values have more than those of the tokens.
         extra: u32,
     },
+    /// A power of two: the scale gives exponents of [`Favor::LOG_FRAC`] fractional bits.
+    Power {
+        /// Of each key, what is added to its exponent.
+        offsets: &'a [i32],
+        /// What is subtracted from every exponent.
+        base: i32,
+        /// Fractional bits that these values have more than those of the tokens.
+        extra: u32,
+    },
 }
 
 impl<'a> Accumulator<'a> {
@@ -112,32 +140,21 @@ impl<'a> Accumulator<'a> {
         else {
             return;
         };
-        let hidden = !tile.visible << (KEY_TILE - n);
-        if q.is_empty() {
-            products.fill(0);
-        }
-        dots(q, tile.keys, products);
-        let (mut level, mut scale, mut shift) = (0, scale, SUM_SHIFT);
-        if let Weight::Coarse { level: of_keys, bias, extra, .. } = tile.weight {
-            (level, shift) = (of_keys as i32, SUM_SHIFT + extra);
-            if let Some((first, bias)) = bias {
-                scale = add_bias(products.get_mut(first..).unwrap_or_default(), scale, bias);
-            }
-        }
-        if hidden != 0 {
-            hide(products, tile.visible, HIDDEN);
-        }
+        let hidden = !tile.visible << (KEY_TILE - n) != 0;
+        let (level, shift) = match tile.weight {
+            Weight::One => (0, SUM_SHIFT),
+            Weight::Coarse { level, extra, .. } => (level as i32, SUM_SHIFT + extra),
+            Weight::Power { extra, .. } => (0, SUM_SHIFT + extra),
+        };
+        let scale = score(products, q, tile, scale);
 
         // A key of level `l` stands for `2^l` tokens: `l` in units of log2. Mostly no key lies above the top.
         let relative = |top: i32, weights: &mut [i16]| softmax_weights(products, scale, top - level, weights);
-        let known = if self.total == 0 { None } else { relative(self.top, weights) };
+        let known = if self.total == 0 { Err(largest(products)) } else { relative(self.top, weights) };
         let mut total = match known {
-            Some(total) => total,
-            None => {
-                let largest = products.iter().copied().max().unwrap_or(HIDDEN);
-                if largest == HIDDEN {
-                    return;
-                }
+            Ok(total) => total,
+            Err(HIDDEN) => return,
+            Err(largest) => {
                 raise(self.sum, &mut self.total, &mut self.top, ceil(-scale.apply(-largest)) + level);
                 relative(self.top, weights).unwrap_or_default()
             }
@@ -145,7 +162,7 @@ impl<'a> Accumulator<'a> {
         if let Some(unpaired) = weights.get_mut(n) {
             *unpaired = 0;
         }
-        if hidden != 0 {
+        if hidden {
             hide(weights, tile.visible, 0);
             total = weights.iter().map(|&weight| weight as u32).sum();
         }
@@ -192,7 +209,7 @@ pub(super) fn raise(sums: &mut [i32], total: &mut u32, top: &mut i32, limit: i32
 }
 
 /// A product that no visible key has.
-const HIDDEN: i32 = -i32::MAX;
+pub(super) const HIDDEN: i32 = -i32::MAX;
 
 /// Puts `value` in the place of what is not visible.
 fn hide<T: Copy>(items: &mut [T], visible: u64, value: T) {
@@ -201,6 +218,25 @@ fn hide<T: Copy>(items: &mut [T], visible: u64, value: T) {
             *item = value;
         }
     }
+}
+
+/// Products of a query and the keys of a tile, [`HIDDEN`] for what is not visible; returns what turns them into scores.
+fn score(products: &mut [i32], q: &[i16], tile: KeyTile<'_>, scale: Requant) -> Requant {
+    if q.is_empty() {
+        products.fill(0);
+    }
+    dots(q, tile.keys, products);
+    let scale = match tile.weight {
+        Weight::Coarse { bias: Some((first, bias)), .. } => {
+            add_bias(products.get_mut(first..).unwrap_or_default(), scale, bias)
+        }
+        Weight::Power { offsets, base, .. } => add_offsets(products, scale, offsets, base),
+        _ => scale,
+    };
+    if !tile.visible << (KEY_TILE - products.len()) != 0 {
+        hide(products, tile.visible, HIDDEN);
+    }
+    scale
 }
 
 /// Adds to the scores of the products, which makes them products with another scale.
@@ -212,6 +248,16 @@ fn add_bias(products: &mut [i32], scale: Requant, bias: &[i16]) -> Requant {
         *product = score.clamp(-(1 << 27), 1 << 27) << 3;
     }
     EIGHTH
+}
+
+/// Turns products into exponents, which makes them products with another scale.
+fn add_offsets(products: &mut [i32], scale: Requant, offsets: &[i32], base: i32) -> Requant {
+    const SIXTEENTH: Requant = Requant { multiplier: 1 << 13, shift: 1 };
+    const _: () = assert!(Favor::LOG_FRAC - LogScore::FRAC_NBITS == 4);
+    for (product, &offset) in products.iter_mut().zip(offsets) {
+        *product = scale.apply(*product) + offset - base;
+    }
+    SIXTEENTH
 }
 
 /// Where masked tokens or the end of the sequence leave less than `2^level` tokens; returns the new sum.

@@ -18,7 +18,11 @@
 //! maximum runs ([`Epsilon::Seen`]) or is a constant ([`Epsilon::Fixed`]) the result differs from the original by
 //! `O(epsilon)`: 8e-3 measured at 1e-6 on unit normal inputs, 3e-4 on correlated ones. The original's guard, `2 epsilon` more on a denominator below `epsilon`, does not exist here.
 //!
+//! Where all keys come before all queries nothing has to run: [`means`] does that.
+//!
 //! ReLU features have no offset; their products are integers, with the same running power of two.
+
+mod means;
 
 use super::accumulator::raise;
 use super::{Head, is_visible};
@@ -33,7 +37,10 @@ const FEATURE_FRAC: u32 = Probability::FRAC_NBITS;
 const SUM_SHIFT: u32 = 11;
 
 /// Working memory: state, the weights of one query, the exponents of one row.
-pub(super) const fn scratch(parameters: &Favor<'_>, width: usize) -> usize {
+pub(super) const fn scratch(parameters: &Favor<'_>, width: usize, causal: bool) -> usize {
+    if all_at_once(parameters, causal) {
+        return means::scratch(parameters, width);
+    }
     rows(parameters) * (width + 4) + parameters.directions
 }
 
@@ -42,8 +49,16 @@ const fn rows(parameters: &Favor<'_>) -> usize {
     parameters.length() + !matches!(parameters.epsilon, Epsilon::Zero) as usize
 }
 
+/// Whether features are powers and no key comes after a query.
+const fn all_at_once(parameters: &Favor<'_>, causal: bool) -> bool {
+    !causal && !matches!(parameters.features, Features::Relu)
+}
+
 /// Attends in place.
 pub(super) fn attend(parameters: Favor<'_>, head: Head<'_>, scratch: &mut [u32]) {
+    if all_at_once(&parameters, head.causal) {
+        return means::attend(parameters, head, scratch);
+    }
     let Head { width, rows, keys, values, visible, causal, gain, .. } = head;
     let mut state = State::new(parameters, width, scratch);
     let seen = |token: usize| is_visible(visible, token);
@@ -123,7 +138,7 @@ impl<'p, 's> State<'p, 's> {
     /// Adds a key and its value.
     fn absorb(&mut self, key: &[i16], value: &[i16]) {
         self.look_ahead(key);
-        let norm = self.norm(key, self.parameters.key);
+        let norm = norm(key, self.parameters.key);
         let m = self.products.len();
         for i in 0..m {
             let u = self.products.get(i).copied().unwrap_or_default();
@@ -157,7 +172,7 @@ impl<'p, 's> State<'p, 's> {
     /// Replaces a query by its attention, with `gain` more fractional bits than the values; zero without a key.
     fn read(&mut self, gain: u32, row: &mut [i16]) {
         let peak = self.project(row, self.parameters.query);
-        let norm = self.norm(row, self.parameters.query);
+        let norm = norm(row, self.parameters.query);
         self.features_of_query(norm, peak);
         let total = self.align();
         if total == 0 {
@@ -263,11 +278,11 @@ impl<'p, 's> State<'p, 's> {
         let largest = self.products.iter().map(|&u| if hyperbolic { u.abs() } else { u }).max();
         largest.unwrap_or_default()
     }
+}
 
-    /// `n` of a row.
-    fn norm(&self, row: &[i16], input: FavorInput) -> i32 {
-        input.norm.apply(row.iter().map(|&x| i32::from(x) * i32::from(x)).sum())
-    }
+/// `n` of a row.
+fn norm(row: &[i16], input: FavorInput) -> i32 {
+    input.norm.apply(row.iter().map(|&x| i32::from(x) * i32::from(x)).sum())
 }
 
 /// Columns that a query gathers at a time.

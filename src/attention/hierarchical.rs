@@ -237,14 +237,20 @@ fn build(
             _ => finer.get(level.offset * width..).unwrap_or_default(),
         };
         let children = children.get(..level.rows * width).unwrap_or_default();
-        let counts = |row| mask.halves(above.index as usize, row);
-        let pairs = || children.chunks(2 * width).enumerate();
-        let peak = pairs().fold(0, |peak, (row, pair)| {
-            twice_mean(pair, width, counts(row), mean).fold(peak, |peak, twice| peak.max(twice.abs()))
-        });
-        let drop = i32::from(peak > limit);
-        for ((row, pair), out) in pairs().zip(here.chunks_exact_mut(width)) {
-            mean_of_pair(pair, counts(row), mean, (row, drop), width, out);
+        // Twice a value fits, unless nothing may.
+        let mut drop = i32::from(limit == 0);
+        let mut peak = 0;
+        for ((row, pair), out) in children.chunks(2 * width).enumerate().zip(here.chunks_exact_mut(width)) {
+            twice_mean(pair, out, mask.halves(above.index as usize, row), mean, |twice| {
+                peak = peak.max(twice.abs());
+                if drop == 0 { twice as i16 } else { half(twice, row) }
+            });
+        }
+        if drop == 0 && peak > limit {
+            drop = 1;
+            for (row, out) in here.chunks_exact_mut(width).enumerate().take(above.rows) {
+                out.iter_mut().for_each(|out| *out = half(i32::from(*out), row));
+            }
         }
         bits += 1 - drop as u32;
         if let Some(extra) = extra.get_mut(above.index as usize) {
@@ -255,38 +261,36 @@ fn build(
     extra
 }
 
-/// Row `row` of a level from a pair of rows of the level below, with a further fractional bit if `drop` is zero.
-fn mean_of_pair(
-    pair: &[i16],
-    counts: [usize; 2],
-    mean: Mean,
-    (row, drop): (usize, i32),
-    width: usize,
-    out: &mut [i16],
-) {
-    for (out, twice) in out.iter_mut().zip(twice_mean(pair, width, counts, mean)) {
-        // Half of all sums are odd. Rounded up they would all lean one way, and further at each level: odd rows round
-        // up, even rows down.
-        *out = ((twice + (row as i32 & drop)) >> drop) as i16;
-    }
+/// Half of a value of row `row`. Half of all sums are odd: rounded up they would all lean one way, and further at each
+/// level. Odd rows round up, even rows down.
+const fn half(twice: i32, row: usize) -> i16 {
+    ((twice + (row as i32 & 1)) >> 1) as i16
 }
 
-/// Twice the mean of a pair of rows that stand for `counts` tokens; zero if there are none.
-fn twice_mean(pair: &[i16], width: usize, counts: [usize; 2], mean: Mean) -> impl Iterator<Item = i32> {
-    let (left, right) = pair.split_at(width.min(pair.len()));
+/// Twice the mean of a pair of rows that stand for `counts` tokens, as `round` has it; zero if there are none.
+fn twice_mean(
+    pair: &[i16],
+    out: &mut [i16],
+    counts: [usize; 2],
+    mean: Mean,
+    mut round: impl FnMut(i32) -> i16,
+) {
+    let (left, right) = pair.split_at_checked(out.len()).unwrap_or((pair, &[]));
     let [a, b] = match mean {
         Mean::OfChildren => counts.map(|count| i32::from(count > 0)),
         Mean::OfTokens => counts.map(|count| count as i32),
     };
-    let right = right.iter().copied().chain(core::iter::repeat(0));
-    left.iter().zip(right).map(move |(&x, y)| {
-        let (x, y) = (i32::from(x), i32::from(y));
-        match a + b {
-            0 => 0,
-            _ if a == b => x + y,
-            total => (4 * (a * x + b * y) + total).div_euclid(2 * total),
+    if a == b && a > 0 && left.len() == right.len() {
+        for (out, (&x, &y)) in out.iter_mut().zip(left.iter().zip(right)) {
+            *out = round(i32::from(x) + i32::from(y));
         }
-    })
+        return;
+    }
+    let (total, right) = ((a + b).max(1), right.iter().copied().chain(core::iter::repeat(0)));
+    for (out, (&x, y)) in out.iter_mut().zip(left.iter().zip(right)) {
+        let sum = a * i32::from(x) + b * i32::from(y);
+        *out = round((4 * sum + total).div_euclid(2 * total));
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -333,8 +337,8 @@ impl View<'_> {
             let to = range.end.min(start + KEY_TILE);
             let whole = self.mask.full && to << level.index <= self.mask.tokens;
             let mut visible = u64::MAX >> (KEY_TILE - (to - start)) >> skipped << skipped;
-            let mut counts = [0; KEY_TILE];
-            if !whole {
+            let counts = (!whole).then(|| {
+                let mut counts = [0; KEY_TILE];
                 for (j, count) in counts.iter_mut().enumerate().take(to - start).skip(skipped) {
                     let first = (start + j) << level.index;
                     *count = self.mask.count(first..first + (1 << level.index)) as u16;
@@ -342,7 +346,8 @@ impl View<'_> {
                         visible &= !(1 << j);
                     }
                 }
-            }
+                counts
+            });
             // table[(key row - query row) + 2 Nr - 1]
             let bias = self.bias.and_then(|table| table.get(from + 2 * self.block - 1 - row..));
             let extra = self.extra.get(level.index as usize).copied().unwrap_or_default();
@@ -353,7 +358,7 @@ impl View<'_> {
                 visible,
                 weight: Weight::Coarse {
                     level: level.index,
-                    counts: (!whole).then_some(&counts),
+                    counts: counts.as_ref(),
                     bias: bias.map(|bias| (skipped, bias)),
                     extra,
                 },

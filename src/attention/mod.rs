@@ -131,7 +131,7 @@ pub const fn scratch(kind: &AttentionKind<'_>, tokens: usize, width: usize, caus
         AttentionKind::Hierarchical(parameters) => {
             hierarchical::scratch(parameters.block, tokens, width, causal)
         }
-        AttentionKind::Favor(parameters) => favor::scratch(parameters, width),
+        AttentionKind::Favor(parameters) => favor::scratch(parameters, width, causal),
         AttentionKind::Lsh(parameters) => lsh::scratch(parameters, tokens, width),
         AttentionKind::Local(_) | AttentionKind::BigBirdExtended(_) => width,
     }
@@ -140,14 +140,12 @@ pub const fn scratch(kind: &AttentionKind<'_>, tokens: usize, width: usize, caus
 /// Zips the rows of each pair, as [`KeyTile::values`] has them. `row` has room for a row.
 fn zip_pairs(values: &mut [i16], width: usize, row: &mut [i32]) {
     for pair in values.chunks_exact_mut((2 * width).max(1)) {
-        for (copy, &a) in row.iter_mut().zip(&*pair) {
-            *copy = i32::from(a);
+        let Some((first, second)) = pair.split_at_checked(width) else { return };
+        for (both, (&a, &b)) in row.iter_mut().zip(first.iter().zip(second)) {
+            *both = i32::from(b) << 16 | i32::from(a as u16);
         }
-        for (column, &a) in row.iter().enumerate().take(width) {
-            let b = pair.get(width + column).copied().unwrap_or_default();
-            if let Some([to_a, to_b]) = pair.get_mut(2 * column..2 * column + 2) {
-                (*to_a, *to_b) = (a as i16, b);
-            }
+        for (slot, &both) in pair.chunks_exact_mut(2).zip(&*row) {
+            slot.copy_from_slice(&[both as i16, (both >> 16) as i16]);
         }
     }
 }
@@ -188,18 +186,15 @@ pub(crate) const MASK_BITS: usize = u16::BITS as usize;
 
 /// Bits `from .. from + count` of the map, `count <= 64`.
 fn bits(visible: &[u16], from: usize, count: usize) -> u64 {
-    let word = |index: usize| u32::from(visible.get(index).copied().unwrap_or_default());
-    let shift = from % MASK_BITS;
-    let half = |first: usize| {
-        let low = word(first) | word(first + 1) << MASK_BITS;
-        low >> shift | word(first + 2) << MASK_BITS << (MASK_BITS - shift)
-    };
-    let first = from / MASK_BITS;
-    let wanted =
-        |count: usize| u32::MAX.checked_shr(32_usize.saturating_sub(count) as u32).unwrap_or_default();
-    let low = half(first) & wanted(count);
-    let high = if count > 32 { half(first + 2) & wanted(count - 32) } else { 0 };
-    u64::from(low) | u64::from(high) << 32
+    let (first, shift) = (from / MASK_BITS, from % MASK_BITS);
+    let words = visible.get(first..).unwrap_or_default();
+    let word = |index: usize| u32::from(words.get(index).copied().unwrap_or_default());
+    let mut bits =
+        u64::from(word(0) | word(1) << MASK_BITS) | u64::from(word(2) | word(3) << MASK_BITS) << 32;
+    if shift > 0 {
+        bits = bits >> shift | u64::from(word(4)) << (64 - shift);
+    }
+    if count < 64 { bits & ((1 << count) - 1) } else { bits }
 }
 
 /// Whether a token is not masked.

@@ -1,7 +1,8 @@
-//! Arm cores with the DSP extension (Cortex-M4, M7, M33): two 16-bit products an instruction.
+//! Arm cores with the DSP extension (Cortex-M4, M7, M33, M55): two 16-bit products an instruction.
 //!
 //! Loops are entered at the place that leaves a whole number of rounds, so that their bodies can be unrolled without
-//! a tail. Rows that do not lie at a word go the portable way.
+//! a tail. Rows that do not lie at a word go the portable way. `FIXFORMER_ASSEMBLER` tells the assembler of the processor
+//! where the target alone does not (see `build.rs`).
 #![allow(unsafe_code)] // Assembly, and slices handed to it as pointers.
 
 use core::arch::naked_asm;
@@ -11,55 +12,69 @@ use crate::num::{LogScore, OCTAVE, Requant};
 
 /// Columns of a query that [`dots_16`] keeps in registers.
 const QUERY_COLUMNS: usize = 16;
-/// Columns of the sums that [`weighted_sum_8`] keeps in registers.
+/// Most columns that [`dots_of_pairs`] takes.
+const WIDEST: usize = 64;
+/// Columns of the sums that [`weighted_sums`] keeps in registers.
 const SUM_COLUMNS: usize = 8;
 
 /// See [`portable::dots`].
 pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
     let width = q.len();
     let count = out.len().min(keys.len().checked_div(width).unwrap_or_default());
-    if count < 2 || !width.is_multiple_of(8) || !at_word(q) || !at_word(keys) {
+    if count < 2 || width > WIDEST || !width.is_multiple_of(8) || !at_word(q) || !at_word(keys) {
         return portable::dots(q, keys, out);
     }
-    if width == QUERY_COLUMNS {
-        // SAFETY: `q` has 16 columns, `keys` at least `count` rows of 16 and `out` `count` elements; `count` is not
-        // zero and both rows lie at words.
-        return unsafe { dots_16(q.as_ptr(), keys.as_ptr(), out.as_mut_ptr(), count) };
-    }
-    // An odd key is done in a pair with the one before it.
-    for (first, pairs) in [(0, count / 2), (count - 2, count % 2)] {
-        if let (Some(keys), Some(out), 1..) = (keys.get(first * width..), out.get_mut(first..), pairs) {
-            // SAFETY: `keys` has `2 * pairs` rows of the length of `q` and `out` as many elements; neither is zero, the
-            // length is a multiple of 8, and the rows lie at words.
-            unsafe { dots_of_pairs(q.as_ptr(), keys.as_ptr(), out.as_mut_ptr(), pairs, width) };
+    let mut pairs = |first: usize, pairs: usize| {
+        let (q, keys, out) = (q.as_ptr(), keys.as_ptr().wrapping_add(first * width), out.as_mut_ptr());
+        let out = out.wrapping_add(first);
+        // SAFETY: from `first` on `keys` has `2 * pairs` rows of the length of `q` and `out` as many elements; neither is
+        // zero, the length is 16 or a multiple of 8 up to 64, and the rows lie at words.
+        unsafe {
+            match width {
+                QUERY_COLUMNS => dots_16(q, keys, out, pairs),
+                _ => dots_of_pairs(q, keys, out, pairs, width),
+            }
         }
+    };
+    pairs(0, count / 2);
+    if count % 2 == 1 {
+        // An odd key is done in a pair with the one before it.
+        pairs(count - 2, 1);
     }
 }
 
 /// See [`portable::softmax_weights`].
-pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i16]) -> Option<u32> {
+pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i16]) -> Result<u32, i32> {
     let count = dots.len().min(weights.len());
     let fours = if at_word(weights) && scale.shift <= SCORE_SHIFT { count / 4 } else { 0 };
-    let (Some((dots, rest)), Some((weights, rest_weights))) =
-        (dots.split_at_checked(4 * fours), weights.split_at_mut_checked(4 * fours))
-    else {
-        return None;
-    };
-    let rest =
-        if rest.is_empty() { Some(0) } else { portable::softmax_weights(rest, scale, top, rest_weights) };
     if fours == 0 {
-        return rest;
+        return portable::softmax_weights(dots, scale, top, weights);
     }
+    let rest = match (dots.get(4 * fours..count), weights.get_mut(4 * fours..)) {
+        (Some(dots @ [_, ..]), Some(weights)) => portable::softmax_weights(dots, scale, top, weights),
+        _ => Ok(0),
+    };
     let multiplier = i32::from(scale.multiplier) << (SCORE_SHIFT - scale.shift);
-    let top = top << LogScore::FRAC_NBITS;
+    let from_top = top << LogScore::FRAC_NBITS;
     // SAFETY: both slices have `4 * fours` elements, not zero, and the weights lie at a word; the table has the 1,024
     // entries that ten bits can name.
     let found = unsafe {
-        weights_of_fours(dots.as_ptr(), weights.as_mut_ptr(), fours, multiplier, top, OCTAVE.as_ptr())
+        weights_of_fours(dots.as_ptr(), weights.as_mut_ptr(), fours, multiplier, from_top, OCTAVE.as_ptr())
     };
-    // The upper word has the signs of all distances.
-    if (found as i64) < 0 { None } else { Some(found as u32 + rest?) }
+    // The upper word has the flag of saturation: some product lies above the top, or some far below it.
+    let clear = found >> 32 & SATURATED == 0;
+    match rest {
+        Ok(rest) if clear => Ok(found as u32 + rest),
+        _ => {
+            let largest = portable::largest(dots);
+            let above = from_top + scale.apply(-largest) < 0;
+            if above { Err(largest) } else { Ok(found as u32 + rest.unwrap_or_default()) }
+        }
+    }
 }
+
+/// The bit of saturation in the program status.
+const SATURATED: u64 = 1 << 27;
 
 /// See [`portable::weighted_sum`].
 pub fn weighted_sum(weights: &[i16], values: &[i16], run: usize, shift: u32, sum: &mut [i32]) {
@@ -70,38 +85,39 @@ pub fn weighted_sum(weights: &[i16], values: &[i16], run: usize, shift: u32, sum
     if !whole || !at_word(values) {
         return portable::weighted_sum(weights, values, run, shift, sum);
     }
-    for (group, sum) in sum.chunks_mut(SUM_COLUMNS).enumerate() {
-        let first = group * SUM_COLUMNS;
-        if sum.len() < SUM_COLUMNS {
-            portable::add_columns(weights, values, run, shift, width, first, sum);
-            continue;
-        }
-        let values = values.as_ptr().wrapping_add(2 * first);
-        // SAFETY: there are `pairs` pairs of weights and of zipped rows, each of which has 8 columns from `first` on
-        // and lies at a word; `sum` has 8 elements, and neither `pairs` nor the pairs of a run are zero.
-        unsafe {
-            weighted_sum_8(weights.as_ptr(), values, 4 * width, sum.as_mut_ptr(), pairs, run / 2, shift);
-        }
+    let groups = width / SUM_COLUMNS;
+    if let Some(rest @ [_, ..]) = sum.get_mut(groups * SUM_COLUMNS..) {
+        portable::add_columns(weights, values, run, shift, width, groups * SUM_COLUMNS, rest);
     }
+    if groups > 0 {
+        let (weights, values, sum) = (weights.as_ptr(), values.as_ptr(), sum.as_mut_ptr());
+        // SAFETY: there are `pairs` pairs of weights and of zipped rows, which lie at words and have `groups` times 8
+        // columns of `width`, as many as `sum`; neither `groups` nor `pairs` nor the pairs of a run are zero.
+        unsafe { weighted_sums(weights, values, sum, pairs, run / 2, shift, groups, to_next_pair(width)) };
+    }
+}
+
+/// Bytes from the last two columns of a group in a pair of rows to its first columns in the next.
+const fn to_next_pair(width: usize) -> usize {
+    (4 * width + 8).saturating_sub(4 * SUM_COLUMNS)
 }
 
 fn at_word(row: &[i16]) -> bool {
     row.as_ptr().addr().is_multiple_of(4)
 }
 
-/// `out[j] = q . keys[j]` for rows of 16.
+/// `out[j] = q . keys[j]` for `pairs` pairs of rows of 16.
 #[unsafe(naked)]
-unsafe extern "C" fn dots_16(q: *const i16, keys: *const i16, out: *mut i32, count: usize) {
+unsafe extern "C" fn dots_16(q: *const i16, keys: *const i16, out: *mut i32, pairs: usize) {
     naked_asm!(
         processor!(),
         "push {{r4-r11, lr}}",
-        "add r4, r2, r3, lsl #2",
+        "add r4, r2, r3, lsl #3",
         "push {{r4}}",
         "mov r12, r1",
         "mov lr, r2",
-        "rsb r3, r3, #0",
-        "and r3, r3, #3",
-        "mov r8, #48",
+        "and r3, r3, #1",
+        "mov r8, #92",
         "mul r3, r3, r8",
         "adr.w r8, 2f",
         "add r8, r8, r3",
@@ -110,19 +126,30 @@ unsafe extern "C" fn dots_16(q: *const i16, keys: *const i16, out: *mut i32, cou
         "bx r8",
         ".p2align 2",
         "2:",
-        ".rept 4",
-        "ldm r12!, {{r8-r10}}",
-        "smuad r11, r8, r0",
-        "smlad r11, r9, r1, r11",
-        "smlad r11, r10, r2, r11",
-        "ldm r12!, {{r8-r10}}",
-        "smlad r11, r8, r3, r11",
-        "smlad r11, r9, r4, r11",
-        "smlad r11, r10, r5, r11",
-        "ldm r12!, {{r8-r9}}",
-        "smlad r11, r8, r6, r11",
-        "smlad r11, r9, r7, r11",
-        "str r11, [lr], #4",
+        ".rept 2",
+        "ldm r12!, {{r8-r11}}",
+        "smuad r8, r8, r0",
+        "smlad r8, r9, r1, r8",
+        "smlad r8, r10, r2, r8",
+        "smlad r8, r11, r3, r8",
+        "ldm r12!, {{r9-r11}}",
+        "smlad r8, r9, r4, r8",
+        "smlad r8, r10, r5, r8",
+        "smlad r8, r11, r6, r8",
+        "ldm r12!, {{r9-r11}}",
+        "smlad r8, r9, r7, r8",
+        "smuad r10, r10, r0",
+        "smlad r10, r11, r1, r10",
+        "str r8, [lr], #4",
+        "ldm r12!, {{r8, r9, r11}}",
+        "smlad r10, r8, r2, r10",
+        "smlad r10, r9, r3, r10",
+        "smlad r10, r11, r4, r10",
+        "ldm r12!, {{r8, r9, r11}}",
+        "smlad r10, r8, r5, r10",
+        "smlad r10, r9, r6, r10",
+        "smlad r10, r11, r7, r10",
+        "str r10, [lr], #4",
         ".endr",
         "ldr r8, [sp]",
         "cmp lr, r8",
@@ -132,7 +159,8 @@ unsafe extern "C" fn dots_16(q: *const i16, keys: *const i16, out: *mut i32, cou
     )
 }
 
-/// `out[j] = q . keys[j]` for `pairs` pairs of rows whose width is a multiple of 8. The query is read anew for each pair.
+/// `out[j] = q . keys[j]` for `pairs` pairs of rows whose width is a multiple of 8 up to [`WIDEST`]. The query is read
+/// anew for each pair.
 #[unsafe(naked)]
 unsafe extern "C" fn dots_of_pairs(
     q: *const i16,
@@ -146,28 +174,26 @@ unsafe extern "C" fn dots_of_pairs(
         "push {{r4-r11, lr}}",
         "ldr r4, [sp, #36]",
         "lsl r4, r4, #1",
-        "add r5, r0, r4",
-        "add r6, r2, r3, lsl #3",
+        "add r5, r2, r3, lsl #3",
         "add r3, r1, r4",
-        // Eights of the width that the first round leaves out.
-        "lsr r7, r4, #4",
-        "rsb r7, r7, #0",
-        "and r7, r7, #3",
+        // Eights of the width are left out at the front.
+        "lsr r6, r4, #4",
+        "rsb r6, r6, #{eights}",
         "mov r8, #44",
-        "mul r7, r7, r8",
+        "mul r6, r6, r8",
         "adr.w r8, 2f",
-        "add r7, r7, r8",
-        "add r7, r7, #1",
-        // sp: query, width in bytes, end of the query, end of the output, first round.
-        "push {{r0, r4, r5, r6, r7}}",
+        "add r6, r6, r8",
+        "add r6, r6, #1",
+        // sp: query, width in bytes, end of the output, where to begin.
+        "push {{r0, r4, r5, r6}}",
         "3:",
-        "ldr r8, [sp, #16]",
+        "ldr r8, [sp, #12]",
         "mov r12, #0",
         "mov lr, #0",
         "bx r8",
         ".p2align 2",
         "2:",
-        ".rept 4",
+        ".rept {eights}",
         "ldm.w r0!, {{r4-r7}}",
         "ldm r1!, {{r8-r11}}",
         "smlad r12, r8, r4, r12",
@@ -180,23 +206,21 @@ unsafe extern "C" fn dots_of_pairs(
         "smlad lr, r10, r6, lr",
         "smlad lr, r11, r7, lr",
         ".endr",
-        "ldr r8, [sp, #8]",
-        "cmp r0, r8",
-        "bne 2b",
         "strd r12, lr, [r2], #8",
         "ldrd r0, r8, [sp]",
         "mov r1, r3",
         "add r3, r3, r8",
-        "ldr r8, [sp, #12]",
+        "ldr r8, [sp, #8]",
         "cmp r2, r8",
         "bne 3b",
-        "add sp, sp, #20",
+        "add sp, sp, #16",
         "pop {{r4-r11, pc}}",
+        eights = const WIDEST / 8,
     )
 }
 
 /// Four weights a round: distance below the top, mantissa from the table, both halves of a word rounded together.
-/// The lower word of the result is the sum, the upper one has the signs of the distances.
+/// The lower word of the result is the sum, the upper one the program status: USAT sets its Q.
 #[unsafe(naked)]
 unsafe extern "C" fn weights_of_fours(
     dots: *const i32,
@@ -213,13 +237,12 @@ unsafe extern "C" fn weights_of_fours(
         "ldr r11, [sp, #40]",
         "add r2, r0, r2, lsl #4",
         "mov r8, #0",
-        "mov r9, #0",
+        "msr apsr_nzcvq, r8",
         "mov lr, #0x00010001",
         "2:",
         "ldm r0!, {{r4-r7}}",
         ".irp distance, r4, r5, r6, r7",
         "smmlsr \\distance, \\distance, r3, r10",
-        "orr r9, r9, \\distance",
         "ubfx r12, \\distance, #0, #10",
         "usat \\distance, #5, \\distance, asr #10",
         "ldrh r12, [r11, r12, lsl #1]",
@@ -235,33 +258,48 @@ unsafe extern "C" fn weights_of_fours(
         "cmp r0, r2",
         "bne 2b",
         "mov r0, r8",
-        "mov r1, r9",
+        "mrs r1, apsr",
         "pop {{r4-r11, pc}}",
     )
 }
 
-/// `sum[c] += (sum_j weights[j] values[j][c]) / 2^shift` for every `run` pairs, 8 columns of zipped pairs `stride` bytes
-/// apart.
+/// `sum[c] += (sum_j weights[j] values[j][c]) / 2^shift` for every `run` pairs, 8 columns of zipped pairs at a time. Rows
+/// of 16 and 32 have loops of their own: there `skip` is part of an instruction.
 #[unsafe(naked)]
-unsafe extern "C" fn weighted_sum_8(
+unsafe extern "C" fn weighted_sums(
     weights: *const i16,
     values: *const i16,
-    stride: usize,
     sum: *mut i32,
     pairs: usize,
     run: usize,
     shift: u32,
+    groups: usize,
+    skip: usize,
 ) {
     naked_asm!(
         processor!(),
-        "push {{r3-r11, lr}}",
-        "ldr r4, [sp, #40]",
-        "add r4, r0, r4, lsl #2",
-        // sp: end of the run, end of the weights, sum; from 48 on the arguments.
-        "push {{r3, r4}}",
+        "push {{r4-r11, lr}}",
+        "add r3, r0, r3, lsl #2",
+        "push {{r0-r3}}",
+        "ldr r4, [sp, #64]",
+        "adr.w r5, 6f",
+        "mov r6, #12",
+        "cmp r4, #{skip_16}",
+        "beq 9f",
+        "adr.w r5, 7f",
+        "cmp r4, #{skip_32}",
+        "beq 9f",
+        "adr.w r5, 8f",
+        "mov r6, #14",
+        "9:",
+        "add r5, r5, #1",
+        // sp: end of the run, loop, words of a round, weights, values, sum, end of the weights; from 64 on the arguments.
+        "push {{r4-r6}}",
+        "4:",
+        "ldrd r0, r1, [sp, #12]",
         "3:",
-        "ldr r3, [sp, #52]",
-        "ldr r12, [sp, #4]",
+        "ldr r3, [sp, #64]",
+        "ldr r12, [sp, #24]",
         "add r3, r0, r3, lsl #2",
         "cmp r3, r12",
         "it hi",
@@ -270,13 +308,10 @@ unsafe extern "C" fn weighted_sum_8(
         // Pairs that the first round leaves out.
         "sub r12, r0, r3",
         "and r12, r12, #12",
-        "mov r3, #14",
-        "mul r12, r12, r3",
-        "adr.w r3, 2f",
-        "add r12, r12, r3",
-        "add r12, r12, #1",
+        "ldrd r3, lr, [sp, #4]",
+        "mla r12, r12, lr, r3",
         // Half of the last place that is kept.
-        "ldr r3, [sp, #56]",
+        "ldr r3, [sp, #68]",
         "sub r3, r3, #1",
         "mov r4, #1",
         "lsl r4, r4, r3",
@@ -284,29 +319,48 @@ unsafe extern "C" fn weighted_sum_8(
         "mov \\sum, r4",
         ".endr",
         "bx r12",
-        ".p2align 2",
-        "2:",
+        ".macro eight_columns skip",
         ".rept 4",
         "ldr r3, [r0], #4",
-        "ldrd r12, lr, [r1]",
-        "smlad r4, r12, r3, r4",
-        "smlad r5, lr, r3, r5",
-        "ldrd r12, lr, [r1, #8]",
-        "smlad r6, r12, r3, r6",
-        "smlad r7, lr, r3, r7",
-        "ldrd r12, lr, [r1, #16]",
+        "ldm r1!, {{r2, r12, lr}}",
+        "smlad r4, r2, r3, r4",
+        "smlad r5, r12, r3, r5",
+        "smlad r6, lr, r3, r6",
+        "ldm r1!, {{r2, r12, lr}}",
+        "smlad r7, r2, r3, r7",
         "smlad r8, r12, r3, r8",
         "smlad r9, lr, r3, r9",
-        "ldrd r12, lr, [r1, #24]",
+        ".if \\skip",
+        "ldrd r12, lr, [r1], #\\skip",
+        ".else",
+        "ldrd r12, lr, [r1]",
+        "ldr.w r2, [sp, #76]",
+        "add.w r1, r1, r2",
+        ".endif",
         "smlad r10, r12, r3, r10",
         "smlad r11, lr, r3, r11",
-        "add.w r1, r1, r2",
         ".endr",
         "ldr r3, [sp]",
         "cmp r0, r3",
-        "bne 2b",
-        "ldr r12, [sp, #8]",
-        "ldr r3, [sp, #56]",
+        ".endm",
+        ".p2align 2",
+        "6:",
+        "eight_columns {skip_16}",
+        "bne 6b",
+        "b 5f",
+        ".p2align 2",
+        "7:",
+        "eight_columns {skip_32}",
+        "bne 7b",
+        "b 5f",
+        ".p2align 2",
+        "8:",
+        "eight_columns 0",
+        "bne 8b",
+        ".purgem eight_columns",
+        "5:",
+        "ldr r12, [sp, #20]",
+        "ldr r3, [sp, #68]",
         ".irp sum, r4, r5, r6, r7, r8, r9, r10, r11",
         "asr \\sum, \\sum, r3",
         ".endr",
@@ -322,11 +376,20 @@ unsafe extern "C" fn weighted_sum_8(
         "ldrd r3, lr, [r12, #24]",
         "add r10, r10, r3",
         "add r11, r11, lr",
-        "stm r12, {{r4-r11}}",
-        "ldr r3, [sp, #4]",
+        "stm r12!, {{r4-r11}}",
+        "ldr r3, [sp, #24]",
         "cmp r0, r3",
         "bne 3b",
-        "add sp, sp, #8",
-        "pop {{r3-r11, pc}}",
+        "ldr r1, [sp, #16]",
+        "add r1, r1, #32",
+        "strd r1, r12, [sp, #16]",
+        "ldr r3, [sp, #72]",
+        "subs r3, r3, #1",
+        "str r3, [sp, #72]",
+        "bne 4b",
+        "add sp, sp, #28",
+        "pop {{r4-r11, pc}}",
+        skip_16 = const to_next_pair(16),
+        skip_32 = const to_next_pair(32),
     )
 }

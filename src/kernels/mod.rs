@@ -10,6 +10,7 @@ pub mod portable;
 
 #[cfg(fixformer_dsp)]
 pub use dsp::{dots, softmax_weights, weighted_sum};
+pub(crate) use portable::largest;
 pub use portable::{activate, add, clamp, layer_norm, linear, normalised_frac};
 #[cfg(not(fixformer_dsp))]
 pub use portable::{dots, softmax_weights, weighted_sum};

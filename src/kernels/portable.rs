@@ -49,21 +49,26 @@ pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
     }
 }
 
-/// `weights[j] = 2^(scale dots[j] - top)`, the scaled product in units of log2; returns their sum, or nothing if a
-/// product lies above `top`: the weights are of no use then.
+/// `weights[j] = 2^(scale dots[j] - top)`, the scaled product in units of log2; returns their sum, or the largest product
+/// if it lies above `top`: the weights are of no use then.
 ///
 /// Weights and sum have [`super::WEIGHT_FRAC`] fractional bits.
-pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i16]) -> Option<u32> {
-    let top = top << LogScore::FRAC_NBITS;
+pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i16]) -> Result<u32, i32> {
+    let from_top = top << LogScore::FRAC_NBITS;
     let (mut sum, mut signs) = (0, 0);
     for (&dot, weight) in dots.iter().zip(weights) {
-        let distance = top + scale.apply(-dot);
+        let distance = from_top + scale.apply(-dot);
         signs |= distance;
         let value = exp2_weight(LogScore::from_bits(distance));
         *weight = value as i16;
         sum += u32::from(value);
     }
-    (signs >= 0).then_some(sum)
+    if signs < 0 { Err(largest(dots)) } else { Ok(sum) }
+}
+
+/// The largest of some products.
+pub(crate) fn largest(dots: &[i32]) -> i32 {
+    dots.iter().copied().fold(-i32::MAX, i32::max)
 }
 
 /// `sum[c] += (sum_j weights[j] values[j][c]) / 2^shift`, once for every `run` rows; `values` is `[n, sum.len()]` with

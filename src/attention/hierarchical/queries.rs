@@ -1,6 +1,6 @@
 //! Query rows of the coarse levels, made when the first of their tokens needs them.
 
-use super::{Mask, Mean, mean_of_pair, part};
+use super::{Mask, Mean, half, part, twice_mean};
 
 /// The mean of the queries in the current run of each level.
 ///
@@ -39,8 +39,9 @@ impl<'a> Queries<'a> {
                     1 => queries.get(2 * pair * width..).unwrap_or_default(),
                     _ => below.get(2 * (level - 2) * width..).unwrap_or_default(),
                 };
-                let out = rows.get_mut(row % 2 * width..).unwrap_or_default();
-                mean_of_pair(children, mask.halves(level, row), Mean::OfChildren, (row, 1), width, out);
+                let children = children.get(..2 * width).unwrap_or(children);
+                let out = rows.get_mut(row % 2 * width..(row % 2 + 1) * width).unwrap_or_default();
+                twice_mean(children, out, mask.halves(level, row), Mean::OfChildren, |twice| half(twice, row));
                 // The parent waits for the odd row, if there is one.
                 if row % 2 == 0 && row != token >> level {
                     break;

@@ -151,7 +151,7 @@ impl<'a> Tile<'a> {
         if let Some(slot) = self.keys.get_mut(self.filled * width..(self.filled + 1) * width) {
             slot.copy_from_slice(key);
         }
-        if self.filled % 2 == 0 {
+        if self.filled.is_multiple_of(2) {
             self.unpaired = value;
         } else {
             self.zip(width, value);

@@ -301,10 +301,16 @@ fn extremes_do_not_overflow() {
 #[test]
 fn memory_is_the_state() {
     for favor in integer_maps(16, &[KeyOffset::Seen]) {
-        let rows = favor.view().length() + usize::from(favor.epsilon != model::Epsilon::Zero);
-        for (tokens, causal) in [(1, true), (16_384, false)] {
+        let features = favor.view().length();
+        let rows = features + usize::from(favor.epsilon != model::Epsilon::Zero);
+        let running = rows * (16 + 4) + favor.directions;
+        // Sums, means of pairs, three words of state; a row of sums and two of values.
+        let even = features / favor.directions * favor.directions.next_multiple_of(2);
+        let at_once = even * (16 + 16 / 2 + 3) + 16 + 16;
+        let powers = favor.features != model::Features::Relu;
+        for (tokens, causal) in [(1, true), (16_384, true), (1, false), (16_384, false)] {
             let words = attention::scratch(&AttentionKind::Favor(favor.view()), tokens, 16, causal);
-            assert_eq!(words, rows * (16 + 4) + favor.directions);
+            assert_eq!(words, if powers && !causal { at_once } else { running });
         }
     }
 }

@@ -189,9 +189,10 @@ impl<'a> Accumulator<'a> {
         // No sum exceeds `VALUE_LIMIT total / 2^SUM_SHIFT` by much: there is room for what a short shift lacks.
         let up = 33_u32.saturating_sub(shift);
         let down = shift + up - 32;
+        let half = 1 << (down - 1);
         for (&sum, out) in self.sum.iter().zip(out) {
             let high = (i64::from(sum << up) * i64::from(reciprocal.mantissa)) >> 32;
-            *out = saturate(round_shift(high as i32, down));
+            *out = saturate((high as i32 + half) >> down);
         }
     }
 }

@@ -165,7 +165,7 @@ impl<'p, 's> State<'p, 's> {
         let phi = feature.relative_to(*top);
         *total += phi as u32;
         for (sum, &v) in sums.iter_mut().zip(value) {
-            *sum += round_shift(phi * i32::from(v), SUM_SHIFT);
+            *sum += (phi * i32::from(v) + (1 << (SUM_SHIFT - 1))) >> SUM_SHIFT;
         }
     }
 
@@ -222,7 +222,8 @@ impl<'p, 's> State<'p, 's> {
         let m = self.products.len();
         for (i, &u) in self.products.iter().enumerate() {
             let mut put = |row: usize, f: Power| {
-                let f = epsilon.map_or(f, |(epsilon, _)| f.plus(epsilon));
+                let Some((epsilon, _)) = epsilon else { return set(row, f) };
+                let f = f.plus(epsilon);
                 all = all.plus(f);
                 set(row, f);
             };

@@ -72,8 +72,13 @@ fn run(
     let Head { width, rows, keys, values, visible, causal, scale, gain, .. } = head;
     let mut carver = Carver::new(scratch);
     let sum = carver.i32s(width);
-    let mut tile =
-        Tile { keys: carver.i16s(KEY_TILE * width), values: carver.i16s(KEY_TILE * width), filled: 0, scale };
+    let mut tile = Tile {
+        keys: carver.i16s(KEY_TILE * width),
+        values: carver.i16s(KEY_TILE * width),
+        unpaired: &[],
+        filled: 0,
+        scale,
+    };
     normalise(rows, parameters.epsilon, width, keys);
     // One chunk is attended to in full: no need to sort.
     let sorted = (tokens > parameters.chunk).then(|| {
@@ -134,21 +139,22 @@ struct Tile<'a> {
     keys: &'a mut [i16],
     /// `[KEY_TILE, width]`, pairs zipped.
     values: &'a mut [i16],
+    /// Value row of a key whose pair is not complete.
+    unpaired: &'a [i16],
     filled: usize,
     scale: Requant,
 }
 
-impl Tile<'_> {
-    fn push(&mut self, accumulator: &mut Accumulator<'_>, q: &[i16], key: &[i16], value: &[i16]) {
+impl<'a> Tile<'a> {
+    fn push(&mut self, accumulator: &mut Accumulator<'_>, q: &[i16], key: &[i16], value: &'a [i16]) {
         let width = q.len();
         if let Some(slot) = self.keys.get_mut(self.filled * width..(self.filled + 1) * width) {
             slot.copy_from_slice(key);
         }
-        let pair = self.values.get_mut(self.filled / 2 * 2 * width..).unwrap_or_default();
-        for (slot, &v) in pair.chunks_exact_mut(2).zip(value) {
-            if let Some(slot) = slot.get_mut(self.filled % 2) {
-                *slot = v;
-            }
+        if self.filled.is_multiple_of(2) {
+            self.unpaired = value;
+        } else {
+            self.zip(width, value);
         }
         self.filled += 1;
         if self.filled == KEY_TILE {
@@ -156,9 +162,21 @@ impl Tile<'_> {
         }
     }
 
+    /// Completes the last pair.
+    fn zip(&mut self, width: usize, value: &[i16]) {
+        let pair = self.values.get_mut(self.filled / 2 * 2 * width..).unwrap_or_default();
+        for (slot, both) in pair.chunks_exact_mut(2).zip(self.unpaired.iter().zip(value)) {
+            slot.copy_from_slice(&[*both.0, *both.1]);
+        }
+    }
+
     fn flush(&mut self, accumulator: &mut Accumulator<'_>, q: &[i16]) {
         if self.filled == 0 {
             return;
+        }
+        if self.filled % 2 == 1 {
+            // The weight of what stands beside it is zero.
+            self.zip(q.len(), self.unpaired);
         }
         let end = self.filled * q.len();
         let tile = KeyTile {

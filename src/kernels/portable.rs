@@ -6,9 +6,7 @@
 use fixed::types::I17F15;
 
 use super::{Activation, Channels, NormParameters, Weight};
-use crate::num::{
-    LogScore, Requant, exp2_weight, gelu_erf, gelu_tanh, round_shift, round_shift_wide, rsqrt, saturate, tanh,
-};
+use crate::num::{LogScore, Requant, exp2_weight, gelu_erf, gelu_tanh, round_shift, rsqrt, saturate, tanh};
 
 /// `out[r][o] = requant(bias[o] + sum_i x[r][i] weights[o][i])`.
 ///
@@ -117,7 +115,7 @@ pub(super) fn add_columns(
 /// The sums are exact integers, the root is [`rsqrt`], and the normalised value has
 /// [`normalised_frac`] fractional bits before it meets the gain. At most 1,024 columns.
 pub fn layer_norm(x: &[i16], norm: NormParameters<'_>, out: &mut [i16]) {
-    let n = x.len() as i64;
+    let n = x.len() as i32;
     let mut sum = 0_i32;
     let mut squares = 0_u64;
     for &x in x {
@@ -128,11 +126,16 @@ pub fn layer_norm(x: &[i16], norm: NormParameters<'_>, out: &mut [i16]) {
     let spread = n as u64 * squares - (i64::from(sum) * i64::from(sum)) as u64;
     let root = rsqrt(spread.saturating_add(norm.epsilon));
     let shift = root.exponent - normalised_frac(x.len());
+    // What is centred is at most `sqrt(n spread)`: there is room for what a short shift lacks.
+    let up = 33_u32.saturating_sub(shift);
+    let down = shift + up - 32;
+    let half = 1 << (down - 1);
 
     let parameters = norm.gain.iter().zip(norm.bias);
     for ((&x, (&gain, &bias)), out) in x.iter().zip(parameters).zip(out) {
-        let centred = n * i64::from(x) - i64::from(sum);
-        let normalised = round_shift_wide(centred * i64::from(root.mantissa), shift) as i32;
+        let centred = n * i32::from(x) - sum;
+        let high = (i64::from(centred << up) * i64::from(root.mantissa)) >> 32;
+        let normalised = (high as i32 + half) >> down;
         *out = saturate(round_shift(normalised * i32::from(gain) + bias, norm.shift));
     }
 }

@@ -29,7 +29,7 @@ const fn stride(parameters: &Favor<'_>) -> usize {
 }
 
 /// Attends in place, with features that are powers.
-pub(super) fn attend(parameters: Favor<'_>, head: Head<'_>, scratch: &mut [u32]) {
+pub(super) fn attend<'a>(parameters: Favor<'_>, head: Head<'a>, scratch: &mut [u32]) {
     let Head { width, rows, keys, values, visible, gain, .. } = head;
     let mut carver = Carver::new(scratch);
     let sum = carver.i32s(width);
@@ -56,8 +56,11 @@ pub(super) fn attend(parameters: Favor<'_>, head: Head<'_>, scratch: &mut [u32])
         tiles().for_each(|tile| all.absorb(&[], tile, Requant { multiplier: 0, shift: 1 }));
         let count = all.state().log2();
         all.finish(0, constant);
-        let rows = || tiles().flat_map(|tile| tile.keys.chunks_exact(width));
-        let peaks = rows().map(|key| peak(&parameters, parameters.key, key));
+        let seen = |tile: KeyTile<'a>| {
+            let rows = tile.keys.chunks_exact(width).enumerate();
+            rows.filter(move |(j, _)| tile.visible >> j & 1 == 1)
+        };
+        let peaks = tiles().flat_map(seen).map(|(_, key)| peak(&parameters, parameters.key, key));
         let peak = if parameters.epsilon == Epsilon::Fixed { 0 } else { peaks.max().unwrap_or_default() };
         let log = parameters.key.epsilon.saturating_add(peak).saturating_add(count).clamp(-LIMIT, LIMIT);
         let tile = KeyTile { keys: zeros, values: constant, visible: 1, weight: Weight::One };

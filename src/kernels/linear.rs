@@ -8,7 +8,13 @@
 #[cfg_attr(not(fixformer_dsp), path = "linear/plain.rs")]
 mod tile;
 
-#[cfg(fixformer_mla)]
+/// What the tile of cores with DSP does in assembly.
+#[cfg(fixformer_dsp)]
+#[cfg_attr(fixformer_mve, path = "linear/helium.rs")]
+#[cfg_attr(not(fixformer_mve), path = "linear/smlad.rs")]
+mod loops;
+
+#[cfg(all(fixformer_mla, not(fixformer_mve)))]
 mod thumb2;
 
 /// The innermost loop in assembly, where the tile is the plain one.

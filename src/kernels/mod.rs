@@ -40,7 +40,9 @@ macro_rules! processor {
 use processor;
 
 /// The backend of this build.
-pub const BACKEND: &str = if cfg!(fixformer_dsp) {
+pub const BACKEND: &str = if cfg!(fixformer_mve) {
+    "helium"
+} else if cfg!(fixformer_dsp) {
     "dsp"
 } else if cfg!(fixformer_mla) {
     "mla"

@@ -12,7 +12,7 @@ use crate::num::{
 
 /// `out[r][o] = requant(bias[o] + sum_i x[r][i] weights[o][i])`.
 ///
-/// `x` is `[rows, inputs]`, `weights` `[outputs, inputs]`, `out` `[rows, outputs]`.
+/// `x` is `[rows, inputs]`, `weights` `[outputs, inputs]`, `out` `[rows, outputs]`; no more than 8,192 outputs.
 pub fn linear<W: Weight>(x: &[i16], weights: ChannelPairs<'_, W>, channels: Channels<'_>, out: &mut [i16]) {
     for channel in 0..channels.bias.len() {
         linear_channel(x, weights, channels, channel, out);

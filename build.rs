@@ -7,21 +7,35 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// Configuration flag, architecture and an instruction that only the extension has.
-const EXTENSIONS: [(&str, &str, &str); 3] = [
-    ("fixformer_dsp", "arm", "smlad r0, r1, r2, r3"),
-    ("fixformer_v8m", "arm", "tt r0, r1"),
-    ("fixformer_mve", "arm", "vmladava.s16 r0, q0, q1"),
+/// Configuration flag, beginning of the targets, and an instruction that only the extension has.
+const EXTENSIONS: [(&str, &str, &str); 5] = [
+    ("fixformer_mla", "thumb", "mla r0, r1, r2, r3"),
+    ("fixformer_dsp", "thumb", "smlad r0, r1, r2, r3"),
+    ("fixformer_v8m", "thumb", "tt r0, r1"),
+    ("fixformer_mve", "thumb", "vmladava.s16 r0, q0, q1"),
+    ("fixformer_mul", "riscv32", "mul a0, a1, a2"),
 ];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    let architecture = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
-    for (flag, of, instruction) in EXTENSIONS {
-        println!("cargo::rustc-check-cfg=cfg({flag})");
-        if architecture == of && assembles(instruction) == Some(true) {
-            println!("cargo::rustc-cfg={flag}");
-        }
+    let target = env::var("TARGET").unwrap_or_default();
+    let has = |flag: &str| {
+        let mut extensions = EXTENSIONS.into_iter().filter(|extension| extension.0 == flag);
+        extensions.any(|(_, of, instruction)| target.starts_with(of) && assembles(instruction) == Some(true))
+    };
+    for (flag, ..) in EXTENSIONS {
+        declare(flag, has(flag));
+    }
+    declare("fixformer_thumb1", target.starts_with("thumb") && !has("fixformer_mla"));
+    // An instruction makes no more than one product.
+    let one_product = target.starts_with("thumb") && !has("fixformer_dsp") || has("fixformer_mul");
+    declare("fixformer_rounds", one_product);
+}
+
+fn declare(flag: &str, holds: bool) {
+    println!("cargo::rustc-check-cfg=cfg({flag})");
+    if holds {
+        println!("cargo::rustc-cfg={flag}");
     }
 }
 

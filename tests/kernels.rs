@@ -1,7 +1,9 @@
 //! The kernels of the host's build: against portable, against known answers, against real arithmetic.
 
 use fixformer::attention::{Head, attend};
-use fixformer::kernels::{Channels, NormParameters, VALUE_LIMIT, check, dot_limit, layer_norm, linear};
+use fixformer::kernels::{
+    ChannelPairs, Channels, NormParameters, VALUE_LIMIT, check, dot_limit, layer_norm, linear,
+};
 use fixformer::model::AttentionKind;
 use fixformer::num::Requant;
 use proptest::prelude::*;
@@ -37,17 +39,18 @@ proptest! {
     #[test]
     fn linear_rounds_once(
         x in prop::collection::vec(any::<i16>(), 24),
-        weights in prop::collection::vec(any::<i8>(), 5 * 8),
+        weights in prop::collection::vec(any::<i8>(), 6 * 8),
         bias in prop::collection::vec(-100_000..100_000, 5),
         multipliers in prop::collection::vec(0..=i16::MAX, 5),
         shift in 1_u32..12,
     ) {
         let channels = Channels { bias: &bias, multipliers: &multipliers, shift };
         let mut out = [0; 15];
-        linear(&x, 8, &weights, channels, &mut out);
+        linear(&x, ChannelPairs::new(&weights, 8, 0), channels, &mut out);
         for (row, out) in out.chunks(5).enumerate() {
             for (channel, &found) in out.iter().enumerate() {
-                let products = x[row * 8..][..8].iter().zip(&weights[channel * 8..][..8]);
+                let weights = weights[channel / 2 * 16 + channel % 2..].iter().step_by(2);
+                let products = x[row * 8..][..8].iter().zip(weights);
                 let sum: f64 = products.map(|(&x, &w)| f64::from(x) * f64::from(w)).sum();
                 let scale = f64::from(multipliers[channel]) * (-16.0 - f64::from(shift)).exp2();
                 let exact = ((sum + f64::from(bias[channel])) * scale + 0.5).floor();

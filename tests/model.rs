@@ -82,7 +82,7 @@ fn errors_name_what_was_found_and_what_was_expected() {
     assert!(changed(0, 0).starts_with("not a fixformer model"));
     assert_eq!(
         changed(1, 1),
-        "version: the file has 1, this build reads 2; quantize the model again with the same release of fixformer"
+        "version: the file has 1, this build reads 3; quantize the model again with the same release of fixformer"
     );
     assert_eq!(changed(tokens, 0), "max_tokens: 0 is outside 1 ..= 16384");
     assert_eq!(changed(tokens, 58), "positions.table: 57 found, 58 expected");

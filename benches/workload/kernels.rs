@@ -4,7 +4,8 @@ use super::{Buffers, Source};
 use core::hint::black_box;
 use fixformer::attention::lsh;
 use fixformer::kernels::{
-    Activation, Channels, NormParameters, Weight, activate, add, clamp, layer_norm, linear, softmax_weights,
+    Activation, ChannelPairs, Channels, NormParameters, Weight, activate, add, clamp, layer_norm, linear,
+    softmax_weights,
 };
 use fixformer::model::AttentionKind;
 use fixformer::num::Requant;
@@ -65,7 +66,8 @@ fn linear_layer<W: Weight>(
     let channels = Channels { bias: &bias[..outputs], multipliers: &multipliers[..outputs], shift: 8 };
     let (x, weights, out) = (&x[..rows * inputs], &weights[..outputs * inputs], &mut out[..rows * outputs]);
     let kernel = Kernel { name, shape: [rows, inputs, outputs], macs: rows * inputs * outputs };
-    meter(kernel, &mut || linear(black_box(x), inputs, black_box(weights), channels, black_box(&mut *out)));
+    let weights = ChannelPairs::new(weights, inputs, 0);
+    meter(kernel, &mut || linear(black_box(x), black_box(weights), channels, black_box(&mut *out)));
 }
 
 /// The weights of a row of scores, in the tiles that the kernel takes.

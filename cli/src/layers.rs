@@ -109,7 +109,7 @@ fn of_mechanism(name: &dyn Fn(&str) -> String, kind: &AttentionKind<'_>, heads: 
 }
 
 fn linear(name: &str, kind: Kind, layer: &Linear<'_>) -> Layer {
-    let Linear { inputs, outputs, weights, channels, frac } = layer;
+    let Linear { inputs, outputs, weights, channels, frac, .. } = layer;
     Layer {
         name: name.to_owned(),
         kind,

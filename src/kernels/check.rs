@@ -6,7 +6,10 @@
 
 use core::ops::Range;
 
-use super::{Activation, Channels, NormParameters, SAFE_KEYS, SUM_SHIFT, VALUE_LIMIT, dot_limit, portable};
+use super::{
+    Activation, ChannelPairs, Channels, NormParameters, SAFE_KEYS, SUM_SHIFT, VALUE_LIMIT, Weight, dot_limit,
+    pair_len, portable,
+};
 use crate::digest::Digest;
 use crate::num::Requant;
 
@@ -39,8 +42,8 @@ pub fn all(report: &mut impl FnMut(&'static str, Result<(), Mismatch>)) {
 
 /// Digests of all outputs, as the portable kernels give them; `tests/kernels.rs` prints what it finds.
 mod known {
-    pub(super) const LINEAR_I8: u64 = 0x93d4_7e81_87c4_8dbe;
-    pub(super) const LINEAR_I16: u64 = 0x8b6b_bafd_dc51_b1c5;
+    pub(super) const LINEAR_I8: u64 = 0x11f1_9c9c_1e24_dbb1;
+    pub(super) const LINEAR_I16: u64 = 0x5a70_ee59_0fe5_b7db;
     pub(super) const ATTENTION_TILE: u64 = 0x1ed6_f39a_f517_627d;
     pub(super) const LAYER_NORM: u64 = 0xe0af_e035_1abe_4b07;
     pub(super) const ACTIVATE: u64 = 0x1730_edf6_32ec_40cf;
@@ -120,49 +123,81 @@ impl Source {
 }
 
 fn linear_i8() -> Result<(), Mismatch> {
-    linear::<i8>(|source| source.below(127) as i8, known::LINEAR_I8)
+    linear::<i8>(|source, _| source.below(127) as i8, known::LINEAR_I8)
 }
 
 fn linear_i16() -> Result<(), Mismatch> {
-    linear::<i16>(|source| source.below(900), known::LINEAR_I16)
+    linear::<i16>(|source, inputs| source.below(if inputs > LONGEST { 450 } else { 900 }), known::LINEAR_I16)
 }
 
-fn linear<W: super::Weight + Default>(weight: impl Fn(&mut Source) -> W, known: u64) -> Result<(), Mismatch> {
-    const ROWS: usize = 5;
-    const OUTPUTS: usize = 7;
+/// Rows, columns and channels of the largest layers of the checks: within a tile, and beyond what is kept at a time.
+const SMALL: [usize; 3] = [5, LONGEST, 7];
+const DEEP: [usize; 3] = [9, 131, 18];
+const WIDE: [usize; 3] = [5, 21, 67];
+
+fn linear<W: Weight + Default>(weight: impl Fn(&mut Source, usize) -> W, known: u64) -> Result<(), Mismatch> {
     let mut source = Source(1);
     let mut comparison = Comparison::new();
     for inputs in [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, LONGEST] {
-        for (rows, outputs) in [(1, 1), (1, OUTPUTS), (2, 2), (3, 4), (4, 5), (ROWS, OUTPUTS)] {
-            let mut x = [0; ROWS * LONGEST];
-            let mut weights = [W::default(); OUTPUTS * LONGEST];
-            let (mut bias, mut multipliers) = ([0; OUTPUTS], [0; OUTPUTS]);
-            source.fill(&mut x, i16::MAX);
-            weights.iter_mut().for_each(|w| *w = weight(&mut source));
-            bias.iter_mut().for_each(|b| *b = i32::from(source.below(i16::MAX)) << 8);
-            multipliers.iter_mut().for_each(|m| *m = source.below(i16::MAX).max(0));
-            let x = x.get(..rows * inputs).unwrap_or_default();
-            let weights = weights.get(..outputs * inputs).unwrap_or_default();
-            let channels = Channels {
-                bias: bias.get(..outputs).unwrap_or_default(),
-                multipliers: multipliers.get(..outputs).unwrap_or_default(),
-                shift: 1 + inputs as u32 % 12,
-            };
-            let mut buffers = [[GUARD; ROWS * OUTPUTS + 2]; 2];
-            let [expected, found] = &mut buffers;
-            let used = 1..1 + rows * outputs;
-            portable::linear(
-                x,
-                inputs,
-                weights,
-                channels,
-                expected.get_mut(used.clone()).unwrap_or_default(),
-            );
-            super::linear(x, inputs, weights, channels, found.get_mut(used).unwrap_or_default());
-            comparison.guarded(expected, found, 1..1 + rows * outputs);
+        for (rows, outputs) in [(1, 1), (1, SMALL[2]), (2, 2), (3, 4), (4, 5), (SMALL[0], SMALL[2])] {
+            linear_layer(&mut source, &mut comparison, &weight, SMALL, [rows, inputs, outputs], 0);
+        }
+    }
+    for (case, inputs) in [1, 2, 3, 6, 21, 63, 64, 65, 66, 128, 130, DEEP[1]].into_iter().enumerate() {
+        for (rows, outputs) in [(1, 2), (4, 3), (7, 16), (8, 17), (DEEP[0], DEEP[2])] {
+            linear_layer(&mut source, &mut comparison, &weight, DEEP, [rows, inputs, outputs], case % 4);
+        }
+    }
+    for (first, outputs) in [32, 33, 34, 64, WIDE[2]].into_iter().enumerate() {
+        for inputs in [20, WIDE[1]] {
+            linear_layer(&mut source, &mut comparison, &weight, WIDE, [WIDE[0], inputs, outputs], first);
         }
     }
     comparison.finish(known)
+}
+
+/// A layer of the channels from `first` on, with the first of the parameters drawn for one of the shape `most`.
+fn linear_layer<W: Weight + Default>(
+    source: &mut Source,
+    comparison: &mut Comparison,
+    weight: impl Fn(&mut Source, usize) -> W,
+    most: [usize; 3],
+    [rows, inputs, outputs]: [usize; 3],
+    first: usize,
+) {
+    const OUTPUTS: usize = WIDE[2];
+    const WEIGHTS: usize = (DEEP[2] + 4) * (DEEP[1] + 1);
+    // Rows begin at a word and between two.
+    let at = outputs % 2;
+    let mut x = Aligned([0; DEEP[0] * DEEP[1] + 1]);
+    source.fill(x.0.get_mut(at..at + most[0] * most[1]).unwrap_or_default(), i16::MAX);
+    let x = x.0.get(at..at + rows * inputs).unwrap_or_default();
+    // What is no weight meets zeros, or belongs to no channel.
+    let mut weights = Aligned([W::default(); WEIGHTS]);
+    weights.0.iter_mut().for_each(|w| *w = weight(&mut Source(7), inputs));
+    for index in 0..most[1] * most[2] {
+        let (channel, column) = (first + index / inputs, index % inputs);
+        let weight = weight(source, inputs);
+        if channel < first + outputs {
+            let place = channel / 2 * pair_len(inputs) + 2 * column + channel % 2;
+            weights.0.iter_mut().skip(place).take(1).for_each(|w| *w = weight);
+        }
+    }
+    let (mut bias, mut multipliers) = ([0; OUTPUTS], [0; OUTPUTS]);
+    bias.iter_mut().take(most[2]).for_each(|b| *b = i32::from(source.below(i16::MAX)) << 8);
+    multipliers.iter_mut().take(most[2]).for_each(|m| *m = source.below(i16::MAX).max(0));
+    let channels = Channels {
+        bias: bias.get(..outputs).unwrap_or_default(),
+        multipliers: multipliers.get(..outputs).unwrap_or_default(),
+        shift: 1 + inputs as u32 % 12,
+    };
+    let weights = ChannelPairs::new(&weights.0, inputs, first);
+    let mut buffers = [[GUARD; WIDE[0] * WIDE[2] + 2]; 2];
+    let [expected, found] = &mut buffers;
+    let used = 1..1 + rows * outputs;
+    portable::linear(x, weights, channels, expected.get_mut(used.clone()).unwrap_or_default());
+    super::linear(x, weights, channels, found.get_mut(used.clone()).unwrap_or_default());
+    comparison.guarded(expected, found, used);
 }
 
 /// Products, weights and weighted sum: what one key tile goes through.

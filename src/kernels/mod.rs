@@ -6,18 +6,20 @@
 pub mod check;
 #[cfg(fixformer_dsp)]
 mod dsp;
+mod linear;
 pub mod portable;
 
 #[cfg(fixformer_dsp)]
 pub use dsp::{dots, softmax_weights, weighted_sum};
+pub use linear::{ChannelPairs, linear, pair_len};
 pub(crate) use portable::largest;
-pub use portable::{activate, add, clamp, layer_norm, linear, normalised_frac};
+pub use portable::{activate, add, clamp, layer_norm, normalised_frac};
 #[cfg(not(fixformer_dsp))]
 pub use portable::{dots, softmax_weights, weighted_sum};
 
 /// First line of a function in assembly. Link-time optimisation assembles functions anew with the features of the
 /// target alone, and thumbv8m has neither DSP nor MVE: those come with the processor.
-#[cfg(all(fixformer_dsp, not(fixformer_v8m)))]
+#[cfg(all(fixformer_mla, not(all(fixformer_dsp, fixformer_v8m))))]
 macro_rules! processor {
     () => {
         ""
@@ -35,11 +37,23 @@ macro_rules! processor {
         ".cpu cortex-m55"
     };
 }
-#[cfg(fixformer_dsp)]
+#[cfg(fixformer_mla)]
 use processor;
 
 /// The backend of this build.
-pub const BACKEND: &str = if cfg!(fixformer_dsp) { "dsp" } else { "portable" };
+pub const BACKEND: &str = if cfg!(fixformer_mve) {
+    "helium"
+} else if cfg!(fixformer_dsp) {
+    "dsp"
+} else if cfg!(fixformer_mla) {
+    "mla"
+} else if cfg!(fixformer_thumb1) {
+    "thumb1"
+} else if cfg!(fixformer_mul) {
+    "riscv"
+} else {
+    "portable"
+};
 
 /// Keys whose weights of at most one never add up to more than [`weighted_sum`] takes.
 pub const SAFE_KEYS: usize = 16;

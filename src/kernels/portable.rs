@@ -5,28 +5,37 @@
 
 use fixed::types::I17F15;
 
-use super::{Activation, Channels, NormParameters, Weight};
+use super::{Activation, ChannelPairs, Channels, NormParameters, Weight};
 use crate::num::{LogScore, Requant, exp2_weight, gelu_erf, gelu_tanh, round_shift, rsqrt, saturate, tanh};
 
 /// `out[r][o] = requant(bias[o] + sum_i x[r][i] weights[o][i])`.
 ///
-/// `x` is `[rows, inputs]`, `weights` `[outputs, inputs]`, `out` `[rows, outputs]`.
-pub fn linear<W: Weight>(x: &[i16], inputs: usize, weights: &[W], channels: Channels<'_>, out: &mut [i16]) {
-    let outputs = channels.bias.len();
-    if inputs == 0 || outputs == 0 {
-        return;
+/// `x` is `[rows, inputs]`, `weights` `[outputs, inputs]`, `out` `[rows, outputs]`; no more than 8,192 outputs.
+pub fn linear<W: Weight>(x: &[i16], weights: ChannelPairs<'_, W>, channels: Channels<'_>, out: &mut [i16]) {
+    for channel in 0..channels.bias.len() {
+        linear_channel(x, weights, channels, channel, out);
     }
-    // Rows are not zipped: that would divide by their lengths, which could panic for all the compiler knows.
-    for (row, out) in out.chunks_exact_mut(outputs).enumerate() {
-        let Some(x) = x.get(row * inputs..(row + 1) * inputs) else { return };
-        let parameters = channels.bias.iter().zip(channels.multipliers);
-        for ((row, (&bias, &multiplier)), out) in weights.chunks_exact(inputs).zip(parameters).zip(out) {
-            let mut sum = bias;
-            for (&x, &weight) in x.iter().zip(row) {
-                sum += i32::from(x) * weight.into();
-            }
-            *out = saturate(Requant { multiplier, shift: channels.shift }.apply(sum));
+}
+
+/// One output column of [`linear`].
+pub(super) fn linear_channel<W: Weight>(
+    x: &[i16],
+    weights: ChannelPairs<'_, W>,
+    channels: Channels<'_>,
+    channel: usize,
+    out: &mut [i16],
+) {
+    let (Some(&bias), Some(&multiplier)) = (channels.bias.get(channel), channels.multipliers.get(channel))
+    else {
+        return;
+    };
+    let out = out.iter_mut().skip(channel).step_by(channels.bias.len());
+    for (x, out) in x.chunks_exact(weights.inputs().max(1)).zip(out) {
+        let mut sum = bias;
+        for (&x, weight) in x.iter().zip(weights.channel(channel)) {
+            sum += i32::from(x) * weight.into();
         }
+        *out = saturate(Requant { multiplier, shift: channels.shift }.apply(sum));
     }
 }
 

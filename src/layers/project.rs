@@ -1,6 +1,6 @@
 //! A linear layer over rows, and a row of a table.
 
-use crate::kernels::linear;
+use crate::kernels::{ChannelPairs, Weight, linear};
 use crate::model::{Linear, Table, Weights};
 use crate::num::{Requant, saturate};
 
@@ -8,9 +8,13 @@ impl Linear<'_> {
     /// `out = requant(x W + bias)`; `x` is `[rows, inputs]`, `out` `[rows, outputs]`.
     pub(crate) fn forward(&self, x: &[i16], out: &mut [i16]) {
         match self.weights {
-            Weights::Int8(weights) => linear(x, self.inputs, weights, self.channels, out),
-            Weights::Int16(weights) => linear(x, self.inputs, weights, self.channels, out),
+            Weights::Int8(weights) => self.through(weights, x, out),
+            Weights::Int16(weights) => self.through(weights, x, out),
         }
+    }
+
+    fn through<W: Weight>(&self, weights: &[W], x: &[i16], out: &mut [i16]) {
+        linear(x, ChannelPairs::new(weights, self.inputs, self.first), self.channels, out);
     }
 }
 

@@ -10,7 +10,8 @@
 //! | … | the blocks, one after the other ([`Block`]) |
 //! | … | optional final norm; optional hidden layer of the head; head |
 //!
-//! Matrices are `[outputs, inputs]` and used where they lie: in flash.
+//! Everything is used where it lies: in flash. The matrices of linear layers are zipped in
+//! [pairs of channels](crate::kernels::ChannelPairs), tables are row-major.
 
 mod crc;
 mod error;
@@ -29,7 +30,7 @@ pub use record::{Attention, Block, Blocks, FeedForward, Hidden, Linear, Norm, No
 use read::{Reader, tri};
 
 /// Version of the format that this build reads and writes.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// `FXM1` as it stands in the file.
 const MAGIC: u32 = u32::from_le_bytes(*b"FXM1");
 /// Words before the content that the checksum covers.

@@ -3,10 +3,12 @@
 use super::kind::AttentionKind;
 use super::read::{Reader, tri};
 use super::{ModelError, Shape};
-use crate::kernels::{Activation, Channels, NormParameters};
+#[cfg(doc)]
+use crate::kernels::ChannelPairs;
+use crate::kernels::{Activation, Channels, NormParameters, pair_len};
 use crate::num::Requant;
 
-/// A matrix as stored, `[outputs, inputs]`.
+/// The elements of a matrix as stored.
 #[derive(Clone, Copy, Debug)]
 pub enum Weights<'a> {
     /// 8 bits, the rule.
@@ -47,8 +49,10 @@ pub struct Linear<'a> {
     pub inputs: usize,
     /// Output width.
     pub outputs: usize,
-    /// `[outputs, inputs]`.
+    /// `[outputs, inputs]` in [`ChannelPairs`].
     pub weights: Weights<'a>,
+    /// Channels before the first output channel: heads share a matrix.
+    pub(crate) first: usize,
     /// Bias and scale of each output channel.
     pub channels: Channels<'a>,
     /// Fractional bits of the output.
@@ -66,8 +70,9 @@ impl<'a> Linear<'a> {
         let frac = tri!(reader.frac(field));
         let multipliers = tri!(reader.i16s(outputs));
         let bias = tri!(reader.i32s(outputs));
-        let weights = tri!(Weights::read(reader, field, inputs * outputs));
-        Ok(Self { inputs, outputs, weights, channels: Channels { bias, multipliers, shift }, frac })
+        let weights = tri!(Weights::read(reader, field, outputs.div_ceil(2) * pair_len(inputs)));
+        let channels = Channels { bias, multipliers, shift };
+        Ok(Self { inputs, outputs, weights, first: 0, channels, frac })
     }
 
     /// The accumulator of every channel stays within 32 bits whatever the input: `sum |w| * 2^15 + |bias| < 2^31`.
@@ -75,10 +80,11 @@ impl<'a> Linear<'a> {
         let mut channel = 0;
         while channel < self.outputs {
             let mut sum = 0_u64;
-            let mut i = channel * self.inputs;
-            while i < (channel + 1) * self.inputs {
+            let start = channel / 2 * pair_len(self.inputs) + channel % 2;
+            let mut i = start;
+            while i < start + 2 * self.inputs {
                 sum += self.weights.magnitude(i) as u64;
-                i += 1;
+                i += 2;
             }
             let bound = (sum << 15) + self.channels.bias[channel].unsigned_abs() as u64;
             if bound > i32::MAX as u64 {
@@ -91,21 +97,16 @@ impl<'a> Linear<'a> {
 
     /// The layer restricted to the output channels `from .. from + count`.
     pub(crate) fn columns(&self, from: usize, count: usize) -> Self {
-        let (inputs, weights) = (self.inputs, from * self.inputs..(from + count) * self.inputs);
         let channels = from..from + count;
         Self {
             outputs: count,
-            weights: match self.weights {
-                Weights::Int8(values) => Weights::Int8(values.get(weights).unwrap_or_default()),
-                Weights::Int16(values) => Weights::Int16(values.get(weights).unwrap_or_default()),
-            },
+            first: from,
             channels: Channels {
                 bias: self.channels.bias.get(channels.clone()).unwrap_or_default(),
                 multipliers: self.channels.multipliers.get(channels).unwrap_or_default(),
                 ..self.channels
             },
-            inputs,
-            frac: self.frac,
+            ..*self
         }
     }
 }

@@ -6,7 +6,7 @@ use super::crc::crc32;
 use super::{
     Epsilon, FavorInput, Features, MAGIC, NAME_WORDS, NormOrder, PREAMBLE, Pooling, VERSION, Window,
 };
-use crate::kernels::Activation;
+use crate::kernels::{Activation, pair_len};
 use crate::num::Requant;
 
 /// A matrix to write, `[outputs, inputs]`.
@@ -270,6 +270,19 @@ impl File {
     }
 }
 
+/// The weights in the order of [`crate::kernels::ChannelPairs`].
+fn zipped(linear: &Linear) -> Vec<i16> {
+    let (inputs, values) = (linear.inputs, &linear.weights.values);
+    let pairs = values.chunks(2 * inputs).flat_map(|pair| {
+        (0..pair_len(inputs)).map(move |i| {
+            let (column, channel) = (i / 2, i % 2);
+            let row = pair.chunks(inputs).nth(channel).unwrap_or_default();
+            row.get(column).copied().unwrap_or_default()
+        })
+    });
+    pairs.collect()
+}
+
 struct Words(Vec<u32>);
 
 impl Words {
@@ -319,7 +332,7 @@ impl Words {
         self.0.extend([linear.shift, linear.frac as u32]);
         self.i16s(&linear.multipliers);
         self.i32s(&linear.bias);
-        self.matrix(&linear.weights);
+        self.matrix(&Matrix { values: zipped(linear), bits: linear.weights.bits });
     }
 
     fn table(&mut self, table: &Table) {

@@ -52,8 +52,23 @@ impl Requant {
     #[inline(always)]
     pub const fn apply(self, x: i32) -> i32 {
         // Dropping 16 bits before the rounding at the final place is exact: floor of a floor.
-        let product = ((x as i64 * self.multiplier as i64) >> 16) as i32;
+        let product = self.product(x);
         (product + (1 << (self.shift - 1))) >> self.shift
+    }
+
+    /// `x * multiplier / 2^16`, rounded down: the upper word of one product.
+    #[cfg(not(fixformer_thumb1))]
+    #[inline(always)]
+    const fn product(self, x: i32) -> i32 {
+        ((x as i64 * ((self.multiplier as i64) << 16)) >> 32) as i32
+    }
+
+    /// The same where a product has one word: of the halves of `x`.
+    #[cfg(fixformer_thumb1)]
+    #[inline(always)]
+    const fn product(self, x: i32) -> i32 {
+        let multiplier = self.multiplier as i32;
+        (x >> 16) * multiplier + ((x & 0xffff) as u32 * multiplier as u32 >> 16) as i32
     }
 
     /// The real factor this stands for.

@@ -31,9 +31,7 @@ fn is_float(symbol: &str) -> bool {
             let of_float = name.starts_with(['f', 'd', 'h', 'c']) && !name.starts_with("div");
             to_float || of_float
         }
-        None => {
-            ["sf", "df", "tf", "hf"].iter().any(|width| name.contains(width))
-        }
+        None => ["sf", "df", "tf", "hf"].iter().any(|width| name.contains(width)),
     }
 }
 

@@ -41,7 +41,9 @@ impl<'a> Queries<'a> {
                 };
                 let children = children.get(..2 * width).unwrap_or(children);
                 let out = rows.get_mut(row % 2 * width..(row % 2 + 1) * width).unwrap_or_default();
-                twice_mean(children, out, mask.halves(level, row), Mean::OfChildren, |twice| half(twice, row));
+                twice_mean(children, out, mask.halves(level, row), Mean::OfChildren, |twice| {
+                    half(twice, row)
+                });
                 // The parent waits for the odd row, if there is one.
                 if row % 2 == 0 && row != token >> level {
                     break;

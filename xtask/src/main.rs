@@ -9,6 +9,7 @@ mod elf;
 mod firmware;
 mod golden;
 mod guarantees;
+mod hardware;
 mod host;
 mod picture;
 mod qemu;

@@ -70,13 +70,16 @@ impl Image {
         let package = workspace.join(self.package);
         cargo
             .current_dir(if self.alone { &package } else { &workspace })
-            .args(["build", "--quiet", "--release", "--locked", "--package", self.package, "--config"])
+            .args(["build", "--quiet", "--release", "--locked", "--config"])
             .arg(package.join(self.config))
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .env_remove("FIXFORMER_MODEL")
             .env("CARGO_TARGET_DIR", folder())
             .stdin(Stdio::null());
+        if !self.alone {
+            cargo.args(["--package", self.package]);
+        }
         cargo
     }
 

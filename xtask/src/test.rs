@@ -5,7 +5,7 @@ use crate::boards::{self, Model, Row};
 use crate::command::{cargo, shown, target};
 use crate::size::flash_without_model;
 use crate::zoo::{Folders, digits_file};
-use crate::{bench, firmware, guarantees, hardware, qemu, setup};
+use crate::{bench, firmware, guarantees, hardware, profile, qemu, setup};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -63,6 +63,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         step(&format!("{}: models", board.name));
         totals.board(board, |suite| models(board, zoo.as_deref(), &mut rows, suite));
         if COUNTED.contains(&&*board.name) {
+            step(&format!("{}: log", board.name));
+            totals.board(board, |suite| {
+                let messages = profile::messages(board, &digits_file())?;
+                suite.test("profile::adds_up", profile::adds_up(&messages));
+                Ok(())
+            });
             step(&format!("{}: instructions", board.name));
             totals.board(board, |suite| {
                 let faults = bench::quick(board)?;

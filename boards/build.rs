@@ -32,7 +32,8 @@ fn main() {
         "arm" => &["-Tlink.x", "--nmagic"],
         _ => &["-Tmemory.x", "-Tlink.x"],
     };
-    for argument in arguments {
+    let logs = env::var_os("CARGO_FEATURE_DEFMT").map(|_| "-Tdefmt.x");
+    for argument in arguments.iter().chain(&logs) {
         println!("cargo::rustc-link-arg-bins={argument}");
     }
 }

@@ -22,6 +22,8 @@ pub mod counter;
 pub mod host;
 #[cfg(target_os = "none")]
 pub mod print;
+#[cfg(target_os = "none")]
+pub mod profile;
 pub mod recordings;
 pub mod source;
 #[cfg(target_os = "none")]

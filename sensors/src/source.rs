@@ -58,6 +58,7 @@ pub struct Uart<R>(pub R);
 
 /// Why no step came over the line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum UartError<E> {
     /// The line has ended.

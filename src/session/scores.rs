@@ -4,6 +4,7 @@ use crate::num::{LogScore, Probability, exp2_neg, recip, round_shift_wide};
 
 /// One score a class, and what follows from them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Scores<'a> {
     raw: &'a [i16],
     frac: i32,

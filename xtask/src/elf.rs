@@ -1,6 +1,6 @@
 //! Flash and RAM of a program, from its ELF file.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use object::elf::{PT_LOAD, SHF_ALLOC, SHF_WRITE, SHT_NOBITS};
 use object::read::elf::{ElfFile32, ProgramHeader as _, SectionHeader as _};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SymbolKind};
@@ -31,6 +31,26 @@ pub(crate) fn symbols(path: &Path) -> Result<Vec<String>> {
     let names =
         file.symbols().filter(|symbol| !symbol.is_undefined()).filter_map(|symbol| symbol.name().ok());
     Ok(names.map(|name| format!("{:#}", rustc_demangle::demangle(name))).collect())
+}
+
+/// Fails unless the whole stack lies below every variable: then what overflows it leaves the RAM and faults.
+pub(crate) fn stack_is_lowest(path: &Path) -> Result<()> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file = ElfFile32::<object::Endianness>::parse(&*bytes)?;
+    let symbol = |name| file.symbol_by_name(name).with_context(|| format!("no symbol `{name}`"));
+    let (bottom, top) = (symbol("_stack_end")?.address(), symbol("_stack_start")?.address());
+    ensure!(bottom < top, "an empty stack: {bottom:#x} to {top:#x}");
+    for section in file.sections().filter(|section| section.size() > 0) {
+        let flags = section.elf_section_header().sh_flags(file.endian());
+        let name = section.name()?;
+        let variables = flags.contains(SHF_ALLOC) && flags.contains(SHF_WRITE) && name != ".stack";
+        ensure!(
+            !variables || section.address() >= top,
+            "{name} at {:#x}, below the stack",
+            section.address()
+        );
+    }
+    Ok(())
 }
 
 fn measure(bytes: &[u8]) -> Result<Sizes> {

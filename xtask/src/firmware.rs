@@ -7,6 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+/// The program that logs in defmt frames.
+pub(crate) const LOGS: &str = "profile";
+
 /// Builds `program` with `model` inside and returns the ELF file, which a later build with another
 /// model does not replace.
 pub(crate) fn build(board: &Board, program: &str, model: &Path) -> Result<PathBuf> {
@@ -32,6 +35,7 @@ pub(crate) fn command(board: &Board, program: &str, model: &Path) -> Command {
     cargo
         .args(["build", "--quiet", "--package", "fixformer-boards", "--profile", "firmware"])
         .args(["--bin", program])
+        .args(if program == LOGS { &["--features", "defmt"][..] } else { &[] })
         .arg("--config")
         .arg(board.config())
         // Either would replace the flags in the board's configuration.
@@ -39,6 +43,7 @@ pub(crate) fn command(board: &Board, program: &str, model: &Path) -> Command {
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env("CARGO_TARGET_DIR", target())
         .env("FIXFORMER_MODEL", model)
+        .env("DEFMT_LOG", "info")
         .stdin(Stdio::null());
     cargo
 }

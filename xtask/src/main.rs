@@ -9,8 +9,10 @@ mod elf;
 mod firmware;
 mod golden;
 mod guarantees;
+mod hardware;
 mod host;
 mod picture;
+mod profile;
 mod qemu;
 mod recipe;
 mod report;
@@ -39,6 +41,8 @@ enum Command {
     Boards(boards::Options),
     /// Executed instructions of every kernel and mechanism on every emulated board
     Bench(bench::Options),
+    /// Executed instructions of each layer of a model, logged by the firmware as defmt frames and decoded here
+    Profile(profile::Options),
     /// Flash and RAM of every board's programs, by module
     Size(size::Options),
     /// Run golden files through the float reference and the fixed-point engine; fails past the limits
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Boards(options) => boards::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Profile(options) => profile::run(&options),
         Command::Size(options) => size::run(&options),
         Command::Golden(options) => golden::run(&options),
         Command::Zoo(options) => recipe::run(&options),

@@ -85,6 +85,29 @@ pub(crate) fn run(
     Ok(Ended { code, lines, errors })
 }
 
+/// Boots `elf` and takes everything that it writes, which need not be text.
+pub(crate) fn bytes(board: &Board, elf: &Path) -> Result<Vec<u8>> {
+    let mut command = Command::new(&board.emulator[0]);
+    command.args(&board.emulator[1..]).arg(elf).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("cannot start {}", board.emulator[0]))?;
+    let mut output = child.stdout.take().context("the emulator's output")?;
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let read = output.read_to_end(&mut bytes).map(|_| bytes);
+        drop(send.send(read));
+    });
+    let Ok(bytes) = receive.recv_timeout(board.limit) else {
+        child.kill()?;
+        child.wait()?;
+        return Err(hung(board, board.limit));
+    };
+    match child.wait()?.code() {
+        Some(0) => Ok(bytes?),
+        code => bail!("board {}: the firmware ended with {code:?}", board.name),
+    }
+}
+
 fn hung(board: &Board, limit: Duration) -> anyhow::Error {
     anyhow!("board {}: the firmware has not ended after {} s", board.name, limit.as_secs())
 }

@@ -5,7 +5,7 @@ use crate::boards::{self, Model, Row};
 use crate::command::{cargo, shown, target};
 use crate::size::flash_without_model;
 use crate::zoo::{Folders, digits_file};
-use crate::{bench, firmware, guarantees, qemu, setup};
+use crate::{bench, firmware, guarantees, hardware, profile, qemu, setup};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -21,9 +21,18 @@ pub(crate) struct Options {
     /// Only this board's tests, none of the host's; may be repeated
     #[arg(long = "core", value_name = "NAME")]
     cores: Vec<String>,
+    /// Only the boards on a desk, which are built and not run
+    #[arg(long, conflicts_with = "cores")]
+    hardware: bool,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.hardware {
+        setup::ready(&[])?;
+        let mut totals = Totals::default();
+        totals.suite("hardware", hardware_images);
+        return totals.finish();
+    }
     let everything = options.cores.is_empty();
     let boards = if everything { Board::all()? } else { Board::named(&options.cores)? };
     setup::ready(&boards)?;
@@ -54,6 +63,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         step(&format!("{}: models", board.name));
         totals.board(board, |suite| models(board, zoo.as_deref(), &mut rows, suite));
         if COUNTED.contains(&&*board.name) {
+            step(&format!("{}: log", board.name));
+            totals.board(board, |suite| {
+                let messages = profile::messages(board, &digits_file())?;
+                suite.test("profile::adds_up", profile::adds_up(&messages));
+                Ok(())
+            });
             step(&format!("{}: instructions", board.name));
             totals.board(board, |suite| {
                 let faults = bench::quick(board)?;
@@ -64,12 +79,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
 
-    println!("\n{}", boards::table(&rows));
-    println!("\n{} passed, {} failed", totals.passed, totals.failed);
-    match totals.failed {
-        0 => Ok(()),
-        _ => bail!("tests failed"),
+    if everything {
+        step("boards on a desk: built, not run");
+        totals.suite("hardware", hardware_images);
     }
+    println!("\n{}", boards::table(&rows));
+    totals.finish()
 }
 
 /// The boards whose instructions are held against the snapshot here; `cargo xtask bench` does it for all.
@@ -86,6 +101,14 @@ struct Totals {
 }
 
 impl Totals {
+    fn finish(&self) -> Result<()> {
+        println!("\n{} passed, {} failed", self.passed, self.failed);
+        match self.failed {
+            0 => Ok(()),
+            _ => bail!("tests failed"),
+        }
+    }
+
     /// Runs cargo's tests with their output shown, and counts what they say.
     fn cargo(&mut self, command: &mut Command) -> Result<()> {
         let words = shown(command);
@@ -122,7 +145,11 @@ impl Totals {
 
     /// Runs a board's tests; what keeps them from running is a failed test too.
     fn board(&mut self, board: &Board, tests: impl FnOnce(&mut Suite) -> Result<()>) {
-        let mut suite = Suite { board: board.name.clone(), passed: 0, failed: 0 };
+        self.suite(&board.name, tests);
+    }
+
+    fn suite(&mut self, name: &str, tests: impl FnOnce(&mut Suite) -> Result<()>) {
+        let mut suite = Suite { name: name.to_owned(), passed: 0, failed: 0 };
         if let Err(error) = tests(&mut suite) {
             suite.test("runs", Err(error));
         }
@@ -136,22 +163,22 @@ impl Totals {
 
 /// The tests of one board.
 struct Suite {
-    board: String,
+    name: String,
     passed: u64,
     failed: u64,
 }
 
 impl Suite {
     fn test(&mut self, name: &str, result: Result<()>) {
-        let board = &self.board;
+        let suite = &self.name;
         match result {
             Ok(()) => {
                 self.passed += 1;
-                println!("test {board}::{name} ... ok");
+                println!("test {suite}::{name} ... ok");
             }
             Err(error) => {
                 self.failed += 1;
-                println!("test {board}::{name} ... FAILED: {error:#}");
+                println!("test {suite}::{name} ... FAILED: {error:#}");
             }
         }
     }
@@ -255,6 +282,18 @@ fn models(
                 );
                 rows.push(Row { board: board.name.clone(), model: model.name.clone(), run });
             }
+        }
+    }
+    Ok(())
+}
+
+/// Every image links; the one with the least memory refuses a model with 16 KB of arena.
+fn hardware_images(suite: &mut Suite) -> Result<()> {
+    for image in &hardware::IMAGES {
+        suite.test(image.name, image.holds());
+        if image.name == "hifive1" {
+            let model = target().join("models/digits-hierarchical.fxm");
+            suite.test("hifive1::too_large_a_model_does_not_link", image.refuses(&model));
         }
     }
     Ok(())

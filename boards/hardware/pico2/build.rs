@@ -1,0 +1,17 @@
+//! Where the linker finds the memory map, which the two architectures of the RP2350 write in different ways.
+
+use std::path::PathBuf;
+use std::{env, fs};
+
+fn main() {
+    let arm = env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("arm");
+    let map = if arm { "memory.x" } else { "memory-riscv.x" };
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    fs::copy(map, out.join("memory.x")).expect("the memory map is beside this file");
+    println!("cargo::rustc-link-search={}", out.display());
+    println!("cargo::rerun-if-changed={map}");
+    let scripts: &[&str] = if arm { &["-Tlink.x"] } else { &["-Tmemory.x", "-Tlink.x"] };
+    for argument in scripts.iter().chain(&["--nmagic", "-Tdefmt.x"]) {
+        println!("cargo::rustc-link-arg-bins={argument}");
+    }
+}

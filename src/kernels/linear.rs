@@ -115,19 +115,19 @@ struct Layer<'a> {
 
 impl Layer<'_> {
     fn run(self, x: &[i16], out: &mut [i16]) {
-        let outputs = self.channels.bias.len().min(self.channels.multipliers.len());
+        let outputs = self.channels.bias.len();
         if self.inputs == 0 || outputs == 0 {
             return;
         }
         let mut tile = Tile::new();
-        let mut rows = x.chunks_exact(ROWS * self.inputs);
-        let mut outs = out.chunks_exact_mut(ROWS * outputs);
-        for (x, out) in rows.by_ref().zip(outs.by_ref()) {
-            self.rows(ROWS, &mut tile, x, out);
-        }
-        let outs = outs.into_remainder().chunks_exact_mut(outputs);
-        for (x, out) in rows.remainder().chunks_exact(self.inputs).zip(outs) {
-            self.rows(1, &mut tile, x, out);
+        let (mut x, mut out) = (x, out);
+        for rows in [ROWS, 1] {
+            let (read, written) = (self.inputs.saturating_mul(rows), outputs.saturating_mul(rows));
+            while let (Some((rows_in, rest)), true) = (x.split_at_checked(read), out.len() >= written) {
+                let (rows_out, rest_out) = out.split_at_mut_checked(written).unwrap_or_default();
+                self.rows(rows, &mut tile, rows_in, rows_out);
+                (x, out) = (rest, rest_out);
+            }
         }
     }
 
@@ -160,7 +160,7 @@ impl Layer<'_> {
 
 /// The last of an odd number of channels, from the sums of its rows; `out` begins at it.
 fn store_last(sums: &[[i32; 2]], scale: Requant, out: &mut [i16], outputs: usize) {
-    for (&[sum, _], out) in sums.iter().zip(out.chunks_mut(outputs)) {
+    for (&[sum, _], out) in sums.iter().zip(out.chunks_mut(outputs.max(1))) {
         if let [out, ..] = out {
             *out = saturate(scale.apply(sum));
         }

@@ -1,4 +1,4 @@
-//! The tile of cores with SMLAD: two columns an instruction.
+//! The tile of cores with the DSP extension, with or without Helium.
 #![allow(unsafe_code)] // Assembly, and slices handed to it as pointers.
 
 use core::arch::naked_asm;

@@ -56,7 +56,7 @@ impl Tile {
 
     /// The sums before the first column; no more than [`PAIRS`] pairs of channels.
     pub(super) fn begin(&mut self, rows: usize, bias: &[i32]) {
-        for (sums, bias) in self.sums.chunks_exact_mut(rows).zip(bias.chunks(2)) {
+        for (sums, bias) in self.sums.chunks_exact_mut(rows.max(1)).zip(bias.chunks(2)) {
             let &[a, ref b @ ..] = bias else { continue };
             let pair = [a, b.first().copied().unwrap_or_default()];
             match sums {
@@ -92,7 +92,9 @@ impl Tile {
     #[cfg(not(fixformer_rounds))]
     pub(super) fn accumulate<W: Weight>(&mut self, part: Part, weights: &[W], stride: usize) {
         let Part { rows, columns, pairs, .. } = part;
-        for (weights, sums) in weights.chunks(stride).zip(self.sums.chunks_exact_mut(rows)).take(pairs) {
+        for (weights, sums) in
+            weights.chunks(stride.max(1)).zip(self.sums.chunks_exact_mut(rows.max(1))).take(pairs)
+        {
             let weights = weights.as_chunks().0.iter().take(columns);
             match sums {
                 [p, q, r, s] => four_rows(weights.zip(self.block.as_chunks().0), [p, q, r, s]),

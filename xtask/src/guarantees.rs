@@ -31,10 +31,7 @@ fn is_float(symbol: &str) -> bool {
             let of_float = name.starts_with(['f', 'd', 'h', 'c']) && !name.starts_with("div");
             to_float || of_float
         }
-        None => {
-            let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_' || "vfp".contains(c));
-            ["sf", "df", "tf", "hf"].iter().any(|width| name.contains(width))
-        }
+        None => ["sf", "df", "tf", "hf"].iter().any(|width| name.contains(width)),
     }
 }
 

@@ -17,8 +17,9 @@ pub(crate) struct Image {
 }
 
 /// In the order in which they share most of what is compiled.
-pub(crate) const IMAGES: [Image; 7] = [
+pub(crate) const IMAGES: [Image; 8] = [
     image("nrf52840-dk", "nrf52840-dk", "config.toml", false, "thumbv7em-none-eabihf"),
+    image("nrf52840-dk-embassy", "nrf52840-dk-embassy", "config.toml", false, "thumbv7em-none-eabihf"),
     image("stm32f411-discovery", "stm32f411-discovery", "config.toml", false, "thumbv7em-none-eabihf"),
     image("pico", "pico", "config.toml", false, "thumbv6m-none-eabi"),
     image("pico2", "pico2", "config.toml", false, "thumbv8m.main-none-eabihf"),

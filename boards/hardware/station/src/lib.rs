@@ -16,7 +16,8 @@ fixformer::model! {
     pub struct Net = env!("FIXFORMER_MODEL")
 }
 
-static ARENA: Arena<Net> = Arena::new();
+/// Its memory.
+pub static ARENA: Arena<Net> = Arena::new();
 const _: () = assert!(<Net as Embedded>::MODEL.input.step_values() == 1, "the model must have one channel");
 
 /// What a board says of one window.

@@ -6,7 +6,7 @@ use crate::command::{cargo, root, run as execute, target};
 use crate::demo::on_boards;
 use crate::host::fixed;
 use crate::setup;
-use crate::zoo::Recordings;
+use crate::zoo::{Recordings, spread};
 use anyhow::{Context, Result, bail, ensure};
 use fixformer::Model;
 use fixformer::host::data::{self, Split};
@@ -74,6 +74,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 const BOARD: &str = "m4";
 /// The board of the data sheets whose core is estimated: a Cortex-M0+.
 const SMALL: &str = "rp2040";
+
+/// Training recordings that show the ranges, spread evenly over all: the float reference takes its time.
+const CALIBRATION: usize = 2000;
 
 /// Names of the recipes that have a checkpoint.
 fn trained() -> Result<Vec<String>> {
@@ -192,6 +195,7 @@ impl Recipe {
         let parameters: usize = tensors.iter().map(|(_, view)| view.shape().iter().product::<usize>()).sum();
 
         let train = data::load(data, Split::Train, data::Options::default())?.rows;
+        let train: Vec<_> = spread(train.len(), CALIBRATION).map(|row| train[row].clone()).collect();
         let test = data::load(data, Split::Test, data::Options::default())?;
         let labels = test.labels.context("the test recordings have no labels")?;
         let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} {elapsed}")?;

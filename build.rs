@@ -28,7 +28,7 @@ fn main() {
     }
     declare("fixformer_thumb1", target.starts_with("thumb") && !has("fixformer_mla"));
     // An instruction makes no more than one product.
-    let one_product = target.starts_with("thumb") && !has("fixformer_dsp") || has("fixformer_mul");
+    let one_product = (target.starts_with("thumb") && !has("fixformer_dsp")) || has("fixformer_mul");
     declare("fixformer_rounds", one_product);
 }
 

@@ -68,7 +68,7 @@ impl Requant {
     #[inline(always)]
     const fn product(self, x: i32) -> i32 {
         let multiplier = self.multiplier as i32;
-        (x >> 16) * multiplier + ((x & 0xffff) as u32 * multiplier as u32 >> 16) as i32
+        (x >> 16) * multiplier + (((x & 0xffff) as u32 * multiplier as u32) >> 16) as i32
     }
 
     /// The real factor this stands for.

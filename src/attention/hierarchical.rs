@@ -300,6 +300,11 @@ struct Pyramid<'a> {
 }
 
 impl<'a> Pyramid<'a> {
+    /// Rows of a level.
+    fn count(self, level: Level, width: usize) -> usize {
+        if level.index == 0 { self.tokens.len() / width.max(1) } else { level.rows }
+    }
+
     fn rows(self, level: Level, range: Range<usize>, width: usize) -> &'a [i16] {
         match level.index {
             0 => part(self.tokens, range.start * width, range.len() * width),
@@ -351,7 +356,7 @@ impl View<'_> {
             // table[(key row - query row) + 2 Nr - 1]
             let bias = self.bias.and_then(|table| table.get(from + 2 * self.block - 1 - row..));
             let extra = self.extra.get(level.index as usize).copied().unwrap_or_default();
-            let paired = start..to.next_multiple_of(2).min(level.rows);
+            let paired = start..to.next_multiple_of(2).min(self.values.count(level, self.width));
             let tile = KeyTile {
                 keys: self.keys.rows(level, start..to, self.width),
                 values: self.values.rows(level, paired, self.width),

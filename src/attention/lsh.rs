@@ -110,7 +110,7 @@ fn run(
         }
         // A token sees itself only where nothing else is left.
         if accumulator.is_empty() {
-            let paired = sorted.is_none() && token / 2 * 2 + 1 < tokens;
+            let paired = sorted.is_none() && (token / 2 * 2 + 2) * width <= values.len();
             let (start, step) =
                 if paired { (token / 2 * 2 * width + token % 2, 2) } else { (token * width, 1) };
             let value = values.iter().skip(start).step_by(step);

@@ -27,7 +27,8 @@ pub struct Head<'a> {
     pub rows: &'a mut [i16],
     /// Keys, magnitudes up to [`crate::kernels::dot_limit`]. LSH attention writes them itself.
     pub keys: &'a mut [i16],
-    /// Values, magnitudes up to [`crate::kernels::VALUE_LIMIT`]. A mechanism may change their order.
+    /// Values, magnitudes up to [`crate::kernels::VALUE_LIMIT`]. A mechanism may change their order. With a row of
+    /// zeros after an odd number of tokens it is faster: kernels take them in pairs.
     pub values: &'a mut [i16],
     /// Bit `j` of element `i`: token `16 i + j` is not masked.
     pub visible: &'a [u16],
@@ -161,7 +162,7 @@ fn absorb_range(
     scale: Requant,
 ) {
     let width = q.len();
-    let tokens = keys.len() / width.max(1);
+    let rows = values.len() / width.max(1);
     let mut from = range.start;
     while from < range.end {
         // A tile begins with a whole pair, of which the first may not be meant.
@@ -170,7 +171,7 @@ fn absorb_range(
         let to = range.end.min(start + KEY_TILE);
         let tile = KeyTile {
             keys: keys.get(start * width..to * width).unwrap_or_default(),
-            values: values.get(start * width..to.next_multiple_of(2).min(tokens) * width).unwrap_or_default(),
+            values: values.get(start * width..to.next_multiple_of(2).min(rows) * width).unwrap_or_default(),
             visible: bits(visible, from, to - from) << skipped,
             weight: Weight::One,
         };

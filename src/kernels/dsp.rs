@@ -50,10 +50,12 @@ pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i1
     if fours == 0 {
         return portable::softmax_weights(dots, scale, top, weights);
     }
-    let rest = match (dots.get(4 * fours..count), weights.get_mut(4 * fours..)) {
-        (Some(dots @ [_, ..]), Some(weights)) => portable::softmax_weights(dots, scale, top, weights),
-        _ => Ok(0),
-    };
+    let mut rest = Ok(0);
+    if count > 4 * fours
+        && let (Some(dots), Some(weights)) = (dots.get(4 * fours..count), weights.get_mut(4 * fours..))
+    {
+        rest = portable::softmax_weights(dots, scale, top, weights);
+    }
     let multiplier = i32::from(scale.multiplier) << (SCORE_SHIFT - scale.shift);
     let from_top = top << LogScore::FRAC_NBITS;
     // SAFETY: both slices have `4 * fours` elements, not zero, and the weights lie at a word; the table has the 1,024

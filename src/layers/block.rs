@@ -38,12 +38,14 @@ impl<T: Trace> Pass<'_, T> {
         let attention = &self.block.attention;
         for index in 0..heads {
             self.project(index, work);
+            let values = front(work.values, tokens.next_multiple_of(2) * width);
+            values.get_mut(tokens * width..).unwrap_or_default().fill(0);
             let head = Head {
                 index,
                 width,
                 rows: rows_of(work.attended, index, tokens * width),
                 keys: front(work.keys, tokens * width),
-                values: front(work.values, tokens * width),
+                values,
                 visible: work.visible,
                 causal: attention.causal,
                 scale: attention.scale,

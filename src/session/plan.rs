@@ -16,7 +16,7 @@ pub struct Plan {
     pub attended: usize,
     /// `[max_tokens, head width]` of i16: keys of the head at work.
     pub keys: usize,
-    /// `[max_tokens, head width]` of i16: values of the head at work.
+    /// `[max_tokens, head width]` of i16, and another row where that is odd: values of the head at work.
     pub values: usize,
     /// Bit map of the tokens that are not masked, in u16.
     pub visible: usize,
@@ -46,7 +46,7 @@ impl Plan {
             second: if model.reversible { model.max_tokens * model.width } else { 0 },
             attended: model.max_tokens * model.attention_width(),
             keys: model.max_tokens * model.head_width,
-            values: model.max_tokens * model.head_width,
+            values: model.max_tokens.next_multiple_of(2) * model.head_width,
             visible: model.max_tokens.div_ceil(KEYS_PER_WORD),
             narrow: ROW_TILE * max(model.width, model.attention_width()),
             wide: ROW_TILE * max(model.hidden, model.input.stem_inputs()),

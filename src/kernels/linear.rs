@@ -70,9 +70,9 @@ pub const fn pair_len(inputs: usize) -> usize {
 /// Rows of a tile.
 const ROWS: usize = 4;
 /// Columns that a block holds.
-const COLUMNS: usize = 64;
+const COLUMNS: usize = if cfg!(fixformer_small_stack) { 32 } else { 64 };
 /// Pairs of channels whose sums are kept.
-const PAIRS: usize = 16;
+const PAIRS: usize = if cfg!(fixformer_small_stack) { 4 } else { 16 };
 
 /// See [`portable::linear`].
 pub fn linear<W: Weight>(x: &[i16], weights: ChannelPairs<'_, W>, channels: Channels<'_>, out: &mut [i16]) {

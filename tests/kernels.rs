@@ -12,14 +12,16 @@ use proptest::prelude::*;
 fn every_kernel_agrees_with_portable_and_the_known_answers() {
     let mut failures = Vec::new();
     let mut count = 0;
-    check::all(&mut |kernel, result| {
+    let mut report = |kernel: &str, result: Result<(), check::Mismatch>| {
         count += 1;
         if let Err(mismatch) = result {
             failures.push(format!("{kernel}: {mismatch:x?}"));
         }
-    });
+    };
+    check::all(&mut report);
+    check::large(&mut report);
     assert!(failures.is_empty(), "{failures:#?}");
-    assert_eq!(count, 7);
+    assert_eq!(count, 9);
 }
 
 #[test]

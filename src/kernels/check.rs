@@ -40,6 +40,12 @@ pub fn all(report: &mut impl FnMut(&'static str, Result<(), Mismatch>)) {
     report("clamp", apart(clamp));
 }
 
+/// Layers deeper and wider than [`all`] has room for: their check takes 12 KB of stack.
+pub fn large(report: &mut impl FnMut(&'static str, Result<(), Mismatch>)) {
+    report("large_linear_i8", apart(large_linear_i8));
+    report("large_linear_i16", apart(large_linear_i16));
+}
+
 /// Each check has its buffers on the stack: not inlined, they do not lie there side by side.
 #[inline(never)]
 fn apart(check: fn() -> Result<(), Mismatch>) -> Result<(), Mismatch> {
@@ -50,6 +56,8 @@ fn apart(check: fn() -> Result<(), Mismatch>) -> Result<(), Mismatch> {
 mod known {
     pub(super) const LINEAR_I8: u64 = 0x819c_cb10_ed40_5f9c;
     pub(super) const LINEAR_I16: u64 = 0xfc99_b0c9_9779_775a;
+    pub(super) const LARGE_LINEAR_I8: u64 = 0xf486_1214_4de9_3a66;
+    pub(super) const LARGE_LINEAR_I16: u64 = 0x8dfb_13a8_5a07_c830;
     pub(super) const ATTENTION_TILE: u64 = 0x1ed6_f39a_f517_627d;
     pub(super) const LAYER_NORM: u64 = 0xe0af_e035_1abe_4b07;
     pub(super) const ACTIVATE: u64 = 0x1730_edf6_32ec_40cf;
@@ -129,60 +137,95 @@ impl Source {
 }
 
 fn linear_i8() -> Result<(), Mismatch> {
-    linear::<i8>(|source, _| source.below(127) as i8, known::LINEAR_I8)
+    linear(weight_i8, known::LINEAR_I8)
 }
 
 fn linear_i16() -> Result<(), Mismatch> {
-    linear::<i16>(|source, inputs| source.below(if inputs > LONGEST { 450 } else { 900 }), known::LINEAR_I16)
+    linear(weight_i16, known::LINEAR_I16)
+}
+
+fn large_linear_i8() -> Result<(), Mismatch> {
+    large_linear(weight_i8, known::LARGE_LINEAR_I8)
+}
+
+fn large_linear_i16() -> Result<(), Mismatch> {
+    large_linear(weight_i16, known::LARGE_LINEAR_I16)
+}
+
+fn weight_i8(source: &mut Source, _: usize) -> i8 {
+    source.below(127) as i8
+}
+
+/// So large that the sum of as many products as there are inputs fits.
+fn weight_i16(source: &mut Source, inputs: usize) -> i16 {
+    source.below(if inputs > LONGEST { 450 } else { 900 })
 }
 
 /// Rows, columns and channels of the largest layers of the checks: within a tile, and beyond what is kept at a time.
 const SMALL: [usize; 3] = [5, LONGEST, 7];
 const DEEP: [usize; 3] = [4, 97, 3];
 const WIDE: [usize; 3] = [2, 3, 67];
+const LARGE_DEEP: [usize; 3] = [9, 131, 18];
+const LARGE_WIDE: [usize; 3] = [5, 21, 67];
 
 /// Weights of a layer of the shape `most`, the channels from `first` on.
 const fn weights([_, inputs, outputs]: [usize; 3], first: usize) -> usize {
     (first + outputs).div_ceil(2) * pair_len(inputs)
 }
 
-fn linear<W: Weight + Default>(weight: impl Fn(&mut Source, usize) -> W, known: u64) -> Result<(), Mismatch> {
+/// [`linear_layer`] with buffers for layers up to the shape `$most` with up to `$first` channels before them.
+macro_rules! linear_layer_within {
+    ($most:ident, $first:literal) => {
+        linear_layer::<
+            W,
+            { $most[0] * $most[1] + 1 },
+            { weights($most, $first) },
+            { $most[2] },
+            { $most[0] * $most[2] + 2 },
+        >
+    };
+}
+
+fn linear<W: Weight + Default>(weight: fn(&mut Source, usize) -> W, known: u64) -> Result<(), Mismatch> {
     let mut source = Source(1);
     let mut comparison = Comparison::new();
     for inputs in [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, LONGEST] {
         for (rows, outputs) in [(1, 1), (1, SMALL[2]), (2, 2), (3, 4), (4, 5), (SMALL[0], SMALL[2])] {
-            let shape = [rows, inputs, outputs];
-            linear_layer::<
-                W,
-                { SMALL[0] * SMALL[1] + 1 },
-                { weights(SMALL, 0) },
-                { SMALL[2] },
-                { SMALL[0] * SMALL[2] + 2 },
-            >(&mut source, &mut comparison, &weight, SMALL, shape, 0);
+            let check = linear_layer_within!(SMALL, 0);
+            check(&mut source, &mut comparison, weight, SMALL, [rows, inputs, outputs], 0);
         }
     }
     for (case, inputs) in [1, 2, 3, 6, 21, 63, 64, 65, 66, 95, 96, DEEP[1]].into_iter().enumerate() {
         for (rows, outputs) in [(1, 2), (3, 3), (4, 1), (DEEP[0], DEEP[2])] {
-            let shape = [rows, inputs, outputs];
-            linear_layer::<
-                W,
-                { DEEP[0] * DEEP[1] + 1 },
-                { weights(DEEP, 1) },
-                { DEEP[2] },
-                { DEEP[0] * DEEP[2] + 2 },
-            >(&mut source, &mut comparison, &weight, DEEP, shape, case % 2);
+            let check = linear_layer_within!(DEEP, 1);
+            check(&mut source, &mut comparison, weight, DEEP, [rows, inputs, outputs], case % 2);
         }
     }
     for (first, outputs) in [32, 33, 34, 64, WIDE[2]].into_iter().enumerate() {
         for inputs in [2, WIDE[1]] {
-            let shape = [WIDE[0], inputs, outputs];
-            linear_layer::<
-                W,
-                { WIDE[0] * WIDE[1] + 1 },
-                { weights(WIDE, 4) },
-                { WIDE[2] },
-                { WIDE[0] * WIDE[2] + 2 },
-            >(&mut source, &mut comparison, &weight, WIDE, shape, first);
+            let check = linear_layer_within!(WIDE, 4);
+            check(&mut source, &mut comparison, weight, WIDE, [WIDE[0], inputs, outputs], first);
+        }
+    }
+    comparison.finish(known)
+}
+
+fn large_linear<W: Weight + Default>(
+    weight: fn(&mut Source, usize) -> W,
+    known: u64,
+) -> Result<(), Mismatch> {
+    let mut source = Source(1);
+    let mut comparison = Comparison::new();
+    for (case, inputs) in [1, 2, 3, 6, 21, 63, 64, 65, 66, 128, 130, LARGE_DEEP[1]].into_iter().enumerate() {
+        for (rows, outputs) in [(1, 2), (4, 3), (7, 16), (8, 17), (LARGE_DEEP[0], LARGE_DEEP[2])] {
+            let check = linear_layer_within!(LARGE_DEEP, 3);
+            check(&mut source, &mut comparison, weight, LARGE_DEEP, [rows, inputs, outputs], case % 4);
+        }
+    }
+    for (first, outputs) in [32, 33, 34, 64, LARGE_WIDE[2]].into_iter().enumerate() {
+        for inputs in [20, LARGE_WIDE[1]] {
+            let check = linear_layer_within!(LARGE_WIDE, 4);
+            check(&mut source, &mut comparison, weight, LARGE_WIDE, [LARGE_WIDE[0], inputs, outputs], first);
         }
     }
     comparison.finish(known)
@@ -199,7 +242,7 @@ fn linear_layer<
 >(
     source: &mut Source,
     comparison: &mut Comparison,
-    weight: impl Fn(&mut Source, usize) -> W,
+    weight: fn(&mut Source, usize) -> W,
     most: [usize; 3],
     [rows, inputs, outputs]: [usize; 3],
     first: usize,

@@ -13,6 +13,9 @@ mod board {
     use fixformer::kernels;
     use fixformer_boards::{BACKEND, counter, host, println, stack};
 
+    /// Stack that the checks of large layers take.
+    const LARGE_CHECKS: usize = 12 * 1024;
+
     pub(crate) fn main() -> Result<(), Failed> {
         let mut run = Run::default();
         // Without an argument there is nothing to do here.
@@ -36,10 +39,14 @@ mod board {
             _ => Err(fmt::from_fn(move |f| write!(f, "100000000 instructions counted as {executed}"))),
         };
         run.test("board", "counter", counted);
-        kernels::check::all(&mut |kernel, result| {
+        let mut kernel = |name: &'static str, result: Result<(), kernels::check::Mismatch>| {
             let shown = |mismatch| fmt::from_fn(move |f| write!(f, "{mismatch:x?}"));
-            run.test("kernels", kernel, result.map_err(shown));
-        });
+            run.test("kernels", name, result.map_err(shown));
+        };
+        kernels::check::all(&mut kernel);
+        if stack::size() > LARGE_CHECKS {
+            kernels::check::large(&mut kernel);
+        }
         let inside = stack::high_water() < stack::size();
         run.test("board", "stack", if inside { Ok(()) } else { Err("overflow") });
         run.finish()

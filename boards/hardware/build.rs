@@ -1,4 +1,5 @@
-//! Where the linker finds the memory map, which the two architectures of the RP2350 write in different ways.
+//! Where the linker finds a board's memory map: in cargo's output folder, which comes before those of the HAL. A board of
+//! two architectures (RP2350) has a map for either.
 
 use std::path::PathBuf;
 use std::{env, fs};

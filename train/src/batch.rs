@@ -106,7 +106,8 @@ impl Reader {
         }
     }
 
-    fn windows(&self, recording: &[i16], augment: Option<(&Augment, &mut Source)>) -> Vec<f32> {
+    /// The windows of a recording one after the other, varied by `augment`.
+    pub(crate) fn windows(&self, recording: &[i16], augment: Option<(&Augment, &mut Source)>) -> Vec<f32> {
         match &self.input {
             InputKind::Samples { channels, window, .. } => {
                 windows(&self.samples(recording, augment), *channels, window)

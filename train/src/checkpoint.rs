@@ -19,7 +19,7 @@ use crate::parameters::{Parameters, Role};
 pub fn save(model: &Model, parameters: &Parameters, description: &Description, path: &Path) -> Result<()> {
     let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
     for parameter in &parameters.list {
-        let value = parameter.value.clone().inner();
+        let value = parameter.seen().inner();
         let (value, shape) = match (parameter.role, description.tensors.layout) {
             (Role::Vector, _) => (value.clone(), vec![value.dims()[1]]),
             (Role::Weight, Layout::OutIn) => (value.clone().transpose(), value.transpose().dims().to_vec()),

@@ -14,3 +14,4 @@ pub mod model;
 pub mod parameters;
 pub mod recipe;
 pub mod training;
+pub mod whitening;

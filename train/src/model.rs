@@ -14,6 +14,8 @@ use crate::batch::{Batch, Content, Reader};
 use crate::checkpoint;
 use crate::data::Data;
 use crate::parameters::{Id, Parameters};
+use crate::recipe::Training;
+use crate::whitening;
 use build::Builder;
 
 mod build;
@@ -112,7 +114,7 @@ impl Dropout {
 }
 
 impl Model {
-    /// The network that the description at `path` defines for `data`, and its first values, drawn by `seed`.
+    /// The network that the description at `path` defines for `data`, and its first values, drawn by the seed of `training`.
     ///
     /// # Errors
     /// What the importer refuses: the first values pass through a file and [`import::network`], which checks them and
@@ -121,12 +123,16 @@ impl Model {
         path: &Path,
         description: &Description,
         data: &Data,
-        seed: u64,
+        training: &Training,
         device: &Device,
     ) -> Result<(Model, Parameters)> {
-        let mut builder = Builder { parameters: Parameters::new(device.clone()), source: Source(seed) };
+        let mut builder =
+            Builder { parameters: Parameters::new(device.clone()), source: Source(training.seed) };
         let mut model = builder.model(description, data);
-        let parameters = builder.parameters;
+        let mut parameters = builder.parameters;
+        if let (Input::Stem(stem), Some(ridge)) = (&model.input, training.whiten) {
+            parameters.train_in(stem.weight, whitening::matrix(&model.reader, &data.train, ridge));
+        }
 
         let file = tempfile::Builder::new().suffix(".safetensors").tempfile()?;
         checkpoint::save(&model, &parameters, description, file.path())?;

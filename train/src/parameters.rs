@@ -12,6 +12,18 @@ pub struct Parameter {
     pub value: Tensor<2>,
     /// What it is for.
     pub role: Role,
+    /// Coordinates that it is trained in: the network has `basis · value`.
+    pub basis: Option<Tensor<2>>,
+}
+
+impl Parameter {
+    /// What the network has.
+    pub fn seen(&self) -> Tensor<2> {
+        match &self.basis {
+            Some(basis) => basis.clone().matmul(self.value.clone()),
+            None => self.value.clone(),
+        }
+    }
 }
 
 /// What a parameter is for.
@@ -52,7 +64,7 @@ impl Parameters {
     /// Adds a parameter.
     pub fn add(&mut self, name: String, role: Role, shape: [usize; 2], values: Vec<f32>) -> Id {
         let value = Tensor::from_data(TensorData::new(values, shape), &self.device);
-        self.list.push(Parameter { name, value, role });
+        self.list.push(Parameter { name, value, role, basis: None });
         Id(self.list.len() - 1)
     }
 
@@ -76,7 +88,14 @@ impl Parameters {
 
     /// The values of one.
     pub fn value(&self, id: Id) -> Tensor<2> {
-        self.list[id.0].value.clone()
+        self.list[id.0].seen()
+    }
+
+    /// Trains one in other coordinates, `[inputs, inputs]` row by row.
+    pub fn train_in(&mut self, id: Id, basis: Vec<f32>) {
+        let inputs = self.list[id.0].value.dims()[0];
+        self.list[id.0].basis =
+            Some(Tensor::from_data(TensorData::new(basis, [inputs, inputs]), &self.device));
     }
 
     /// Number of values of all together.
@@ -105,7 +124,8 @@ impl Parameters {
     pub fn rounded(&self) -> Parameters {
         let mut rounded = Parameters { rounded: true, ..self.clone() };
         for parameter in rounded.list.iter_mut().filter(|parameter| parameter.role != Role::Vector) {
-            let value = parameter.value.clone();
+            let value = parameter.seen();
+            parameter.basis = None;
             let largest = value.clone().detach().abs().max_dim(0);
             parameter.value = straight_through(value, largest.div_scalar(most(BITS[0])).clamp_min(1e-12));
         }

@@ -17,6 +17,7 @@
 //! | `short_first` | 0 | share of the training before the longest recordings take part; it begins with the shortest |
 //! | `average` | 0.1 | weights are averages over about this share of the training so far; 0: the last ones |
 //! | `keep` | `"loss"` | the weights of which epoch stay: with the lowest validation `"loss"`, the highest `"accuracy"`, or the `"last"` |
+//! | `whiten` | none | the stem learns in coordinates in which the steps of a window are uncorrelated; a share of their variance is added to each, as 1e-3 |
 //! | `fine_tune` | 0 | share of the training, at its end, in which weights and activations are rounded as the engine has them |
 //! | `augment.shift` | 0 | steps that a recording is moved by, at most, either way |
 //! | `augment.scale` | 0 | samples are multiplied by 1 ± this, at most |
@@ -64,6 +65,7 @@ pub struct Training {
     pub short_first: f64,
     pub average: f64,
     pub keep: Keep,
+    pub whiten: Option<f64>,
     pub fine_tune: f64,
     pub augment: Augment,
     pub seed: u64,
@@ -129,6 +131,7 @@ impl Default for Training {
             short_first: 0.0,
             average: 0.1,
             keep: Keep::Loss,
+            whiten: None,
             fine_tune: 0.0,
             augment: Augment::default(),
             seed: 0,
@@ -194,12 +197,19 @@ impl Recipe {
         for (key, value) in [("weight_decay", self.training.weight_decay), ("augment.noise", augment.noise)] {
             ensure!(value.is_finite() && value >= 0.0, "`train.{key}` is {value}; give 0 or more");
         }
+        if let Some(ridge) = self.training.whiten {
+            positive("whiten", ridge)?;
+        }
         let samples = matches!(self.description.input, InputKind::Samples { .. });
         ensure!(
             samples || [augment.scale, augment.noise, augment.stretch] == [0.0; 3],
             "`train.augment` has `scale`, `noise` or `stretch`, which are for samples, not for symbols; remove them"
         );
         let tokens = matches!(self.description.input, InputKind::Tokens { .. });
+        ensure!(
+            !tokens || self.training.whiten.is_none(),
+            "`train.whiten` is for windows of samples or symbols, not for tokens; remove it"
+        );
         ensure!(
             !tokens || augment.shift == 0 && augment.hide == 0.0,
             "`train.augment` has `shift` or `hide`, which are for samples and one-hot symbols, not for tokens; \

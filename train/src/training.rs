@@ -85,7 +85,7 @@ pub fn train(
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Outcome> {
     let training = &recipe.training;
-    let (model, mut parameters) = Model::new(&recipe.path, &recipe.description, data, training.seed, device)?;
+    let (model, mut parameters) = Model::new(&recipe.path, &recipe.description, data, training, device)?;
     let mut source = Source(training.seed ^ 0x7472_6169_6e69_6e67);
     let mut dropout = Dropout { share: training.dropout, source: Source(source.next()) };
     let mut steps = Steps::new(training, &parameters);

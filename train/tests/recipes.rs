@@ -86,6 +86,8 @@ fn recipes_that_contradict_themselves_are_refused() {
         ("batch = 8", "bacth = 8", &["unknown field `bacth`"]),
         ("dropout = 0.1", "dropout = 1.0", &["`train.dropout` is 1"]),
         ("dropout = 0.1", "augment = { scale = 0.1 }", &["`train.augment`", "for samples"]),
+        ("dropout = 0.1", "whiten = 1e-3", &["`train.whiten`", "tokens"]),
+        ("dropout = 0.1", "whiten = 0.0", &["`train.whiten` is 0"]),
         ("dropout = 0.1", "fine_tune = 1.5", &["`train.fine_tune` is 1.5"]),
         ("dropout = 0.1", "average = -0.1", &["`train.average` is -0.1"]),
         ("dropout = 0.1", "keep = \"best\"", &["unknown variant `best`"]),

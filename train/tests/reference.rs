@@ -6,6 +6,7 @@ use fixformer::host::import;
 use fixformer_train::checkpoint;
 use fixformer_train::data::{Data, Set};
 use fixformer_train::model::{Dropout, Model};
+use fixformer_train::recipe::Training;
 
 /// Largest difference of a score.
 const TOLERANCE: f64 = 1e-4;
@@ -37,7 +38,9 @@ fn check(text: &str, values_per_step: usize) {
     let set = Set { labels: vec![0; rows.len()], rows };
     let data = Data { train: set.clone(), validation: set, classes: 3, tokens: 72, vocabulary: 9 };
     let device = Device::flex();
-    let (model, mut parameters) = Model::new(&path, &description, &data, 3, &device).unwrap();
+    let (model, mut parameters) =
+        Model::new(&path, &description, &data, &Training { seed: 3, ..Training::default() }, &device)
+            .unwrap();
     for parameter in &mut parameters.list {
         let shape = parameter.value.dims();
         let noise: Vec<f32> =

@@ -10,6 +10,7 @@ use fixformer_train::checkpoint;
 use fixformer_train::data::{Data, Set};
 use fixformer_train::model::{Dropout, Model};
 use fixformer_train::parameters::{Parameters, Role};
+use fixformer_train::recipe::Training;
 
 const DESCRIPTION: &str = r#"
 name = "test"
@@ -75,7 +76,9 @@ fn the_roundings_are_those_of_the_engine() {
     let set = Set { labels: vec![0; rows.len()], rows };
     let data = Data { train: set.clone(), validation: set, classes: 3, tokens: 12, vocabulary: 6 };
     let device = Device::flex();
-    let (model, parameters) = Model::new(&path, &description, &data, 7, &device).unwrap();
+    let (model, parameters) =
+        Model::new(&path, &description, &data, &Training { seed: 7, ..Training::default() }, &device)
+            .unwrap();
     let weights = folder.path().join("test.safetensors");
     checkpoint::save(&model, &parameters, &description, &weights).unwrap();
     let network = import::network(&path, &weights).unwrap();

@@ -8,7 +8,7 @@ use super::Splits;
 use crate::data::Set;
 
 /// Recordings of the three splits.
-pub const COUNTS: [usize; 3] = [20_000, 600, 1000];
+pub const COUNTS: [usize; 3] = [48_000, 600, 1000];
 
 const MAX_DEPTH: usize = 10;
 const MAX_ARGUMENTS: usize = 10;

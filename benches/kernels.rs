@@ -1,5 +1,6 @@
-//! Time of every kernel on the host. Boards count instructions instead: `cargo xtask bench`.
+//! Time of every kernel on the host, with each of its backends. Boards count instructions instead: `cargo xtask bench`.
 
+mod backends;
 #[allow(dead_code, reason = "each bench measures its part of the workload")]
 mod workload;
 
@@ -13,7 +14,11 @@ fn bench(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(kernel.name);
         let all = if kernel.macs > 0 { kernel.macs } else { rows * outputs };
         group.throughput(Throughput::Elements(all as u64));
-        group.bench_function(format!("{rows},{inputs},{outputs}"), |bencher| bencher.iter(&mut *work));
+        backends::each(|backend| {
+            group.bench_function(format!("{rows},{inputs},{outputs}/{backend}"), |bencher| {
+                bencher.iter(&mut *work)
+            });
+        });
         group.finish();
     });
 }

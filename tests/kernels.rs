@@ -2,7 +2,8 @@
 
 use fixformer::attention::{Head, attend};
 use fixformer::kernels::{
-    ChannelPairs, Channels, NormParameters, VALUE_LIMIT, check, dot_limit, layer_norm, linear,
+    ChannelPairs, Channels, NormParameters, VALUE_LIMIT, backend, check, dot_limit, layer_norm, linear,
+    portable_only,
 };
 use fixformer::model::AttentionKind;
 use fixformer::num::Requant;
@@ -10,18 +11,31 @@ use proptest::prelude::*;
 
 #[test]
 fn every_kernel_agrees_with_portable_and_the_known_answers() {
-    let mut failures = Vec::new();
-    let mut count = 0;
-    let mut report = |kernel: &str, result: Result<(), check::Mismatch>| {
-        count += 1;
-        if let Err(mismatch) = result {
-            failures.push(format!("{kernel}: {mismatch:x?}"));
-        }
-    };
-    check::all(&mut report);
-    check::large(&mut report);
-    assert!(failures.is_empty(), "{failures:#?}");
-    assert_eq!(count, 9);
+    for only in [true, false] {
+        portable_only(only);
+        assert_eq!(backend(), if !only && has_avx2() { "avx2" } else { "portable" });
+        let mut failures = Vec::new();
+        let mut count = 0;
+        let mut report = |kernel: &str, result: Result<(), check::Mismatch>| {
+            count += 1;
+            if let Err(mismatch) = result {
+                failures.push(format!("{} {kernel}: {mismatch:x?}", backend()));
+            }
+        };
+        check::all(&mut report);
+        check::large(&mut report);
+        assert!(failures.is_empty(), "{failures:#?}");
+        assert_eq!(count, 10);
+    }
+}
+
+/// Whether the kernels of this process may use AVX2.
+fn has_avx2() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let has = is_x86_feature_detected!("avx2");
+    #[cfg(not(target_arch = "x86_64"))]
+    let has = false;
+    has && std::env::var_os("FIXFORMER_PORTABLE").is_none()
 }
 
 #[test]

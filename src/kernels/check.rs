@@ -34,6 +34,7 @@ pub fn all(report: &mut impl FnMut(&'static str, Result<(), Mismatch>)) {
     report("linear_i8", apart(linear_i8));
     report("linear_i16", apart(linear_i16));
     report("attention_tile", apart(attention_tile));
+    report("softmax_row", apart(softmax_row));
     report("layer_norm", apart(layer_norm));
     report("activate", apart(activate));
     report("add", apart(add));
@@ -59,6 +60,7 @@ mod known {
     pub(super) const LARGE_LINEAR_I8: u64 = 0xf486_1214_4de9_3a66;
     pub(super) const LARGE_LINEAR_I16: u64 = 0x8dfb_13a8_5a07_c830;
     pub(super) const ATTENTION_TILE: u64 = 0x1ed6_f39a_f517_627d;
+    pub(super) const SOFTMAX_ROW: u64 = 0x329c_2da4_633f_517f;
     pub(super) const LAYER_NORM: u64 = 0xe0af_e035_1abe_4b07;
     pub(super) const ACTIVATE: u64 = 0x1730_edf6_32ec_40cf;
     pub(super) const ADD: u64 = 0xbab2_552a_a9ab_9ea2;
@@ -312,21 +314,8 @@ fn attention_tile() -> Result<(), Mismatch> {
             // The last of these tops is too low for some product.
             for above in [7, 1, -3] {
                 let top = largest.unwrap_or_default() + above;
-                let mut weights = [Aligned([GUARD; KEYS + 4]), Aligned([GUARD; KEYS + 4])];
-                let mut totals = [Ok(0); 2];
-                let kernels = [portable::softmax_weights, super::softmax_weights];
-                for ((weights, total), kernel) in weights.iter_mut().zip(&mut totals).zip(kernels) {
-                    *total =
-                        kernel(products, scale, top, weights.0.get_mut(at..at + keys).unwrap_or_default());
-                }
-                let [total, of_backend] = totals;
-                comparison.compare(&[total], &[of_backend]);
-                if total.is_err() {
-                    continue;
-                }
-                let [weights, of_backend] = &weights;
-                comparison.guarded(&weights.0, &of_backend.0, at..at + keys);
-
+                let weights = softmax::<{ KEYS + 4 }>(&mut comparison, products, scale, top, at);
+                let Some(weights) = weights else { continue };
                 let weights = weights.0.get(at..at + keys).unwrap_or_default();
                 let run = if keys % 2 == 0 { SAFE_KEYS } else { 6 };
                 let mut sums = [[-12_345; WIDEST + 1]; 2];
@@ -341,6 +330,47 @@ fn attention_tile() -> Result<(), Mismatch> {
         }
     }
     comparison.finish(known::ATTENTION_TILE)
+}
+
+/// The weights of rows longer than a tile of [`attention_tile`].
+fn softmax_row() -> Result<(), Mismatch> {
+    let mut source = Source(8);
+    let mut comparison = Comparison::new();
+    for count in 0..=LONGEST {
+        let mut products = [0; LONGEST];
+        products.iter_mut().for_each(|product| *product = i32::from(source.below(i16::MAX)) << 14);
+        let products = products.get(..count).unwrap_or_default();
+        let scale = Requant { multiplier: 20_000, shift: 13 + count as u32 % 5 };
+        let largest = products.iter().map(|&product| scale.apply(product) >> 10).max();
+        for above in [1, -3] {
+            let top = largest.unwrap_or_default() + above;
+            softmax::<{ LONGEST + 4 }>(&mut comparison, products, scale, top, 2 + count % 3 % 2);
+        }
+    }
+    comparison.finish(known::SOFTMAX_ROW)
+}
+
+/// The weights of a row, from `at` on; none if `top` is too low.
+fn softmax<const N: usize>(
+    comparison: &mut Comparison,
+    products: &[i32],
+    scale: Requant,
+    top: i32,
+    at: usize,
+) -> Option<Aligned<[i16; N]>> {
+    let output = at..at + products.len();
+    let mut weights = [Aligned([GUARD; N]), Aligned([GUARD; N])];
+    let mut totals = [Ok(0); 2];
+    let kernels = [portable::softmax_weights, super::softmax_weights];
+    for ((weights, total), kernel) in weights.iter_mut().zip(&mut totals).zip(kernels) {
+        *total = kernel(products, scale, top, weights.0.get_mut(output.clone()).unwrap_or_default());
+    }
+    let [total, of_backend] = totals;
+    comparison.compare(&[total], &[of_backend]);
+    total.ok()?;
+    let [weights, of_backend] = weights;
+    comparison.guarded(&weights.0, &of_backend.0, output);
+    Some(weights)
 }
 
 /// Begins at a word.

@@ -46,15 +46,9 @@ pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
 /// See [`portable::softmax_weights`].
 pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i16]) -> Result<u32, i32> {
     let count = dots.len().min(weights.len());
-    let fours = if at_word(weights) && scale.shift <= SCORE_SHIFT { count / 4 } else { 0 };
-    if fours == 0 {
+    let fours = count / 4;
+    if fours == 0 || scale.shift > SCORE_SHIFT || !at_word(weights) {
         return portable::softmax_weights(dots, scale, top, weights);
-    }
-    let mut rest = Ok(0);
-    if count > 4 * fours
-        && let (Some(dots), Some(weights)) = (dots.get(4 * fours..count), weights.get_mut(4 * fours..))
-    {
-        rest = portable::softmax_weights(dots, scale, top, weights);
     }
     let multiplier = i32::from(scale.multiplier) << (SCORE_SHIFT - scale.shift);
     let from_top = top << LogScore::FRAC_NBITS;
@@ -63,16 +57,24 @@ pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i1
     let found = unsafe {
         weights_of_fours(dots.as_ptr(), weights.as_mut_ptr(), fours, multiplier, from_top, OCTAVE.as_ptr())
     };
+    let mut sum = found as u32;
     // The upper word has the flag of saturation: some product lies above the top, or some far below it.
-    let clear = found >> 32 & SATURATED == 0;
-    match rest {
-        Ok(rest) if clear => Ok(found as u32 + rest),
-        _ => {
-            let largest = portable::largest(dots);
-            let above = from_top + scale.apply(-largest) < 0;
-            if above { Err(largest) } else { Ok(found as u32 + rest.unwrap_or_default()) }
+    let mut in_doubt = found >> 32 & SATURATED != 0;
+    if !count.is_multiple_of(4)
+        && let (Some(dots), Some(weights)) = (dots.get(4 * fours..count), weights.get_mut(4 * fours..))
+    {
+        match portable::softmax_weights(dots, scale, top, weights) {
+            Ok(rest) => sum += rest,
+            Err(_) => in_doubt = true,
         }
     }
+    if in_doubt {
+        let largest = portable::largest(dots);
+        if from_top + scale.apply(-largest) < 0 {
+            return Err(largest);
+        }
+    }
+    Ok(sum)
 }
 
 /// The bit of saturation in the program status.
@@ -235,20 +237,18 @@ unsafe extern "C" fn weights_of_fours(
     naked_asm!(
         processor!(),
         "push {{r4-r11, lr}}",
-        "ldr r10, [sp, #36]",
-        "ldr r11, [sp, #40]",
+        "ldrd r10, r11, [sp, #36]",
         "mov r8, #0",
         "msr apsr_nzcvq, r8",
         "mov lr, #0x00010001",
-        // An odd number of fours begins in the middle.
-        "tst r2, #1",
+        // The first round leaves out what makes the number of fours a multiple of four.
+        "and r12, r2, #3",
         "add r2, r0, r2, lsl #4",
-        "bne 3f",
-        "2:",
-        ".irp four, 2, 3",
-        ".if \\four == 3",
-        "3:",
-        ".endif",
+        "tbb [pc, r12]",
+        "6:",
+        ".byte (2f - 6b) / 2, (5f - 6b) / 2, (4f - 6b) / 2, (3f - 6b) / 2",
+        ".irp four, 2, 3, 4, 5",
+        "\\four:",
         "ldm r0!, {{r4-r7}}",
         ".irp distance, r4, r5, r6, r7",
         "smmlsr \\distance, \\distance, r3, r10",

@@ -36,10 +36,10 @@ use tile::Tile;
 /// of both channels; Helium does the same with 16 bytes; the others step over a channel at no cost.
 #[derive(Clone, Copy, Debug)]
 pub struct ChannelPairs<'a, W> {
-    weights: &'a [W],
-    inputs: usize,
+    pub(super) weights: &'a [W],
+    pub(super) inputs: usize,
     /// Channels of the first pair that are not meant: 0 or 1.
-    skipped: usize,
+    pub(super) skipped: usize,
 }
 
 impl<'a, W: Weight> ChannelPairs<'a, W> {
@@ -75,6 +75,7 @@ const COLUMNS: usize = if cfg!(fixformer_small_stack) { 32 } else { 64 };
 const PAIRS: usize = if cfg!(fixformer_small_stack) { 4 } else { 16 };
 
 /// See [`portable::linear`].
+#[cfg_attr(feature = "std", expect(unreachable_pub, reason = "the host has one before it"))]
 pub fn linear<W: Weight>(x: &[i16], weights: ChannelPairs<'_, W>, channels: Channels<'_>, out: &mut [i16]) {
     let ChannelPairs { weights: matrix, inputs, skipped } = weights;
     // A channel without its partner goes alone.

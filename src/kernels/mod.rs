@@ -6,15 +6,21 @@
 pub mod check;
 #[cfg(fixformer_dsp)]
 mod dsp;
+#[cfg(feature = "std")]
+mod host;
 mod linear;
 pub mod portable;
 
 #[cfg(fixformer_dsp)]
 pub use dsp::{dots, softmax_weights, weighted_sum};
-pub use linear::{ChannelPairs, linear, pair_len};
+#[cfg(feature = "std")]
+pub use host::{backend, dots, linear, portable_only, softmax_weights, weighted_sum};
+#[cfg(not(feature = "std"))]
+pub use linear::linear;
+pub use linear::{ChannelPairs, pair_len};
 pub(crate) use portable::largest;
 pub use portable::{activate, add, clamp, layer_norm, normalised_frac};
-#[cfg(not(fixformer_dsp))]
+#[cfg(not(any(fixformer_dsp, feature = "std")))]
 pub use portable::{dots, softmax_weights, weighted_sum};
 
 /// First line of a function in assembly. Link-time optimisation assembles functions anew with the features of the
@@ -41,7 +47,13 @@ macro_rules! processor {
 use processor;
 
 /// The backend of this build.
-pub const BACKEND: &str = if cfg!(fixformer_mve) {
+#[cfg(not(feature = "std"))]
+pub const fn backend() -> &'static str {
+    BACKEND
+}
+
+/// What the target allows; a host may have more.
+const BACKEND: &str = if cfg!(fixformer_mve) {
     "helium"
 } else if cfg!(fixformer_dsp) {
     "dsp"

@@ -13,7 +13,7 @@ mod sine;
 mod table;
 mod tanh;
 
-#[cfg(fixformer_dsp)]
+#[cfg(any(fixformer_dsp, all(feature = "std", target_arch = "x86_64")))]
 pub(crate) use exp::OCTAVE;
 pub use exp::{EXP2_STEPS, LogScore, Probability, exp2_neg, exp2_weight};
 pub use gelu::{GELU_INPUT_MAX, gelu_erf, gelu_tanh};

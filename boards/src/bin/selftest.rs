@@ -27,7 +27,7 @@ mod board {
             _ => {}
         });
 
-        let backend = match kernels::BACKEND {
+        let backend = match kernels::backend() {
             BACKEND => Ok(()),
             other => Err(fmt::from_fn(move |f| write!(f, "expected `{BACKEND}`, built `{other}`"))),
         };

@@ -6,11 +6,12 @@ mod plan;
 mod scores;
 
 pub use crate::layers::InputError;
-pub use embedded::{Arena, Embedded, Words, blocks, words};
+pub use embedded::{Arena, Embedded, blocks, words};
 pub use error::ArenaError;
 pub use plan::Plan;
 pub use scores::Scores;
 
+use crate::arena::Words;
 use crate::attention::Mechanisms;
 use crate::layers::{KEYS_PER_WORD, Shape, check_input, embed, head, pool, run_block};
 use crate::model::{Block, Blocks, Model};

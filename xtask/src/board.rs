@@ -52,6 +52,12 @@ impl Board {
         config(&self.name)
     }
 
+    /// Its memory, as the linker is told.
+    pub(crate) fn memory_map(&self) -> Result<String> {
+        let file = self.config().with_file_name("memory.x");
+        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
+    }
+
     /// Bytes that `replay` has for a model and its arena.
     pub(crate) fn replay_bytes(&self) -> Result<u64> {
         let table: Table = fs::read_to_string(self.config())?.parse()?;

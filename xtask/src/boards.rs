@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -80,6 +80,17 @@ impl Model {
         Ok(models)
     }
 
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// A run of `program` with this model inside.
+    pub(crate) fn inside(&self, board: &Board, program: &str) -> Result<Report> {
+        let elf = firmware::build(board, program, &self.file)?;
+        let lines = qemu::run(board, &elf, Some(&self.recordings), &folder(), |_| {})?.success()?;
+        self.check(report::read(&lines)?)
+    }
+
     fn check(&self, report: Report) -> Result<Report> {
         ensure!(report.scores == self.scores, "{:?}, on the host {:?}", report.scores, self.scores);
         ensure!(report.digest == self.digest, "digest {}, on the host {}", report.digest, self.digest);
@@ -100,18 +111,17 @@ pub(crate) fn measure(board: &Board, models: &[Model]) -> Result<Vec<Result<Opti
     let replay = firmware::build(board, REPLAY, &digits_file())?;
     let room = board.replay_bytes()?;
     let run = |model: &Model| -> Result<Option<Report>> {
-        let lines = if model.file == digits_file() {
-            let elf = firmware::build(board, "classify", &model.file)?;
-            qemu::run(board, &elf, Some(&model.recordings), &folder(), |_| {})?.success()?
-        } else if model.bytes <= room {
-            let name = format!("{}.fxm", model.name);
-            fs::copy(&model.file, folder().join(&name))?;
-            let argument = format!("{name} {}", model.recordings);
-            qemu::run(board, &replay, Some(&argument), &folder(), |_| {})?.success()?
-        } else {
+        if model.file == digits_file() {
+            return model.inside(board, "classify").map(Some);
+        }
+        if model.bytes > room {
             return Ok(None);
-        };
-        report::read(&lines).and_then(|report| model.check(report)).map(Some)
+        }
+        let name = format!("{}.fxm", model.name);
+        fs::copy(&model.file, folder().join(&name))?;
+        let argument = format!("{name} {}", model.recordings);
+        let lines = qemu::run(board, &replay, Some(&argument), &folder(), |_| {})?.success()?;
+        model.check(report::read(&lines)?).map(Some)
     };
     let run = |model: &Model| run(model).with_context(|| format!("{} on {}", model.name, board.name));
     Ok(models.iter().map(run).collect())

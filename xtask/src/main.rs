@@ -12,6 +12,7 @@ mod guarantees;
 mod hardware;
 mod host;
 mod picture;
+mod placement;
 mod profile;
 mod qemu;
 mod recipe;

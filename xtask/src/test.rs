@@ -5,7 +5,7 @@ use crate::boards::{self, Model, Row};
 use crate::command::{cargo, shown, target};
 use crate::size::flash_without_model;
 use crate::zoo::{Folders, digits_file, digits_swapped};
-use crate::{bench, firmware, guarantees, hardware, profile, qemu, setup};
+use crate::{bench, firmware, guarantees, hardware, placement, profile, qemu, setup};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -62,6 +62,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         });
         step(&format!("{}: models", board.name));
         totals.board(board, |suite| models(board, zoo.as_deref(), &mut rows, suite));
+        if board.name == placement::BOARD {
+            step(&format!("{}: placement", board.name));
+            totals.board(board, |suite| placed(board, zoo.as_deref(), suite));
+        }
         if COUNTED.contains(&&*board.name) {
             step(&format!("{}: log", board.name));
             totals.board(board, |suite| {
@@ -287,6 +291,22 @@ fn models(
     Ok(())
 }
 
+/// The digits with their memory placed; and that an image where it is not is seen.
+fn placed(board: &Board, models: Result<&[Model], &anyhow::Error>, suite: &mut Suite) -> Result<()> {
+    let models = models.map_err(|error| anyhow!("the models are not ready: {error:#}"))?;
+    let digits = models.first().context("no model")?;
+    suite.test("placed::runs_where_it_was_put", placement::run(board, digits));
+    let elsewhere = placement::hold(board, &firmware::build(board, "classify", digits.file())?);
+    suite.test(
+        "placed::elsewhere_is_seen",
+        match elsewhere {
+            Err(error) if error.to_string().starts_with("ARENA is at") => Ok(()),
+            other => Err(anyhow!("nothing found in an image that is not placed: {other:?}")),
+        },
+    );
+    Ok(())
+}
+
 /// Every image links; the one with the least memory refuses a model with 16 KB of arena.
 fn hardware_images(suite: &mut Suite) -> Result<()> {
     for image in &hardware::IMAGES {
@@ -316,8 +336,7 @@ fn flash(board: &Board) -> Result<()> {
 
 /// An arena larger than the RAM is an error of the linker, with the bytes that are missing.
 fn small_ram(board: &Board) -> Result<()> {
-    let map = board.config().with_file_name("memory.x");
-    let map = fs::read_to_string(&map).with_context(|| format!("cannot read {}", map.display()))?;
+    let map = board.memory_map()?;
     let is_ram = |line: &str| line.trim_start().starts_with("RAM ");
     let ram = map.lines().find(|line| is_ram(line)).context("the memory map has no line of RAM")?;
     let (start, _) = ram.split_once("LENGTH = ").context("RAM without a length")?;

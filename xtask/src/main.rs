@@ -11,6 +11,7 @@ mod golden;
 mod guarantees;
 mod hardware;
 mod host;
+mod model;
 mod picture;
 mod placement;
 mod profile;

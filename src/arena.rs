@@ -5,7 +5,8 @@ use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::AtomicBool;
 
-/// A value in a `static` that can be taken once. It begins at a word, as the kernels like their rows.
+/// A value in a `static` that can be taken once, in memory that start-up code fills. It begins at a word, as the kernels
+/// like their rows.
 #[repr(C, align(4))]
 pub struct Once<T> {
     value: UnsafeCell<T>,

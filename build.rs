@@ -30,9 +30,6 @@ fn main() {
     // An instruction makes no more than one product.
     let one_product = (target.starts_with("thumb") && !has("fixformer_dsp")) || has("fixformer_mul");
     declare("fixformer_rounds", one_product);
-    // Of a part with 16 KB of RAM: the linear layer takes 0.9 KB less, and a few percent more instructions.
-    println!("cargo::rerun-if-env-changed=FIXFORMER_SMALL_STACK");
-    declare("fixformer_small_stack", !has("fixformer_dsp") && env::var_os("FIXFORMER_SMALL_STACK").is_some());
 }
 
 fn declare(flag: &str, holds: bool) {

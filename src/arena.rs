@@ -2,13 +2,15 @@
 #![allow(unsafe_code)] // Exclusive access to a static, and words viewed as halves.
 
 use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
 use core::sync::atomic::AtomicBool;
 
-/// A value in a `static` that can be taken once. It begins at a word, as the kernels like their rows.
+/// A value in a `static` that can be taken once, in memory that start-up code fills. It begins at a word, as the kernels
+/// like their rows.
 #[repr(C, align(4))]
 pub struct Once<T> {
     value: UnsafeCell<T>,
-    taken: AtomicBool,
+    taken: Taken,
 }
 
 // SAFETY: the value is reached only through `take`, which succeeds once.
@@ -17,31 +19,100 @@ unsafe impl<T: Send> Sync for Once<T> {}
 impl<T> Once<T> {
     /// Holds `value` until it is taken.
     pub const fn new(value: T) -> Self {
-        Self { value: UnsafeCell::new(value), taken: AtomicBool::new(false) }
+        Self { value: UnsafeCell::new(value), taken: Taken::new() }
     }
 
     /// The value the first time, `None` ever after.
-    #[expect(clippy::mut_from_ref, reason = "`claim` makes the reference exclusive")]
+    #[expect(clippy::mut_from_ref, reason = "`first` makes the reference exclusive")]
     pub fn take(&'static self) -> Option<&'static mut T> {
-        // SAFETY: `claim` answers true once, so this is the only reference there will ever be.
-        claim(&self.taken).then(|| unsafe { &mut *self.value.get() })
+        // SAFETY: `first` answers true once, so this is the only reference there will ever be.
+        self.taken.first().then(|| unsafe { &mut *self.value.get() })
     }
 }
 
-#[cfg(target_has_atomic = "8")]
-fn claim(taken: &AtomicBool) -> bool {
-    !taken.swap(true, core::sync::atomic::Ordering::AcqRel)
+/// Memory for the one owner `O`, which may lie where nothing is cleared at start-up: it holds no flag and expects no
+/// value, for after a warm reset it has what the last run left.
+#[repr(transparent)]
+pub(crate) struct Uncleared<O: Owner>(UnsafeCell<MaybeUninit<O::Memory>>);
+
+// SAFETY: the memory is reached only through `take`, which succeeds once.
+unsafe impl<O: Owner<Memory: Send>> Sync for Uncleared<O> {}
+
+impl<O: Owner> Uncleared<O> {
+    pub(crate) const fn new() -> Self {
+        Self(UnsafeCell::new(MaybeUninit::uninit()))
+    }
+
+    /// All zero the first time that `O` takes memory, `None` ever after.
+    #[expect(clippy::mut_from_ref, reason = "`first` makes the reference exclusive")]
+    pub(crate) fn take(&'static self) -> Option<&'static mut O::Memory> {
+        O::TAKEN.first().then(|| {
+            let memory = self.0.get().cast::<O::Memory>();
+            // SAFETY: the flag of an owner is one place, and answers true once: this is the only reference to any
+            // memory of `O`. `Words` are arrays of integers, for which zeros are a value.
+            unsafe {
+                memory.write_bytes(0, 1);
+                &mut *memory
+            }
+        })
+    }
 }
 
-/// Cores without compare-and-swap: the board's critical section makes the exchange indivisible.
-#[cfg(not(target_has_atomic = "8"))]
-fn claim(taken: &AtomicBool) -> bool {
-    use core::sync::atomic::Ordering::Relaxed;
-    critical_section::with(|_| {
-        let free = !taken.load(Relaxed);
-        taken.store(true, Relaxed);
-        free
-    })
+/// Whose memory it is.
+pub trait Owner {
+    /// What it asks for.
+    type Memory: Words;
+    /// Whether it has taken it; in memory that is cleared at start-up.
+    const TAKEN: &'static Taken;
+}
+
+/// An array of words.
+pub trait Words: sealed::Sealed {
+    /// Number of words.
+    const LENGTH: usize;
+    /// The array as a slice.
+    fn words(&mut self) -> &mut [u32];
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl<const N: usize> Sealed for [u32; N] {}
+}
+
+impl<const N: usize> Words for [u32; N] {
+    const LENGTH: usize = N;
+
+    fn words(&mut self) -> &mut [u32] {
+        self
+    }
+}
+
+/// Whether something was taken.
+pub struct Taken(AtomicBool);
+
+impl Taken {
+    /// Not yet.
+    #[expect(clippy::new_without_default, reason = "made in a `static`")]
+    pub const fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
+    /// True the first time.
+    #[cfg(target_has_atomic = "8")]
+    fn first(&self) -> bool {
+        !self.0.swap(true, core::sync::atomic::Ordering::AcqRel)
+    }
+
+    /// Cores without compare-and-swap: the board's critical section makes the exchange indivisible.
+    #[cfg(not(target_has_atomic = "8"))]
+    fn first(&self) -> bool {
+        use core::sync::atomic::Ordering::Relaxed;
+        critical_section::with(|_| {
+            let free = !self.0.load(Relaxed);
+            self.0.store(true, Relaxed);
+            free
+        })
+    }
 }
 
 /// Takes typed slices off the front of a memory block. Where the block is too small the slice is empty.

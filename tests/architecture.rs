@@ -76,7 +76,9 @@ fn unsafe_code_stays_in_its_places() {
     for path in sources() {
         let text = fs::read_to_string(&path).unwrap();
         let allowed = ["arena", "model", "kernels"].contains(&module(&path).as_str());
-        assert!(allowed || !text.contains("unsafe"), "{}", path.display());
+        // Examples in the documentation name sections.
+        let code = |line: &str| line.split("//").next().unwrap().contains("unsafe");
+        assert!(allowed || !text.lines().any(code), "{}", path.display());
     }
 }
 

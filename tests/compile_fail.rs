@@ -12,6 +12,7 @@ fn a_malformed_model_does_not_compile() {
     let mut version = good.clone();
     version[4] = 99;
     let write = |name: &str, bytes: &[u8]| std::fs::write(directory.join(name), bytes).unwrap();
+    write("digits.fxm", &good);
     write("truncated.fxm", &good[..good.len() / 2 / 4 * 4]);
     write("flipped.fxm", &flipped);
     write("version.fxm", &version);

@@ -5,7 +5,7 @@ use crate::recordings::{RecordingError, Recordings};
 use crate::{counter, println, stack};
 use core::fmt;
 use fixformer::trace::{Row, Rows};
-use fixformer::{ArenaError, Digest, InputError, ModelError, Session};
+use fixformer::{ArenaError, Digest, InputError, ModelError, Scores, Session};
 
 /// What to print besides the scores.
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -37,7 +37,7 @@ pub fn all(
         };
         let scores = result.map_err(|error| Error::Input { row, error })?;
         digest.scores(scores.raw());
-        println!("row {row} class {} scores{}", scores.best(), Spaced(scores.raw()));
+        print_row(row, &scores);
         total += executed;
         most = most.max(executed);
         row += 1;
@@ -47,12 +47,23 @@ pub fn all(
     if deepest == stack::size() {
         return Err(Error::Stack { size: deepest });
     }
-    let mean = total / u64::from(row.max(1));
-    let digest = digest.value();
-    println!(
-        "summary rows={row} digest={digest:016x} instructions={mean} max={most} arena={arena} stack={deepest}"
-    );
+    print_summary(row, digest.value(), [total, most], [arena, deepest]);
     Ok(())
+}
+
+// Not inlined: what prints would stay on the stack of what runs the model.
+
+#[inline(never)]
+fn print_row(row: u32, scores: &Scores<'_>) {
+    println!("row {row} class {} scores{}", scores.best(), Spaced(scores.raw()));
+}
+
+#[inline(never)]
+fn print_summary(rows: u32, digest: u64, [total, most]: [u64; 2], [arena, stack]: [usize; 2]) {
+    let mean = total / u64::from(rows.max(1));
+    println!(
+        "summary rows={rows} digest={digest:016x} instructions={mean} max={most} arena={arena} stack={stack}"
+    );
 }
 
 /// What keeps a program from classifying.
@@ -89,7 +100,7 @@ fn traced<'n>(
     samples: &[i16],
     row: u32,
     show: Show,
-) -> Result<fixformer::Scores<'n>, InputError> {
+) -> Result<Scores<'n>, InputError> {
     println!("input {row}{}", Spaced(samples));
     let mut print = Rows(|row: Row<'_>| match show {
         Show::Values => println!("{row} values{}", Spaced(row.values)),

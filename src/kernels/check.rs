@@ -55,8 +55,8 @@ fn apart(check: fn() -> Result<(), Mismatch>) -> Result<(), Mismatch> {
 
 /// Digests of all outputs, as the portable kernels give them; `tests/kernels.rs` prints what it finds.
 mod known {
-    pub(super) const LINEAR_I8: u64 = 0x819c_cb10_ed40_5f9c;
-    pub(super) const LINEAR_I16: u64 = 0xfc99_b0c9_9779_775a;
+    pub(super) const LINEAR_I8: u64 = 0x4c00_52aa_67d4_2cd3;
+    pub(super) const LINEAR_I16: u64 = 0x6fe9_35d9_3b80_9463;
     pub(super) const LARGE_LINEAR_I8: u64 = 0xf486_1214_4de9_3a66;
     pub(super) const LARGE_LINEAR_I16: u64 = 0x8dfb_13a8_5a07_c830;
     pub(super) const ATTENTION_TILE: u64 = 0x1ed6_f39a_f517_627d;
@@ -164,9 +164,9 @@ fn weight_i16(source: &mut Source, inputs: usize) -> i16 {
 }
 
 /// Rows, columns and channels of the largest layers of the checks: within a tile, and beyond what is kept at a time.
-const SMALL: [usize; 3] = [5, LONGEST, 7];
-const DEEP: [usize; 3] = [4, 97, 3];
-const WIDE: [usize; 3] = [2, 3, 67];
+const SMALL: [usize; 3] = [5, LONGEST, 4];
+const DEEP: [usize; 3] = [4, 69, 3];
+const WIDE: [usize; 3] = [2, 2, 67];
 const LARGE_DEEP: [usize; 3] = [9, 131, 18];
 const LARGE_WIDE: [usize; 3] = [5, 21, 67];
 
@@ -192,19 +192,19 @@ fn linear<W: Weight + Default>(weight: fn(&mut Source, usize) -> W, known: u64) 
     let mut source = Source(1);
     let mut comparison = Comparison::new();
     for inputs in [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, LONGEST] {
-        for (rows, outputs) in [(1, 1), (1, SMALL[2]), (2, 2), (3, 4), (4, 5), (SMALL[0], SMALL[2])] {
+        for (rows, outputs) in [(1, 1), (1, SMALL[2]), (2, 2), (3, 3), (4, 3), (SMALL[0], SMALL[2])] {
             let check = linear_layer_within!(SMALL, 0);
             check(&mut source, &mut comparison, weight, SMALL, [rows, inputs, outputs], 0);
         }
     }
-    for (case, inputs) in [1, 2, 3, 6, 21, 63, 64, 65, 66, 95, 96, DEEP[1]].into_iter().enumerate() {
+    for (case, inputs) in [1, 2, 3, 6, 21, 63, 64, 65, 66, 67, 68, DEEP[1]].into_iter().enumerate() {
         for (rows, outputs) in [(1, 2), (3, 3), (4, 1), (DEEP[0], DEEP[2])] {
             let check = linear_layer_within!(DEEP, 1);
             check(&mut source, &mut comparison, weight, DEEP, [rows, inputs, outputs], case % 2);
         }
     }
     for (first, outputs) in [32, 33, 34, 64, WIDE[2]].into_iter().enumerate() {
-        for inputs in [2, WIDE[1]] {
+        for inputs in [1, WIDE[1]] {
             let check = linear_layer_within!(WIDE, 4);
             check(&mut source, &mut comparison, weight, WIDE, [WIDE[0], inputs, outputs], first);
         }

@@ -70,9 +70,9 @@ pub const fn pair_len(inputs: usize) -> usize {
 /// Rows of a tile.
 const ROWS: usize = 4;
 /// Columns that a block holds.
-const COLUMNS: usize = if cfg!(fixformer_small_stack) { 32 } else { 64 };
+const COLUMNS: usize = 64;
 /// Pairs of channels whose sums are kept.
-const PAIRS: usize = if cfg!(fixformer_small_stack) { 4 } else { 16 };
+const PAIRS: usize = 16;
 
 /// See [`portable::linear`].
 #[cfg_attr(feature = "std", expect(unreachable_pub, reason = "the host has one before it"))]
@@ -115,7 +115,7 @@ struct Layer<'a> {
 }
 
 impl Layer<'_> {
-    fn run(self, x: &[i16], out: &mut [i16]) {
+    fn run(&self, x: &[i16], out: &mut [i16]) {
         let outputs = self.channels.bias.len();
         if self.inputs == 0 || outputs == 0 {
             return;
@@ -133,8 +133,8 @@ impl Layer<'_> {
     }
 
     /// So many rows through all channels.
-    fn rows(self, rows: usize, tile: &mut Tile, x: &[i16], out: &mut [i16]) {
-        let Self { accumulate, inputs, channels: Channels { bias, multipliers, shift }, skipped } = self;
+    fn rows(&self, rows: usize, tile: &mut Tile, x: &[i16], out: &mut [i16]) {
+        let Self { accumulate, inputs, channels: Channels { bias, multipliers, shift }, skipped } = *self;
         let at_once = inputs <= COLUMNS;
         if at_once {
             tile.load(rows, x, inputs, inputs);

@@ -18,6 +18,7 @@ pub fn linear<W: Weight>(x: &[i16], weights: ChannelPairs<'_, W>, channels: Chan
 }
 
 /// One output column of [`linear`].
+#[inline(never)]
 pub(super) fn linear_channel<W: Weight>(
     x: &[i16],
     weights: ChannelPairs<'_, W>,

@@ -34,44 +34,48 @@ impl<T: Trace> Pass<'_, T> {
     /// `stream += attention(stream)`, of the second stream where there is one. One head after the other: the keys
     /// and values of one head are kept at a time.
     fn attention(&mut self, frac: i32, work: &mut Workspace<'_>) {
-        let Shape { tokens, heads, head_width: width, .. } = self.shape;
-        let attention = &self.block.attention;
-        for index in 0..heads {
+        for index in 0..self.shape.heads {
             self.project(index, work);
-            let values = front(work.values, tokens.next_multiple_of(2) * width);
-            values.get_mut(tokens * width..).unwrap_or_default().fill(0);
-            let head = Head {
-                index,
-                width,
-                rows: rows_of(work.attended, index, tokens * width),
-                keys: front(work.keys, tokens * width),
-                values,
-                visible: work.visible,
-                causal: attention.causal,
-                scale: attention.scale,
-                gain: attention.gain,
-            };
-            self.shape.mechanisms.attend(attention.kind, head, work.scratch);
+            self.attend(index, work);
         }
         self.join_heads(frac, work);
     }
 
+    /// Puts what a head attends to in the place of its queries.
+    #[inline(never)]
+    fn attend(&mut self, index: usize, work: &mut Workspace<'_>) {
+        let Shape { tokens, head_width: width, mechanisms, .. } = self.shape;
+        let attention = &self.block.attention;
+        let values = front(work.values, tokens.next_multiple_of(2) * width);
+        values.get_mut(tokens * width..).unwrap_or_default().fill(0);
+        let head = Head {
+            index,
+            width,
+            rows: rows_of(work.attended, index, tokens * width),
+            keys: front(work.keys, tokens * width),
+            values,
+            visible: work.visible,
+            causal: attention.causal,
+            scale: attention.scale,
+            gain: attention.gain,
+        };
+        mechanisms.attend(attention.kind, head, work.scratch);
+    }
+
     /// Queries, keys and values of one head, limited so that no dot product overflows.
+    #[inline(never)]
     fn project(&mut self, head: usize, work: &mut Workspace<'_>) {
         let Shape { tokens, width, head_width, .. } = self.shape;
         let attention = &self.block.attention;
         let dot_limit = dot_limit(head_width);
         let queries = rows_of(work.attended, head, tokens * head_width);
         // Where queries are keys too the mechanism makes the keys.
+        let key = attention.key.as_ref();
         let mut targets = [
-            Some((Tensor::Query, &attention.query, queries, dot_limit)),
-            attention.key.as_ref().map(|key| (Tensor::Key, key, &mut *work.keys, dot_limit)),
-            Some((Tensor::Value, &attention.value, &mut *work.values, VALUE_LIMIT)),
-        ]
-        .map(|target| {
-            let (tensor, layer, out, limit) = target?;
-            Some((tensor, layer.columns(head * head_width, head_width), out, limit))
-        });
+            (Tensor::Query, Some(&attention.query), queries, dot_limit),
+            (Tensor::Key, key, &mut *work.keys, dot_limit),
+            (Tensor::Value, Some(&attention.value), &mut *work.values, VALUE_LIMIT),
+        ];
 
         let source =
             if self.block.order == NormOrder::Reversible { &mut *work.second } else { &mut *work.stream };
@@ -81,10 +85,11 @@ impl<T: Trace> Pass<'_, T> {
             if head == 0 && self.block.order != NormOrder::Post {
                 self.show(Tensor::Norm1, first, width, x, self.block.norm1.frac);
             }
-            for (tensor, layer, out, limit) in targets.iter_mut().flatten() {
+            for (tensor, layer, out, limit) in &mut targets {
+                let Some(layer) = layer else { continue };
                 let out = out.get_mut(first * head_width..).unwrap_or_default();
                 let out = front(out, rows.len() / width.max(1) * head_width);
-                layer.forward(x, out);
+                layer.columns(head * head_width, head_width).forward(x, out);
                 clamp(out, *limit);
                 self.show_head(*tensor, first, head, out, layer.frac);
             }
@@ -92,6 +97,7 @@ impl<T: Trace> Pass<'_, T> {
     }
 
     /// Puts the heads side by side, projects them and adds them to the stream.
+    #[inline(never)]
     fn join_heads(&mut self, frac: i32, work: &mut Workspace<'_>) {
         let Shape { tokens, width, head_width, .. } = self.shape;
         let attention_width = self.shape.attention_width();
@@ -122,6 +128,7 @@ impl<T: Trace> Pass<'_, T> {
 
     /// `stream += feed_forward(stream)`, or the second stream where there is one. [`ROW_TILE`] rows at a time: the
     /// hidden rows are never kept (the chunked feed-forward layer of Kitaev et al. 2020).
+    #[inline(never)]
     fn feed_forward(&mut self, [first_frac, second_frac]: [i32; 2], work: &mut Workspace<'_>) {
         let Shape { tokens, width, .. } = self.shape;
         let network = &self.block.feed_forward;

@@ -52,6 +52,7 @@ fn check_ids(input: &[i16], last: usize) -> Result<(), InputError> {
 }
 
 /// Fills the stream with embedded tokens, and the second one if there is one; returns their fractional bits.
+#[inline(never)]
 pub(crate) fn embed(
     model: &Model<'_>,
     shape: Shape,
@@ -133,6 +134,7 @@ fn one_hot(steps: &[i16], symbols: usize, shift: u32, out: &mut [i16]) {
 }
 
 /// Mean of each channel over the recording, with `shift` fractional bits, rounded to nearest.
+#[inline(never)]
 fn means(input: &[i16], channels: usize, shift: u32, means: &mut [i32]) {
     let channels = channels.max(1);
     let steps = (input.len() / channels) as i64;

@@ -6,6 +6,7 @@ use crate::model::Model;
 use crate::trace::{Site, Tensor, Tile, Trace};
 
 /// Fills `work.scores` from `work.pooled`.
+#[inline(never)]
 pub(crate) fn head(model: &Model<'_>, work: &mut Workspace<'_>, trace: &mut impl Trace) {
     let mut show = |tensor, values: &[i16], frac| {
         let width = values.len();

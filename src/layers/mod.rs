@@ -58,11 +58,11 @@ pub(crate) struct Shape {
     pub(crate) width: usize,
     pub(crate) heads: usize,
     pub(crate) head_width: usize,
-    pub(crate) mechanisms: Mechanisms,
+    pub(crate) mechanisms: &'static Mechanisms,
 }
 
 impl Shape {
-    pub(crate) fn new(model: &Model<'_>, tokens: usize, mechanisms: Mechanisms) -> Self {
+    pub(crate) fn new(model: &Model<'_>, tokens: usize, mechanisms: &'static Mechanisms) -> Self {
         let Model { width, heads, head_width, .. } = *model;
         Self { tokens, width, heads, head_width, mechanisms }
     }

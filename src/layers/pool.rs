@@ -6,6 +6,7 @@ use crate::num::{round_shift, saturate};
 use crate::trace::{Site, Tensor, Tile, Trace};
 
 /// Fills `work.pooled` from the stream; masked tokens do not count.
+#[inline(never)]
 pub(crate) fn pool(
     model: &Model<'_>,
     shape: Shape,

@@ -1,14 +1,13 @@
 //! A model that is part of the firmware.
 
 use super::{ArenaError, Plan, Session};
-use crate::arena::Once;
+use crate::arena::{Owner, Uncleared};
 use crate::attention::Mechanisms;
 use crate::model::{Block, Model};
 
 /// A model known at compile time; implemented by [`crate::model!`].
-pub trait Embedded {
-    /// Memory of exactly the size its plan asks for.
-    type Memory: Words + Send;
+/// Its memory has exactly the size that its plan asks for.
+pub trait Embedded: Owner {
     /// The parsed model.
     const MODEL: Model<'static>;
     /// Its blocks, read by the compiler: the code that reads a file is not linked.
@@ -19,38 +18,26 @@ pub trait Embedded {
     const MECHANISMS: Mechanisms = Mechanisms::of(&Self::MODEL);
 }
 
-/// An array of words.
-pub trait Words: sealed::Sealed {
-    /// Number of words.
-    const LENGTH: usize;
-    /// All zero.
-    const ZERO: Self;
-    /// The array as a slice.
-    fn words(&mut self) -> &mut [u32];
-}
-
-mod sealed {
-    pub trait Sealed {}
-    impl<const N: usize> Sealed for [u32; N] {}
-}
-
-impl<const N: usize> Words for [u32; N] {
-    const LENGTH: usize = N;
-    const ZERO: Self = [0; N];
-
-    fn words(&mut self) -> &mut [u32] {
-        self
-    }
-}
-
-/// The static memory of an embedded model: exactly as large as the model needs, in `.bss`.
-pub struct Arena<M: Embedded>(Once<M::Memory>);
+/// The static memory of an embedded model: exactly as large as the model needs, in `.bss` or wherever the attribute of
+/// its `static` puts it. It need not be cleared at start-up: [`Arena::take`] does so.
+///
+/// A model has one session: where two arenas are made for it, one of them can be taken.
+///
+/// ```
+/// # fixformer::model! { struct Digits = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits.fxm") }
+/// #[unsafe(link_section = ".dtcm")] // a section of the linker script, with or without NOLOAD
+/// static ARENA: fixformer::Arena<Digits> = fixformer::Arena::new();
+///
+/// assert!(ARENA.take().is_ok());
+/// assert_eq!(ARENA.take().err(), Some(fixformer::ArenaError::Taken));
+/// ```
+pub struct Arena<M: Embedded>(Uncleared<M>);
 
 impl<M: Embedded> Arena<M> {
     /// Free.
     #[expect(clippy::new_without_default, reason = "an arena is made in a `static`")]
     pub const fn new() -> Self {
-        Self(Once::new(M::Memory::ZERO))
+        Self(Uncleared::new())
     }
 
     /// The session, once.
@@ -105,9 +92,27 @@ pub const fn blocks<const N: usize>(model: &Model<'static>) -> [Block<'static>; 
 /// let scores = net.run(&[0; 64]).unwrap();
 /// assert!(scores.best() < Digits::CLASSES);
 /// ```
+///
+/// The attributes of `static WEIGHTS` go to the static that holds the file: so the linker can be told where the weights
+/// lie, for instance in external flash. What start-up code does not load, the programmer of the board has to.
+///
+/// ```
+/// fixformer::model! {
+///     struct Digits = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits.fxm");
+///     #[unsafe(link_section = ".qspi")]
+///     static WEIGHTS;
+/// }
+/// assert_eq!(Digits::CLASSES, 10);
+/// ```
 #[macro_export]
 macro_rules! model {
-    ($(#[$attribute:meta])* $visibility:vis struct $name:ident = $path:expr) => {
+    ($(#[$attribute:meta])* $visibility:vis struct $name:ident = $path:expr $(;)?) => {
+        $crate::model! { $(#[$attribute])* $visibility struct $name = $path; static WEIGHTS; }
+    };
+    (
+        $(#[$attribute:meta])* $visibility:vis struct $name:ident = $path:expr;
+        $(#[$place:meta])* static WEIGHTS;
+    ) => {
         $(#[$attribute])*
         $visibility struct $name;
 
@@ -129,16 +134,21 @@ macro_rules! model {
 
         const _: () = {
             const BYTES: &[u8; include_bytes!($path).len()] = include_bytes!($path);
-            static WORDS: [u32; BYTES.len() / 4] = $crate::session::words(BYTES);
+            $(#[$place])*
+            static WEIGHTS: [u32; BYTES.len() / 4] = $crate::session::words(BYTES);
             // The checksum of a large model takes the compiler more steps than the lint expects.
             #[allow(long_running_const_eval)]
-            const MODEL: $crate::Model<'static> = match $crate::Model::parse(&WORDS) {
+            const MODEL: $crate::Model<'static> = match $crate::Model::parse(&WEIGHTS) {
                 Ok(model) => model,
                 Err(error) => panic!("{}", error.message().as_str()),
             };
             static BLOCKS: [$crate::model::Block<'static>; MODEL.block_count] = $crate::session::blocks(&MODEL);
-            impl $crate::Embedded for $name {
+            static TAKEN: $crate::arena::Taken = $crate::arena::Taken::new();
+            impl $crate::arena::Owner for $name {
                 type Memory = [u32; $crate::session::Plan::of(&MODEL).words()];
+                const TAKEN: &'static $crate::arena::Taken = &TAKEN;
+            }
+            impl $crate::Embedded for $name {
                 const MODEL: $crate::Model<'static> = MODEL;
                 const BLOCKS: &'static [$crate::model::Block<'static>] = &BLOCKS;
             }

@@ -6,14 +6,15 @@ mod plan;
 mod scores;
 
 pub use crate::layers::InputError;
-pub use embedded::{Arena, Embedded, Words, blocks, words};
+pub use embedded::{Arena, Embedded, blocks, words};
 pub use error::ArenaError;
 pub use plan::Plan;
 pub use scores::Scores;
 
+use crate::arena::Words;
 use crate::attention::Mechanisms;
 use crate::layers::{KEYS_PER_WORD, Shape, check_input, embed, head, pool, run_block};
-use crate::model::{Block, Blocks, Model};
+use crate::model::{Block, Model};
 use crate::trace::Trace;
 
 /// A model and the memory it works in.
@@ -21,13 +22,13 @@ use crate::trace::Trace;
 pub struct Session<'a> {
     model: Model<'a>,
     plan: Plan,
-    mechanisms: Mechanisms,
-    next_block: NextBlock,
+    mechanisms: &'static Mechanisms,
+    each_block: EachBlock,
     memory: &'a mut [u32],
 }
 
-/// Where the blocks come from: read from the file as they are needed, or placed in flash by the compiler.
-type NextBlock = for<'m> fn(&mut Blocks<'m>, usize) -> Option<Block<'m>>;
+/// Gives every block in turn to a function: read from the file as they are needed, or placed in flash by the compiler.
+type EachBlock = for<'m> fn(&Model<'m>, &mut dyn FnMut(&Block<'m>));
 
 impl<'a> Session<'a> {
     /// Runs `model` in `memory`, which must have [`Plan::words`] words and need not be cleared.
@@ -39,15 +40,24 @@ impl<'a> Session<'a> {
         if memory.len() < plan.words() {
             return Err(ArenaError::TooSmall { found: memory.len(), needed: plan.words() });
         }
-        Ok(Self { model, plan, mechanisms: Mechanisms::all(), next_block: |blocks, _| blocks.next(), memory })
+        let mechanisms = const { &Mechanisms::all() };
+        // By reference: a block moved is a block more on the stack.
+        let each_block: EachBlock = |model, give| {
+            let mut blocks = model.blocks();
+            while let Some(block) = &blocks.next() {
+                give(block);
+            }
+        };
+        Ok(Self { model, plan, mechanisms, each_block, memory })
     }
 
     /// The session of an embedded model: its memory has the right size, its mechanisms are known.
     fn embedded<M: Embedded>(memory: &'static mut M::Memory) -> Session<'static> {
         const { assert!(M::Memory::LENGTH >= M::PLAN.words(), "the memory is smaller than the plan") };
         let memory = memory.words();
-        let next_block: NextBlock = |_, index| M::BLOCKS.get(index).copied();
-        Session { model: M::MODEL, plan: M::PLAN, mechanisms: M::MECHANISMS, next_block, memory }
+        let each_block: EachBlock = |_, give| M::BLOCKS.iter().for_each(give);
+        let mechanisms = const { &M::MECHANISMS };
+        Session { model: M::MODEL, plan: M::PLAN, mechanisms, each_block, memory }
     }
 
     /// The model.
@@ -82,6 +92,8 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// As [`Session::run_masked`].
+    // Here and in the layers: what is not inlined does not lie on the stack beside what comes before and after it.
+    #[inline(never)]
     pub fn run_traced(
         &mut self,
         input: &[i16],
@@ -96,12 +108,11 @@ impl<'a> Session<'a> {
         show_visible(mask, tokens, work.visible);
 
         let mut fracs = [embed(model, shape, input, &mut work, trace); 2];
-        let mut blocks = model.blocks();
-        for index in 0..model.block_count {
-            // By reference: a block moved is a block more on the stack.
-            let Some(block) = &(self.next_block)(&mut blocks, index) else { break };
+        let mut index = 0;
+        (self.each_block)(model, &mut |block| {
             fracs = run_block(block, index, shape, fracs, &mut work, trace);
-        }
+            index += 1;
+        });
         pool(model, shape, fracs, &mut work, trace);
         head(model, &mut work, trace);
         Ok(Scores::new(work.scores, model.head.frac))

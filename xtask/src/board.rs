@@ -3,6 +3,7 @@
 use crate::command::root;
 use anyhow::{Context, Result, ensure};
 use std::fs;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 use toml::Table;
@@ -52,6 +53,17 @@ impl Board {
         config(&self.name)
     }
 
+    /// Its memory, as the linker is told.
+    pub(crate) fn memory_map(&self) -> Result<String> {
+        let file = self.config().with_file_name("memory.x");
+        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
+    }
+
+    /// The addresses of a region of its memory.
+    pub(crate) fn memory(&self, region: &str) -> Result<Range<u64>> {
+        range(&self.memory_map()?, region).with_context(|| format!("{}: memory.x: {region}", self.name))
+    }
+
     /// Bytes that `replay` has for a model and its arena.
     pub(crate) fn replay_bytes(&self) -> Result<u64> {
         let table: Table = fs::read_to_string(self.config())?.parse()?;
@@ -78,6 +90,28 @@ impl Board {
 
 fn config(name: &str) -> PathBuf {
     root().join("boards").join(name).join("config.toml")
+}
+
+/// Of a line like `DTCM : ORIGIN = 0x30000000, LENGTH = 512K - 4K`.
+fn range(map: &str, region: &str) -> Option<Range<u64>> {
+    let bytes = |text: &str| {
+        let number = text.trim_end_matches(['K', 'M']);
+        let unit = match &text[number.len()..] {
+            "" => 1,
+            "K" => 1 << 10,
+            "M" => 1 << 20,
+            _ => return None,
+        };
+        number.parse::<u64>().ok()?.checked_mul(unit)
+    };
+    let of_region = |line: &&str| line.split_whitespace().next() == Some(region);
+    let (start, length) =
+        map.lines().find(of_region)?.split_once("ORIGIN = 0x")?.1.split_once(", LENGTH = ")?;
+    let start = u64::from_str_radix(start, 16).ok()?;
+    let mut terms = length.split(" - ").map(|term| bytes(term.trim()));
+    let length = terms.next()??;
+    let end = terms.try_fold(start.checked_add(length)?, |end, term| end.checked_sub(term?))?;
+    Some(start..end)
 }
 
 /// The target and its runner.
@@ -144,6 +178,19 @@ mod tests {
             let nanoseconds: u32 = value.parse().unwrap();
             let shift = format!("shift={}", nanoseconds.ilog2());
             assert!(nanoseconds.is_power_of_two() && board.emulator.contains(&shift), "{}", board.name);
+        }
+    }
+
+    #[test]
+    fn regions_are_read() {
+        let map =
+            "DTCM  : ORIGIN = 0x30000000, LENGTH = 512K\n  RAM : ORIGIN = 0x20001000, LENGTH = 16K - 4K";
+        assert_eq!(range(map, "DTCM"), Some(0x3000_0000..0x3008_0000));
+        assert_eq!(range(map, "RAM"), Some(0x2000_1000..0x2000_4000));
+        assert_eq!(range(map, "QSPI"), None);
+        assert_eq!(range("RAM : ORIGIN = 0x0, LENGTH = 2MM", "RAM"), None);
+        for board in Board::all().unwrap() {
+            assert!(board.memory("RAM").unwrap().start > 0, "{}", board.name);
         }
     }
 

@@ -1,17 +1,15 @@
 //! Every model on every emulated board: the same bits as on the host, and what they cost.
 
 use crate::board::Board;
-use crate::command::target;
-use crate::demo::write;
-use crate::host::{fixed, sizes};
+use crate::model::{Model, folder};
 use crate::report::{self, Report};
-use crate::zoo::{Folders, cases, digits_file, digits_swapped};
+use crate::zoo::{Folders, digits_file};
 use crate::{firmware, qemu, setup};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -31,13 +29,14 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let boards = if options.cores.is_empty() { Board::all()? } else { Board::named(&options.cores)? };
     setup::ready(&boards)?;
-    let models = Model::all(&options.folders, options.rows)?;
+    let rows = options.rows.max(1);
+    let models = Model::all(&options.folders, rows, rows)?;
     let mut rows = Vec::new();
     for board in &boards {
-        for (model, run) in models.iter().zip(measure(board, &models)?) {
-            let row = Row { board: board.name.clone(), model: model.name.clone(), run: run? };
+        for (model, run) in measure(board, &models)? {
+            let row = Row::new(board, model, run?);
             match options.json {
-                true => println!("{}", row.json(&model.digest)),
+                true => println!("{}", row.json()),
                 false => eprintln!("{}: {}", row.board, row.model),
             }
             rows.push(row);
@@ -49,109 +48,146 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// A model file, some recordings, and what the host makes of them.
-pub(crate) struct Model {
-    pub(crate) name: String,
-    file: PathBuf,
-    recordings: String,
-    digest: String,
-    scores: Vec<Vec<i16>>,
-    /// What [`REPLAY`] has to hold.
-    bytes: u64,
-}
-
-impl Model {
-    /// The digits with each mechanism of attention in turn, and what else is here.
-    pub(crate) fn all(folders: &Folders, rows: usize) -> Result<Vec<Self>> {
-        let mut models = Vec::new();
-        let cases = cases(folders)?;
-        let digits = cases.first().context("the digits are always here")?;
-        let swapped = digits_swapped()?.into_iter().map(|(name, file)| (name, file, &digits.test));
-        let all =
-            cases.iter().map(|case| (case.name.to_owned(), case.file.clone(), &case.test)).chain(swapped);
-        for (name, file, test) in all {
-            let test = test.spread(rows.max(1));
-            let recordings = format!("{name}.rec");
-            write(&folder().join(&recordings), &test)?;
-            let host = fixed(&file, &test.rows)?;
-            let bytes = sizes(&file)?;
-            models.push(Self { name, file, recordings, digest: host.digest(), scores: host.scores, bytes });
-        }
-        Ok(models)
-    }
-
-    fn check(&self, report: Report) -> Result<Report> {
-        ensure!(report.scores == self.scores, "{:?}, on the host {:?}", report.scores, self.scores);
-        ensure!(report.digest == self.digest, "digest {}, on the host {}", report.digest, self.digest);
-        Ok(report)
-    }
-}
-
-/// The program that reads its model from the host.
+/// The program that reads its model from the host into RAM.
 const REPLAY: &str = "replay";
+/// The program with its model in flash.
+const CLASSIFY: &str = "classify";
 
-fn folder() -> PathBuf {
-    target().join("recordings")
-}
-
-/// One run a model, or nothing where the board has no room for it. The digits, which may be as large as the whole
-/// memory, are part of their firmware.
-pub(crate) fn measure(board: &Board, models: &[Model]) -> Result<Vec<Result<Option<Report>>>> {
+/// What each model costs on `board`, in turn: nothing where the linker has no room for it, or would have none.
+/// One build reads all models where there is RAM for them; the digits, and what fits no other way, are part of their
+/// firmware.
+pub(crate) fn measure<'m>(
+    board: &'m Board,
+    models: &'m [Model],
+) -> Result<impl Iterator<Item = (&'m Model, Result<Option<Report>>)>> {
     let replay = firmware::build(board, REPLAY, &digits_file())?;
     let room = board.replay_bytes()?;
-    let run = |model: &Model| -> Result<Option<Report>> {
-        let lines = if model.file == digits_file() {
-            let elf = firmware::build(board, "classify", &model.file)?;
-            qemu::run(board, &elf, Some(&model.recordings), &folder(), |_| {})?.success()?
-        } else if model.bytes <= room {
-            let name = format!("{}.fxm", model.name);
-            fs::copy(&model.file, folder().join(&name))?;
-            let argument = format!("{name} {}", model.recordings);
-            qemu::run(board, &replay, Some(&argument), &folder(), |_| {})?.success()?
-        } else {
+    let ram = board.memory("RAM")?;
+    let run = move |model: &Model| {
+        if model.file != digits_file() && model.fits(room) {
+            return replayed(board, &replay, model).map(Some);
+        }
+        if model.arena_bytes > ram.end - ram.start {
             return Ok(None);
-        };
-        report::read(&lines).and_then(|report| model.check(report)).map(Some)
+        }
+        match inside(board, CLASSIFY, model) {
+            Err(error) if format!("{error:#}").contains(firmware::NO_ROOM) => Ok(None),
+            run => run.map(Some),
+        }
     };
-    let run = |model: &Model| run(model).with_context(|| format!("{} on {}", model.name, board.name));
-    Ok(models.iter().map(run).collect())
+    let named = move |model: &Model| run(model).with_context(|| format!("{} on {}", model.name, board.name));
+    Ok(models.iter().map(move |model| (model, named(model))))
 }
 
-/// A line of the table.
+fn replayed(board: &Board, replay: &Path, model: &Model) -> Result<Report> {
+    let name = format!("{}.fxm", model.name);
+    fs::copy(&model.file, folder().join(&name))?;
+    let argument = format!("{name} {}", model.recordings);
+    let lines = qemu::run(board, replay, Some(&argument), &folder(), |_| {})?.success()?;
+    model.check(report::read(&lines)?)
+}
+
+/// A run of `program` with the model inside.
+pub(crate) fn inside(board: &Board, program: &str, model: &Model) -> Result<Report> {
+    let elf = firmware::build(board, program, &model.file)?;
+    let lines = qemu::run(board, &elf, Some(&model.recordings), &folder(), |_| {})?.success()?;
+    model.check(report::read(&lines)?)
+}
+
+/// One model on one board.
 pub(crate) struct Row {
-    pub(crate) board: String,
-    pub(crate) model: String,
+    board: String,
+    model: String,
+    /// Like `5 recorded`.
+    recordings: String,
+    digest: String,
     /// Nothing where the model does not fit.
-    pub(crate) run: Option<Report>,
+    run: Option<Report>,
 }
 
 impl Row {
-    fn json(&self, expected: &str) -> serde_json::Value {
-        let Self { board, model, run } = self;
+    pub(crate) fn new(board: &Board, model: &Model, run: Option<Report>) -> Self {
+        let recordings = format!("{} {}", model.rows, model.source);
+        let (model, digest) = (model.name.clone(), model.digest.clone());
+        Self { board: board.name.clone(), model, recordings, digest, run }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let Self { board, model, recordings, digest, run } = self;
         match run {
             None => json!({ "board": board, "model": model, "fits": false }),
             Some(run) => json!({
                 "board": board, "model": model, "fits": true, "rows": run.classes.len(),
-                "digest": run.digest, "digest_host": expected, "instructions": run.instructions,
-                "arena_bytes": run.arena_bytes, "stack_bytes": run.stack_bytes,
+                "recordings": recordings, "digest": run.digest, "digest_host": digest,
+                "instructions": run.instructions, "arena_bytes": run.arena_bytes, "stack_bytes": run.stack_bytes,
             }),
         }
     }
 }
 
+/// A line a model, a column a board: millions of instructions; the last line has the deepest stack of each board. The
+/// digest is the host's and every board's.
 pub(crate) fn table(rows: &[Row]) -> Table {
+    let mut boards: Vec<&str> = Vec::new();
+    let mut models: Vec<&Row> = Vec::new();
+    for row in rows {
+        if !boards.contains(&&*row.board) {
+            boards.push(&row.board);
+        }
+        if models.iter().all(|model| model.model != row.model) {
+            models.push(row);
+        }
+    }
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
-    table.set_header(["board", "model", "digest, as on the host", "instructions", "stack"]);
-    for row in rows {
-        let cells = match &row.run {
-            None => ["does not fit".to_owned(), String::new(), String::new()],
-            Some(run) => [run.digest.clone(), run.instructions.to_string(), format!("{} B", run.stack_bytes)],
+    let head = ["million instructions", "recordings", "digest"];
+    table.set_header(head.into_iter().chain(boards.iter().copied()));
+    for Row { model, recordings, digest, .. } in models {
+        let cell = |board: &&str| {
+            let row = rows.iter().find(|row| row.board == *board && row.model == *model);
+            match row.map(|row| &row.run) {
+                None => "failed".to_owned(),
+                Some(None) => "no room".to_owned(),
+                Some(Some(run)) => format!("{:.1}", run.instructions as f64 / 1e6),
+            }
         };
-        table.add_row([row.board.clone(), row.model.clone()].into_iter().chain(cells));
+        let cells = [model.clone(), recordings.clone(), digest.clone()];
+        table.add_row(cells.into_iter().chain(boards.iter().map(cell)));
     }
-    for column in table.column_iter_mut().skip(3) {
+    let deepest = |board: &&str| {
+        let runs = rows.iter().filter(|row| row.board == *board).filter_map(|row| row.run.as_ref());
+        format!("{} B", runs.map(|run| run.stack_bytes).max().unwrap_or_default())
+    };
+    let name = ["deepest stack", "", ""].map(str::to_owned);
+    table.add_row(name.into_iter().chain(boards.iter().map(deepest)));
+    for column in table.column_iter_mut().skip(head.len()) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(board: &str, model: &str, run: Option<Report>) -> Row {
+        let [board, model] = [board, model].map(str::to_owned);
+        Row { board, model, recordings: "1 drawn".into(), digest: "00ff".into(), run }
+    }
+
+    #[test]
+    fn the_table_has_what_ran_what_has_no_room_and_what_failed() {
+        let run = |millions: u64, stack_bytes| {
+            Some(Report { instructions: millions * 1_000_000, stack_bytes, ..Report::default() })
+        };
+        let rows = [row("m0", "a", run(7, 30)), row("m0", "b", run(8, 40)), row("m4", "a", None)];
+        let table = table(&rows).to_string();
+        let line = |start: &str| {
+            let line = table.lines().find(|line| line.contains(start)).unwrap();
+            line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(line(" a "), "a 1 drawn 00ff 7.0 no room │");
+        assert_eq!(line(" b "), "b 1 drawn 00ff 8.0 failed │");
+        assert_eq!(line("deepest"), "deepest stack 40 B 0 B │");
+    }
 }

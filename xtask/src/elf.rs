@@ -1,4 +1,4 @@
-//! Flash and RAM of a program, from its ELF file.
+//! Flash, RAM, names and places of a program, from its ELF file.
 
 use anyhow::{Context, Result, ensure};
 use object::elf::{PT_LOAD, SHF_ALLOC, SHF_WRITE, SHT_NOBITS};
@@ -6,6 +6,7 @@ use object::read::elf::{ElfFile32, ProgramHeader as _, SectionHeader as _};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SymbolKind};
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 
 /// What a program takes.
@@ -31,6 +32,23 @@ pub(crate) fn symbols(path: &Path) -> Result<Vec<String>> {
     let names =
         file.symbols().filter(|symbol| !symbol.is_undefined()).filter_map(|symbol| symbol.name().ok());
     Ok(names.map(|name| format!("{:#}", rustc_demangle::demangle(name))).collect())
+}
+
+/// The addresses of the one variable in the ELF file `path` whose path ends in `name`.
+pub(crate) fn variable(path: &Path, name: &str) -> Result<Range<u64>> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file = ElfFile32::<object::Endianness>::parse(&*bytes)?;
+    let named = |symbol: &str| {
+        let symbol = format!("{:#}", rustc_demangle::demangle(symbol));
+        symbol.rsplit("::").next() == Some(name)
+    };
+    let found: Vec<_> = file
+        .symbols()
+        .filter(|symbol| symbol.kind() == SymbolKind::Data && symbol.name().is_ok_and(named))
+        .map(|symbol| symbol.address()..symbol.address() + symbol.size())
+        .collect();
+    ensure!(found.len() == 1, "{}: {} variables `{name}`", path.display(), found.len());
+    Ok(found[0].clone())
 }
 
 /// Fails unless the whole stack lies below every variable: then what overflows it leaves the RAM and faults.

@@ -10,6 +10,9 @@ use std::process::{Command, Stdio};
 /// The program that logs in defmt frames.
 pub(crate) const LOGS: &str = "profile";
 
+/// What the linker says of a program that is too large.
+pub(crate) const NO_ROOM: &str = "will not fit in region";
+
 /// Builds `program` with `model` inside and returns the ELF file, which a later build with another
 /// model does not replace.
 pub(crate) fn build(board: &Board, program: &str, model: &Path) -> Result<PathBuf> {

@@ -2,6 +2,7 @@
 
 use crate::command::{cargo, root, shown, target};
 use crate::elf;
+use crate::firmware::NO_ROOM;
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -61,7 +62,7 @@ impl Image {
         let output = run(self.command().env("FIXFORMER_MODEL", model))?;
         let messages = String::from_utf8_lossy(&output.stderr);
         ensure!(!output.status.success(), "{} links into {}", model.display(), self.name);
-        ensure!(messages.contains("will not fit in region"), "unexpected errors:\n{messages}");
+        ensure!(messages.contains(NO_ROOM), "unexpected errors:\n{messages}");
         Ok(())
     }
 

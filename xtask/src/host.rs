@@ -29,13 +29,6 @@ impl Answers {
     }
 }
 
-/// Bytes of a model file and its arena together.
-pub(crate) fn sizes(file: &Path) -> Result<u64> {
-    let words = words(file)?;
-    let model = Model::parse(&words).map_err(|error| anyhow!("{}: {error}", file.display()))?;
-    Ok((model.bytes() + Plan::of(&model).bytes()) as u64)
-}
-
 /// Runs the model file over `rows` with the engine that the boards run.
 pub(crate) fn fixed(file: &Path, rows: &[Vec<i16>]) -> Result<Answers> {
     let words = words(file)?;
@@ -78,7 +71,8 @@ pub(crate) fn accuracy(classes: &[usize], labels: &[usize]) -> f64 {
     right.count() as f64 / labels.len().max(1) as f64
 }
 
-fn words(file: &Path) -> Result<Vec<u32>> {
+/// A model file as the engine takes it.
+pub(crate) fn words(file: &Path) -> Result<Vec<u32>> {
     let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let (words, rest) = bytes.as_chunks::<4>();
     ensure!(rest.is_empty(), "{}: expected a whole number of words", file.display());

@@ -6,7 +6,7 @@ use crate::command::{cargo, root, run as execute, target};
 use crate::demo::on_boards;
 use crate::host::fixed;
 use crate::setup;
-use crate::zoo::{Recordings, spread};
+use crate::zoo::{Recordings, digits_test, recordings, spread};
 use anyhow::{Context, Result, bail, ensure};
 use fixformer::Model;
 use fixformer::host::data::{self, Split};
@@ -80,14 +80,36 @@ const CALIBRATION: usize = 2000;
 
 /// Names of the recipes that have a checkpoint.
 fn trained() -> Result<Vec<String>> {
-    let recipes = fs::read_dir(recipes())?.filter_map(|entry| {
+    Ok(names()?.into_iter().filter(|name| checkpoint(name, 0).is_file()).collect())
+}
+
+/// Names of all recipes.
+fn names() -> Result<Vec<String>> {
+    let names = fs::read_dir(recipes())?.filter_map(|entry| {
         let path = entry.ok()?.path();
         let name = path.file_stem()?.to_str()?.to_owned();
         (path.extension()? == "toml").then_some(name)
     });
-    let mut names: Vec<String> = recipes.filter(|name| checkpoint(name, 0).is_file()).collect();
+    let mut names: Vec<String> = names.collect();
     names.sort();
     Ok(names)
+}
+
+/// Every recipe that has a model file: its name, the file, and the name of its data.
+pub(crate) fn models() -> Result<Vec<(String, PathBuf, String)>> {
+    let recipes = names()?.into_iter().map(|name| Recipe::read(&name)).collect::<Result<Vec<_>>>()?;
+    let files = recipes.into_iter().map(|recipe| (recipe.file(), recipe));
+    let files = files.filter(|(file, _)| file.is_file());
+    Ok(files.map(|(file, recipe)| (recipe.name, file, recipe.data)).collect())
+}
+
+/// The test recordings of `data`, if it needs no training to have them: in the folder `given` or generated before.
+pub(crate) fn at_hand(data: &str, given: &Path) -> Result<Option<Recordings>> {
+    if data == "digits.npz" {
+        return Ok(Some(digits_test()));
+    }
+    let file = [folder().join(data), given.join(data)].into_iter().find(|file| file.is_file());
+    file.map(|file| recordings(&file, Split::Test)).transpose()
 }
 
 /// What can be had without a transformer, on the test recordings of each data file.

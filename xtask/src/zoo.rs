@@ -8,15 +8,14 @@ use fixformer::host::quantize::{Settings, quantize};
 use fixformer::host::{import, reference::Network};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fs;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Where the data sets and the float checkpoints are that the repository does not hold.
 #[derive(clap::Args)]
 pub(crate) struct Folders {
-    /// Folder of the data sets ecg5000.npz and fsdd_logmel128.npz
+    /// Folder of the data sets, like ecg5000.npz and fsdd_logmel128.npz
     #[arg(long, value_name = "DIR", default_value_os_t = root().join("../shared/data"))]
-    data: PathBuf,
+    pub(crate) data: PathBuf,
     /// Folder of their float checkpoints
     #[arg(long, value_name = "DIR", default_value_os_t = root().join("../shared/models"))]
     models: PathBuf,
@@ -97,30 +96,6 @@ pub(crate) fn digits() -> Result<Case> {
     })
 }
 
-/// The digits' checkpoint with each other mechanism of attention in place of its own: model files in cargo's output
-/// folder. What they answer is worth little; that it is the same everywhere is worth much.
-pub(crate) fn digits_swapped() -> Result<Vec<(String, PathBuf)>> {
-    let models = root().join("models");
-    let train = digits_rows(0..DIGITS_TRAIN).spread(100).rows;
-    ["bigbird", "favor", "hierarchical", "lsh"]
-        .into_iter()
-        .map(|mechanism| {
-            let name = format!("digits-{mechanism}");
-            let recipe = models.join("zoo").join(&name).with_extension("toml");
-            let mut text = fs::read_to_string(&recipe).with_context(|| recipe.display().to_string())?;
-            if mechanism == "lsh" {
-                // Its queries are keys too.
-                text += "\n[tensors]\nignore = [\"l0.bk\", \"l0.wk\", \"l1.bk\", \"l1.wk\"]\n";
-            }
-            let description = target().join("models").join(&name).with_extension("toml");
-            fs::create_dir_all(target().join("models"))?;
-            fs::write(&description, text)?;
-            let network = network(&description, &models.join("digits.safetensors"))?;
-            Ok((name.clone(), quantized(&name, &network, &train)?))
-        })
-        .collect()
-}
-
 /// The model file that is in the repository.
 pub(crate) fn digits_file() -> PathBuf {
     root().join("models/digits.fxm")
@@ -131,13 +106,9 @@ const DIGITS_TRAIN: usize = 1297;
 
 /// The test half of the digits.
 pub(crate) fn digits_test() -> Recordings {
-    digits_rows(DIGITS_TRAIN..usize::MAX)
-}
-
-fn digits_rows(range: Range<usize>) -> Recordings {
     let set = smartcore::dataset::digits::load_dataset();
-    let rows = set.data.chunks(set.num_features).skip(range.start).take(range.len());
-    let labels = set.target.iter().skip(range.start).take(range.len());
+    let rows = set.data.chunks(set.num_features).skip(DIGITS_TRAIN);
+    let labels = set.target.iter().skip(DIGITS_TRAIN);
     Recordings {
         channels: 1,
         rows: rows.map(|row| row.iter().map(|&value| value as i16).collect()).collect(),
@@ -193,7 +164,7 @@ fn network(description: &Path, weights: &Path) -> Result<Network> {
     Ok(import::network(description, weights)?)
 }
 
-fn recordings(file: &Path, split: Split) -> Result<Recordings> {
+pub(crate) fn recordings(file: &Path, split: Split) -> Result<Recordings> {
     let data = data::load(file, split, data::Options::default())?;
     let labels = data.labels.with_context(|| format!("{}: no labels", file.display()))?;
     let channels = u16::try_from(data.channels).context("more than 65535 channels")?;
@@ -202,14 +173,11 @@ fn recordings(file: &Path, split: Split) -> Result<Recordings> {
 
 /// Quantises `network` with the training rows of `data` into cargo's output folder.
 fn model_file(name: &str, network: &Network, data: &Path) -> Result<PathBuf> {
-    quantized(name, network, &recordings(data, Split::Train)?.rows)
-}
-
-fn quantized(name: &str, network: &Network, train: &[Vec<i16>]) -> Result<PathBuf> {
+    let train = recordings(data, Split::Train)?.rows;
     let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} {elapsed}")?;
     let bar = ProgressBar::new(train.len() as u64).with_style(style);
     bar.set_message(format!("quantising {name}"));
-    let quantized = quantize(network, train, Settings::default(), |_| bar.inc(1))?;
+    let quantized = quantize(network, &train, Settings::default(), |_| bar.inc(1))?;
     bar.finish_and_clear();
     let file = target().join("models").join(name).with_extension("fxm");
     fs::create_dir_all(target().join("models"))?;

@@ -22,12 +22,13 @@ mod board {
     const CHANNELS: usize = <Net as Embedded>::MODEL.input.step_values();
 
     pub(crate) fn main() -> Result<(), Error> {
-        let mut net = ARENA.take().map_err(Error::Arena)?;
         let input = INPUT.take().ok_or(Error::Arena(ArenaError::Taken))?;
         let file = host::argument(File::open).and_then(|file| file).map_err(Error::Host)?;
-        match &mut Recordings::open(file, CHANNELS) {
-            Ok(recordings) => classifier::all(&mut net, recordings, input, Show::Scores),
-            Err(error) => Err(Error::Recording(*error)),
+        // By reference: another copy of the session would stay on the stack.
+        match (&mut ARENA.take(), &mut Recordings::open(file, CHANNELS)) {
+            (Ok(net), Ok(recordings)) => classifier::all(net, recordings, input, Show::Scores),
+            (Err(error), _) => Err(Error::Arena(*error)),
+            (_, Err(error)) => Err(Error::Recording(*error)),
         }
     }
 }

@@ -21,6 +21,7 @@ impl Tile {
     }
 
     /// Copies `columns` columns of the rows, `inputs` apart, into the block; zeros make their number even.
+    #[inline(never)]
     pub(super) fn load(&mut self, rows: usize, x: &[i16], inputs: usize, columns: usize) {
         let x = |row: usize| x.get(row * inputs..).and_then(|x| x.get(..columns)).unwrap_or_default();
         if rows == ROWS {
@@ -105,6 +106,7 @@ impl Tile {
     }
 
     /// The channels from their sums; `out` begins at the first of them and has `outputs` columns a row.
+    #[inline(never)]
     pub(super) fn store(
         &self,
         rows: usize,

@@ -88,7 +88,7 @@ impl Model {
 }
 
 /// The program that reads its model from the host.
-const REPLAY: &str = "replay";
+pub(crate) const REPLAY: &str = "replay";
 
 fn folder() -> PathBuf {
     target().join("recordings")

@@ -78,7 +78,7 @@ pub(crate) fn accuracy(classes: &[usize], labels: &[usize]) -> f64 {
     right.count() as f64 / labels.len().max(1) as f64
 }
 
-fn words(file: &Path) -> Result<Vec<u32>> {
+pub(crate) fn words(file: &Path) -> Result<Vec<u32>> {
     let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let (words, rest) = bytes.as_chunks::<4>();
     ensure!(rest.is_empty(), "{}: expected a whole number of words", file.display());

@@ -13,7 +13,8 @@ use crate::model::BigBird;
 pub(super) fn attend(parameters: BigBird<'_>, head: Head<'_>, scratch: &mut [u32]) {
     let tokens = head.tokens();
     let Head { index, width, rows, keys, values, visible, causal, scale, gain } = head;
-    let size = parameters.block;
+    // The model was parsed: neither is zero.
+    let (width, size) = (width.max(1), parameters.block.max(1));
     let blocks = tokens.div_ceil(size);
     let sum = Carver::new(scratch).i32s(width);
     let mut buffer = TileBuffer::new();

@@ -13,6 +13,8 @@ pub(super) fn attend(parameters: BigBirdExtended<'_>, head: Head<'_>, scratch: &
     let tokens = head.tokens();
     let Head { index, width, rows, keys, values, visible, causal, scale, gain } = head;
     let BigBirdExtended { block, global, .. } = parameters;
+    // The model was parsed: neither is zero.
+    let (width, block) = (width.max(1), block.max(1));
     let sum = Carver::new(scratch).i32s(width);
     let mut buffer = TileBuffer::new();
     zip_pairs(values, width, sum);

@@ -60,6 +60,7 @@ pub(super) fn attend(parameters: Favor<'_>, head: Head<'_>, scratch: &mut [u32])
         return means::attend(parameters, head, scratch);
     }
     let Head { width, rows, keys, values, visible, causal, gain, .. } = head;
+    let width = width.max(1); // The model was parsed.
     let mut state = State::new(parameters, width, scratch);
     let seen = |token: usize| is_visible(visible, token);
     let pairs = keys.chunks_exact(width).zip(values.chunks_exact(width)).enumerate();
@@ -182,10 +183,11 @@ impl<'p, 's> State<'p, 's> {
         let shift = (u64::BITS - total.leading_zeros()).saturating_sub(28);
         let reciprocal = recip((total >> shift) as u32);
         let down = reciprocal.exponent - SUM_SHIFT - gain;
+        let width = self.width.max(1);
         for (first, out) in row.chunks_mut(COLUMNS).enumerate() {
             let first = first * COLUMNS;
             let mut weighted = [0_i64; COLUMNS];
-            for (sums, &weight) in self.sums.chunks_exact(self.width).zip(&*self.weights) {
+            for (sums, &weight) in self.sums.chunks_exact(width).zip(&*self.weights) {
                 let sums = sums.get(first..first + out.len()).unwrap_or_default();
                 for (weighted, &sum) in weighted.iter_mut().zip(sums) {
                     *weighted += i64::from(sum) * i64::from(weight);

@@ -43,7 +43,8 @@ const fn coarse(block: usize, tokens: usize) -> (usize, usize) {
 pub(super) fn attend(parameters: Hierarchical<'_>, head: Head<'_>, scratch: &mut [u32]) {
     let tokens = head.tokens();
     let Head { index, width, rows, keys, values, visible, causal, scale, gain } = head;
-    let block = parameters.block;
+    // The model was parsed: neither is zero.
+    let (width, block) = (width.max(1), parameters.block.max(1));
     let (count, coarse) = coarse(block, tokens);
     let coarse = coarse * width;
     let mut carver = Carver::new(scratch);
@@ -227,6 +228,7 @@ fn build(
     limit: i32,
 ) -> Extra {
     let (width, block) = shape;
+    let width = width.max(1);
     let mut extra = [0; LEVELS];
     let mut level = Level { index: 0, rows: mask.tokens, offset: 0 };
     let mut bits = 0;
@@ -240,7 +242,9 @@ fn build(
         // Twice a value fits, unless nothing may.
         let mut drop = i32::from(limit == 0);
         let mut peak = 0;
-        for ((row, pair), out) in children.chunks(2 * width).enumerate().zip(here.chunks_exact_mut(width)) {
+        for ((row, pair), out) in
+            children.chunks((2 * width).max(1)).enumerate().zip(here.chunks_exact_mut(width))
+        {
             twice_mean(pair, out, mask.halves(above.index as usize, row), mean, |twice| {
                 peak = peak.max(twice.abs());
                 if drop == 0 { twice as i16 } else { half(twice, row) }

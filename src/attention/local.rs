@@ -10,7 +10,9 @@ pub(super) fn attend(parameters: Local, head: Head<'_>, scratch: &mut [u32]) {
     let tokens = head.tokens();
     let Head { width, rows, keys, values, visible, causal, scale, gain, .. } = head;
     let Local { chunk, before, after, multiple } = parameters;
-    let chunks = tokens.next_multiple_of(multiple) / chunk;
+    // The model was parsed, and there are tokens: none is zero.
+    let (width, chunk) = (width.max(1), chunk.max(1));
+    let chunks = (tokens.next_multiple_of(multiple.max(1)) / chunk).max(1);
     let steps = if tokens <= chunk { 1 } else { before + 1 + after };
     let sum = Carver::new(scratch).i32s(width);
     let mut buffer = TileBuffer::new();

@@ -8,6 +8,7 @@
 
 mod hash;
 
+use core::num::NonZeroUsize;
 use core::ops::Range;
 
 use super::{Accumulator, Head, KEY_TILE, KeyTile, TileBuffer, Weight, absorb_range, is_visible, zip_pairs};
@@ -68,8 +69,10 @@ fn run(
     scratch: &mut [u32],
     bucket: impl Fn(usize, usize, &[i16]) -> usize,
 ) {
-    let tokens = head.tokens();
+    // Neither is zero.
+    let tokens = head.tokens().max(1);
     let Head { width, rows, keys, values, visible, causal, scale, gain, .. } = head;
+    let width = width.max(1);
     let mut carver = Carver::new(scratch);
     let sum = carver.i32s(width);
     let mut tile = Tile {
@@ -123,7 +126,10 @@ fn run(
 
 /// `keys[i] = q / sqrt(|q|^2 + epsilon)`, [`KEY_FRAC`] fractional bits.
 fn normalise(rows: &[i16], epsilon: u64, width: usize, keys: &mut [i16]) {
-    for (q, key) in rows.chunks_exact(width).zip(keys.chunks_exact_mut(width)) {
+    let width = width.max(1);
+    let mut keys = keys.chunks_exact_mut(width);
+    for q in rows.chunks_exact(width) {
+        let Some(key) = keys.next() else { return };
         let squares: u64 = q.iter().map(|&q| u64::from(i32::from(q).unsigned_abs().pow(2))).sum();
         let root = rsqrt(squares.saturating_add(epsilon));
         for (key, &q) in key.iter_mut().zip(q) {
@@ -148,7 +154,8 @@ struct Tile<'a> {
 impl<'a> Tile<'a> {
     fn push(&mut self, accumulator: &mut Accumulator<'_>, q: &[i16], key: &[i16], value: &'a [i16]) {
         let width = q.len();
-        if let Some(slot) = self.keys.get_mut(self.filled * width..(self.filled + 1) * width) {
+        let slot = self.keys.get_mut(self.filled * width..).and_then(|keys| keys.get_mut(..width));
+        if let (Some(slot), Some(key)) = (slot, key.get(..width)) {
             slot.copy_from_slice(key);
         }
         if self.filled.is_multiple_of(2) {
@@ -165,8 +172,10 @@ impl<'a> Tile<'a> {
     /// Completes the last pair.
     fn zip(&mut self, width: usize, value: &[i16]) {
         let pair = self.values.get_mut(self.filled / 2 * 2 * width..).unwrap_or_default();
-        for (slot, both) in pair.chunks_exact_mut(2).zip(self.unpaired.iter().zip(value)) {
-            slot.copy_from_slice(&[*both.0, *both.1]);
+        for (slot, (&first, &second)) in
+            pair.as_chunks_mut().0.iter_mut().zip(self.unpaired.iter().zip(value))
+        {
+            *slot = [first, second];
         }
     }
 
@@ -195,8 +204,12 @@ impl<'a> Tile<'a> {
 struct Sorted<'a> {
     parameters: &'a Lsh<'a>,
     tokens: usize,
+    /// Tokens of a chunk.
+    chunk: NonZeroUsize,
     /// Chunks of a round.
-    chunks: usize,
+    chunks: NonZeroUsize,
+    /// Chunks of all rounds.
+    total: NonZeroUsize,
     /// Token by place, `[rounds, tokens]`.
     order: &'a [u16],
     /// Place by token, `[rounds, tokens]`.
@@ -226,8 +239,11 @@ impl<'a> Sorted<'a> {
         let ends = carver.u16s(rounds * (padding + 1).next_multiple_of(2));
         let order = carver.u16s(rounds * tokens);
         let places = carver.u16s(rounds * tokens);
-        let lists = order.chunks_exact_mut(tokens).zip(places.chunks_exact_mut(tokens));
-        for (round, ((order, places), ends)) in lists.zip(ends.chunks_exact_mut(padding + 1)).enumerate() {
+        for round in 0..rounds {
+            let of_round = round * tokens..(round + 1) * tokens;
+            let order = order.get_mut(of_round.clone()).unwrap_or_default();
+            let places = places.get_mut(of_round).unwrap_or_default();
+            let ends = ends.get_mut(round * (padding + 1)..(round + 1) * (padding + 1)).unwrap_or_default();
             ends.fill(0);
             for (token, place) in places.iter_mut().enumerate() {
                 let bucket = bucket(round, token).min(padding);
@@ -251,14 +267,18 @@ impl<'a> Sorted<'a> {
                 }
             }
         }
-        let chunks = tokens.next_multiple_of(parameters.multiple) / parameters.chunk;
-        Self { parameters, tokens, chunks, order, places, ends }
+        // The model was parsed: nothing here is zero, and no division can panic.
+        let positive = |count| NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
+        let chunk = positive(parameters.chunk);
+        let chunks = positive(tokens.next_multiple_of(parameters.multiple.max(1)) / chunk);
+        let total = positive(rounds * chunks.get());
+        Self { parameters, tokens, chunk, chunks, total, order, places, ends }
     }
 
     /// Gives every key listed for a query, itself included, as often as it counts.
     fn for_each_listed(&self, token: usize, mut give: impl FnMut(usize)) {
-        let Lsh { rounds, chunk, before, after, in_bucket, skip_duplicates, .. } = *self.parameters;
-        let total = rounds * self.chunks;
+        let Lsh { rounds, before, after, in_bucket, skip_duplicates, .. } = *self.parameters;
+        let (chunk, total) = (self.chunk.get(), self.total.get());
         let steps = before + 1 + after;
         let steps = if skip_duplicates { steps.min(total) } else { steps };
         let mut views: [View; Lsh::MAX_ROUNDS] = Default::default();
@@ -290,11 +310,11 @@ impl<'a> Sorted<'a> {
 
     /// What a query sees in a round.
     fn view(&self, round: usize, token: usize) -> View {
-        let Lsh { rounds, before, in_bucket, .. } = *self.parameters;
+        let Lsh { before, in_bucket, .. } = *self.parameters;
         let place = self.place(round, token);
         // Chunks count modulo all rounds.
-        let total = rounds * self.chunks;
-        let first = (self.chunk(round, place) + total - before % total) % total;
+        let total = self.total;
+        let first = (self.chunk(round, place) + total.get() - before % total) % total;
         let places = if in_bucket { self.bucket_at(round, place) } else { 0..self.tokens };
         View { first, places }
     }
@@ -302,7 +322,7 @@ impl<'a> Sorted<'a> {
     /// Whether a view of `steps` chunks lists a token in its own round.
     fn lists(&self, view: &View, round: usize, token: usize, steps: usize) -> bool {
         let place = self.place(round, token);
-        let (chunk, total) = (self.chunk(round, place), self.parameters.rounds * self.chunks);
+        let (chunk, total) = (self.chunk(round, place), self.total.get());
         let step = if chunk < view.first { chunk + total - view.first } else { chunk - view.first };
         step < steps && view.places.contains(&place)
     }
@@ -313,7 +333,7 @@ impl<'a> Sorted<'a> {
 
     /// Chunk of a place, counted through all rounds.
     fn chunk(&self, round: usize, place: usize) -> usize {
-        round * self.chunks + place / self.parameters.chunk
+        round * self.chunks.get() + place / self.chunk
     }
 
     /// The places of the bucket that holds a place.

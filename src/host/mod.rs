@@ -2,6 +2,7 @@
 
 pub mod calibrate;
 pub mod data;
+pub mod difference;
 pub mod draw;
 pub mod evaluate;
 pub mod fit;

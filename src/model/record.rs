@@ -34,10 +34,12 @@ impl<'a> Weights<'a> {
         }
     }
 
+    /// More than any weight has where there is none.
     const fn magnitude(&self, index: usize) -> u32 {
         match self {
-            Self::Int8(values) => values[index].unsigned_abs() as u32,
-            Self::Int16(values) => values[index].unsigned_abs() as u32,
+            Self::Int8(values) if index < values.len() => values[index].unsigned_abs() as u32,
+            Self::Int16(values) if index < values.len() => values[index].unsigned_abs() as u32,
+            _ => u32::MAX,
         }
     }
 }
@@ -78,7 +80,7 @@ impl<'a> Linear<'a> {
     /// The accumulator of every channel stays within 32 bits whatever the input: `sum |w| * 2^15 + |bias| < 2^31`.
     pub(super) const fn check(&self, field: &'static str) -> Result<(), ModelError> {
         let mut channel = 0;
-        while channel < self.outputs {
+        while channel < self.outputs && channel < self.channels.bias.len() {
             let mut sum = 0_u64;
             let start = channel / 2 * pair_len(self.inputs) + channel % 2;
             let mut i = start;

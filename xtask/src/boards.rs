@@ -49,7 +49,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 /// The program that reads its model from the host into RAM.
-const REPLAY: &str = "replay";
+pub(crate) const REPLAY: &str = "replay";
 /// The program with its model in flash.
 const CLASSIFY: &str = "classify";
 

@@ -16,7 +16,19 @@ pub(crate) const NO_ROOM: &str = "will not fit in region";
 /// Builds `program` with `model` inside and returns the ELF file, which a later build with another
 /// model does not replace.
 pub(crate) fn build(board: &Board, program: &str, model: &Path) -> Result<PathBuf> {
+    let stem = model.file_stem().unwrap_or_default().to_string_lossy();
+    finish(board, program, &stem, command(board, program, model))
+}
+
+/// [`build`] with checks for overflow in the arithmetic, which the firmware leaves out.
+pub(crate) fn build_checked(board: &Board, program: &str, model: &Path) -> Result<PathBuf> {
     let mut cargo = command(board, program, model);
+    cargo.args(["--config", "profile.firmware.overflow-checks=true"]);
+    finish(board, program, "checked", cargo)
+}
+
+/// Runs the build and keeps its ELF file as `PROGRAM-KEPT.elf`.
+fn finish(board: &Board, program: &str, kept: &str, mut cargo: Command) -> Result<PathBuf> {
     let output = cargo.output().with_context(|| format!("cannot start {}", shown(&cargo)))?;
     if !output.status.success() {
         let messages = String::from_utf8_lossy(&output.stderr);
@@ -26,8 +38,7 @@ pub(crate) fn build(board: &Board, program: &str, model: &Path) -> Result<PathBu
     let built = target().join(&board.target).join("firmware").join(program);
     let folder = target().join("boards").join(&board.name);
     fs::create_dir_all(&folder)?;
-    let stem = model.file_stem().unwrap_or_default().to_string_lossy();
-    let kept = folder.join(format!("{program}-{stem}.elf"));
+    let kept = folder.join(format!("{program}-{kept}.elf"));
     fs::copy(&built, &kept).with_context(|| format!("cannot copy {}", built.display()))?;
     Ok(kept)
 }

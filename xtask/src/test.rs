@@ -6,7 +6,7 @@ use crate::command::{cargo, root, shown, target};
 use crate::model::Model;
 use crate::size::flash_without_model;
 use crate::zoo::{Folders, digits_file};
-use crate::{bench, firmware, guarantees, hardware, placement, profile, qemu, setup};
+use crate::{bench, difference, firmware, guarantees, hardware, overflow, placement, profile, qemu, setup};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -68,6 +68,19 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             totals.board(board, |suite| placed(board, zoo.as_deref(), suite));
         }
         if COUNTED.contains(&&*board.name) {
+            step(&format!("{}: overflow checks", board.name));
+            totals.board(board, |suite| {
+                suite.test("overflow::classify", overflow::classify(board));
+                suite.test("overflow::replay", overflow::replay(board));
+                Ok(())
+            });
+            step(&format!("{}: difference", board.name));
+            totals.board(board, |suite| {
+                let log = difference::Log::of(board)?;
+                suite.test("difference::none", log.agrees());
+                suite.test("difference::first_change_is_named", log.first_change_is_named());
+                Ok(())
+            });
             step(&format!("{}: log", board.name));
             totals.board(board, |suite| {
                 let messages = profile::messages(board, &digits_file())?;
@@ -271,6 +284,9 @@ fn models(
     rows: &mut Vec<Row>,
     suite: &mut Suite,
 ) -> Result<()> {
+    // Every mechanism is linked here.
+    let replay = firmware::build(board, boards::REPLAY, &digits_file())?;
+    suite.test("replay::cannot_panic_and_has_no_float", guarantees::hold(&replay));
     let models = models.map_err(|error| anyhow!("the models are not ready: {error:#}"))?;
     for (model, run) in boards::measure(board, models)? {
         let name = format!("models::{}", model.name);

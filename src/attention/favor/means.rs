@@ -4,6 +4,8 @@
 //! of the projection. And `sum_i f_i S_i / sum_i f_i z_i` is a mean of these means, number `i` weighted with
 //! `exp(u_i) z_i`: exact attention whose keys are the rows of the projection. Both are an [`Accumulator`]'s work.
 
+use core::num::NonZeroUsize;
+
 use super::super::accumulator::{HIDDEN, State};
 use super::super::{Accumulator, Head, KEY_TILE, KeyTile, TileBuffer, Weight, bits, zip_pairs};
 use super::norm;
@@ -31,18 +33,21 @@ const fn stride(parameters: &Favor<'_>) -> usize {
 /// Attends in place, with features that are powers.
 pub(super) fn attend<'a>(parameters: Favor<'_>, head: Head<'a>, scratch: &mut [u32]) {
     let Head { width, rows, keys, values, visible, gain, .. } = head;
+    // The model was parsed: no width is zero, and no division can panic.
+    let columns = NonZeroUsize::new(width).unwrap_or(NonZeroUsize::MIN);
+    let width = columns.get();
     let mut carver = Carver::new(scratch);
     let sum = carver.i32s(width);
     zip_pairs(values, width, sum);
     let tiles = || {
-        let size = KEY_TILE * width;
+        let size = (KEY_TILE * width).max(1);
         keys.chunks(size).zip(values.chunks(size)).enumerate().filter_map(|(tile, (keys, values))| {
             let visible = bits(visible, tile * KEY_TILE, keys.len() / width);
             (visible != 0).then_some(KeyTile { keys, values, visible, weight: Weight::One })
         })
     };
     let mut buffer = TileBuffer::new();
-    let mut features = FeatureRows::new(parameters, width, &mut carver);
+    let mut features = FeatureRows::new(parameters, columns, &mut carver);
     tiles().for_each(|tile| features.look_at(tile, &mut buffer));
     tiles().for_each(|tile| features.absorb(tile, &mut buffer));
     if features.totals.first().is_none_or(|&total| total == 0) {
@@ -95,7 +100,7 @@ const LIMIT: i32 = 1 << 29;
 /// One accumulator for every feature, and what it comes to.
 struct FeatureRows<'p, 's> {
     parameters: Favor<'p>,
-    width: usize,
+    width: NonZeroUsize,
     /// `[rows, width]`.
     sums: &'s mut [i32],
     /// `[rows]`.
@@ -112,10 +117,11 @@ struct FeatureRows<'p, 's> {
 
 impl<'p, 's> FeatureRows<'p, 's> {
     /// Empty.
-    fn new(parameters: Favor<'p>, width: usize, carver: &mut Carver<'s>) -> Self {
+    fn new(parameters: Favor<'p>, width: NonZeroUsize, carver: &mut Carver<'s>) -> Self {
         let rows = signs(&parameters) * stride(&parameters);
-        let (sums, totals, tops) = (carver.i32s(rows * width), carver.words(rows), carver.i32s(rows));
-        let (means, logs) = (carver.i16s(rows * width), carver.i32s(rows));
+        let elements = rows * width.get();
+        let (sums, totals, tops) = (carver.i32s(elements), carver.words(rows), carver.i32s(rows));
+        let (means, logs) = (carver.i16s(elements), carver.i32s(rows));
         sums.fill(0);
         totals.fill(0);
         logs.fill(HIDDEN);
@@ -127,7 +133,7 @@ impl<'p, 's> FeatureRows<'p, 's> {
         let offsets = &self.offsets(tile);
         let tile = KeyTile { weight: Weight::Power { offsets, base: 0, extra: 0 }, ..tile };
         for (first, projection) in self.signs(self.parameters.key) {
-            let directions = self.parameters.projection.chunks_exact(self.width);
+            let directions = self.parameters.projection.chunks_exact(self.width.get());
             for (direction, peak) in directions.zip(self.logs.iter_mut().skip(first)) {
                 *peak = buffer.peak(direction, tile, projection).max(*peak);
             }
@@ -142,7 +148,7 @@ impl<'p, 's> FeatureRows<'p, 's> {
     /// Minus `n` of every key.
     fn offsets(&self, tile: KeyTile<'_>) -> [i32; KEY_TILE] {
         let mut offsets = [0; KEY_TILE];
-        for (offset, key) in offsets.iter_mut().zip(tile.keys.chunks_exact(self.width)) {
+        for (offset, key) in offsets.iter_mut().zip(tile.keys.chunks_exact(self.width.get())) {
             *offset = -norm(key, self.parameters.key);
         }
         offsets
@@ -151,8 +157,8 @@ impl<'p, 's> FeatureRows<'p, 's> {
     /// Adds visible keys whose exponents have an offset.
     fn absorb_weighted(&mut self, tile: KeyTile<'_>, offsets: &[i32], buffer: &mut TileBuffer) {
         for (first, projection) in self.signs(self.parameters.key) {
-            let directions = self.parameters.projection.chunks_exact(self.width);
-            let sums = self.sums.chunks_exact_mut(self.width).zip(&*self.logs);
+            let directions = self.parameters.projection.chunks_exact(self.width.get());
+            let sums = self.sums.chunks_exact_mut(self.width.get()).zip(&*self.logs);
             let states = self.totals.iter_mut().zip(self.tops.iter_mut());
             let rows = directions.zip(sums.zip(states).skip(first));
             for (direction, ((sums, &base), (total, top))) in rows {
@@ -181,7 +187,10 @@ impl<'p, 's> FeatureRows<'p, 's> {
                 (i32::from(VALUE_LIMIT) / (peak + 1)).checked_ilog2().unwrap_or(0).min(MOST_EXTRA),
             );
             self.extra = gain;
-            let rows = self.sums.chunks_exact_mut(self.width).zip(self.means.chunks_exact_mut(self.width));
+            let rows = self
+                .sums
+                .chunks_exact_mut(self.width.get())
+                .zip(self.means.chunks_exact_mut(self.width.get()));
             for ((sums, mean), (&total, &top)) in rows.zip(self.totals.iter().zip(&*self.tops)) {
                 Accumulator::resume(sums, buffer, State { total, top }).finish(gain, mean);
                 peak = mean.iter().fold(peak, |peak, &mean| peak.max(i32::from(mean).abs()));
@@ -190,20 +199,22 @@ impl<'p, 's> FeatureRows<'p, 's> {
         for (log, (&total, &top)) in self.logs.iter_mut().zip(self.totals.iter().zip(&*self.tops)) {
             *log = log.saturating_add(State { total, top }.log2()).clamp(-LIMIT, LIMIT);
         }
-        zip_pairs(self.means, self.width, sum);
+        zip_pairs(self.means, self.width.get(), sum);
     }
 
     /// The features as keys of a query, [`KEY_TILE`] at a time; with `u` left out if it is empty.
     fn attend(&self, q: &[i16], accumulator: &mut Accumulator<'_>) {
         let Favor { query, projection: directions, .. } = self.parameters;
-        let size = KEY_TILE * self.width;
+        let width = self.width;
+        let size = (KEY_TILE * width.get()).max(1);
         for (first, projection) in self.signs(query) {
-            let means = self.means.get(first * self.width..).unwrap_or_default();
+            let means = self.means.get(first * width.get()..).unwrap_or_default();
             let logs = self.logs.get(first..).unwrap_or_default();
             let tiles = directions.chunks(size).zip(means.chunks(size)).zip(logs.chunks(KEY_TILE));
             for ((keys, values), offsets) in tiles {
-                let visible = u64::MAX >> (KEY_TILE - keys.len() / self.width);
-                let values = values.get(..keys.len().next_multiple_of(2 * self.width)).unwrap_or(values);
+                let visible = u64::MAX >> (KEY_TILE - keys.len() / width);
+                let values =
+                    values.get(..keys.len().next_multiple_of((2 * width.get()).max(1))).unwrap_or(values);
                 let weight = Weight::Power { offsets, base: 0, extra: self.extra };
                 accumulator.absorb(q, KeyTile { keys, values, visible, weight }, projection);
             }
@@ -218,8 +229,9 @@ const MOST_EXTRA: u32 = 10;
 fn peak(parameters: &Favor<'_>, input: FavorInput, row: &[i16]) -> i32 {
     let mut products = [0; KEY_TILE];
     let mut peak = i32::MIN;
-    for directions in parameters.projection.chunks(KEY_TILE * row.len()) {
-        let products = products.get_mut(..directions.len() / row.len()).unwrap_or_default();
+    let width = row.len().max(1);
+    for directions in parameters.projection.chunks((KEY_TILE * width).max(1)) {
+        let products = products.get_mut(..directions.len() / width).unwrap_or_default();
         dots(row, directions, products);
         for u in products.iter().map(|&product| input.projection.apply(product)) {
             let u = if parameters.features == Features::Hyperbolic { u.abs() } else { u };

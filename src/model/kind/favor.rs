@@ -132,17 +132,18 @@ const fn read_requant(reader: &mut Reader<'_>, field: &'static str) -> Result<Re
 /// A product with any query or key stays within 32 bits.
 const fn check_projection(projection: &[i16], width: usize) -> Result<(), ModelError> {
     let mut channel = 0;
-    while channel * width < projection.len() {
+    let mut rest = projection;
+    while let Some((row, tail)) = rest.split_at_checked(width) {
         let mut sum = 0_u64;
-        let mut i = channel * width;
-        while i < (channel + 1) * width {
-            sum += projection[i].unsigned_abs() as u64;
-            i += 1;
+        let mut row = row;
+        while let [x, columns @ ..] = row {
+            sum += x.unsigned_abs() as u64;
+            row = columns;
         }
         if sum * dot_limit(width) as u64 > i32::MAX as u64 {
             return Err(ModelError::Accumulator { field: "favor.projection", channel: channel as u32 });
         }
-        channel += 1;
+        (channel, rest) = (channel + 1, tail);
     }
     Ok(())
 }

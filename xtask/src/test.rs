@@ -55,6 +55,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for board in &boards {
         step(&format!("{}: selftest", board.name));
         totals.board(board, |suite| selftest(board, suite));
+        step(&format!("{}: units", board.name));
+        totals.board(board, |suite| units(board, suite));
         step(&format!("{}: classify", board.name));
         totals.board(board, |suite| {
             suite.test("small_ram_does_not_link", small_ram(board));
@@ -215,25 +217,7 @@ fn selftest(board: &Board, suite: &mut Suite) -> Result<()> {
         },
     );
 
-    let ended = run(None)?;
-    let mut tests = 0;
-    for line in &ended.lines {
-        let Some((name, outcome)) = line.strip_prefix("test ").and_then(|l| l.split_once(" ... ")) else {
-            continue;
-        };
-        tests += 1;
-        let passed = outcome == "ok";
-        suite.test(name, if passed { Ok(()) } else { Err(anyhow!("{outcome}")) });
-    }
-    let summary = format!("test result: ok. {tests} passed; 0 failed");
-    let complete = ended.lines.last() == Some(&summary) && tests > 0;
-    suite.test(
-        "ends",
-        ended.success().and_then(|lines| {
-            ensure!(complete, "expected `{summary}`, found {:?}", lines.last());
-            Ok(())
-        }),
-    );
+    reported("selftest", suite, run(None)?);
 
     // The stack is the lowest memory of the board. Arm locks up, for there is no room for the frame of a fault either.
     let ended = run(Some("overflow"))?;
@@ -257,6 +241,49 @@ fn selftest(board: &Board, suite: &mut Suite) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// The engine's unit tests on the board, and one that is wrong on purpose.
+fn units(board: &Board, suite: &mut Suite) -> Result<()> {
+    let elf = firmware::build(board, "units", &digits_file())?;
+    let run = |argument| qemu::run(board, &elf, argument, &target(), |_| {});
+    reported("units", suite, run(None)?);
+    let ended = run(Some("fail"))?;
+    let failed =
+        ended.lines.iter().any(|line| line.starts_with("test checks::wrong_on_purpose ... FAILED: "));
+    suite.test(
+        "units::a_failure_is_seen",
+        match (ended.code, failed) {
+            (Some(1), true) => Ok(()),
+            (code, _) => Err(anyhow!("exit code {code:?}, {:?}", ended.lines.last())),
+        },
+    );
+    Ok(())
+}
+
+/// Takes over what a board reports in libtest's words.
+fn reported(program: &str, suite: &mut Suite, ended: qemu::Ended) {
+    let (mut passed, mut ignored) = (0, 0);
+    for line in &ended.lines {
+        let Some((name, outcome)) = line.strip_prefix("test ").and_then(|l| l.split_once(" ... ")) else {
+            continue;
+        };
+        match outcome {
+            "ok" => {
+                passed += 1;
+                suite.test(name, Ok(()));
+            }
+            _ if outcome.starts_with("ignored") => ignored += 1,
+            _ => suite.test(name, Err(anyhow!("{outcome}"))),
+        }
+    }
+    let summary = format!("test result: ok. {passed} passed; 0 failed; {ignored} ignored");
+    let complete = passed > 0 && ended.lines.last() == Some(&summary);
+    let result = ended.success().and_then(|lines| {
+        ensure!(complete, "expected `{summary}`, found {:?}", lines.last());
+        Ok(())
+    });
+    suite.test(&format!("{program}::ends"), result);
 }
 
 /// What needs no host to agree with: that the program refuses what it cannot take.

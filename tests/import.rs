@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fixformer::host::import::{self, ImportError};
-use fixformer::host::reference::{Activation, Input, Network, NormOrder, Pooling, Positions, Window};
+use fixformer::host::reference::{Activation, Input, Level, Network, NormOrder, Pooling, Positions, Window};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
@@ -34,11 +34,10 @@ fn a_small_model() {
     let network = Case::new().import().unwrap();
     assert_eq!(network.name, "small");
     assert_eq!(network.max_tokens, 4);
-    let Input::Samples { channels, window, scale, remove_mean, mean, deviation, stem } = &network.input
-    else {
+    let Input::Samples { channels, window, scale, level, mean, deviation, stem } = &network.input else {
         panic!("{:?}", network.input);
     };
-    assert_eq!((*channels, *scale, *remove_mean), (1, 0.5, false));
+    assert_eq!((*channels, *scale, *level), (1, 0.5, Level::Raw));
     assert_eq!(*window, Window { width: 3, stride: 1 });
     assert_eq!((&mean[..], &deviation[..]), (&[1.0][..], &[1.0][..]));
     assert_eq!((stem.inputs, stem.outputs), (3, 2));

@@ -9,7 +9,7 @@ use fixformer::host::import;
 use fixformer::host::reference::attention::{Visible, exact};
 use fixformer::host::reference::layers::{gelu_erf, gelu_tanh, sinusoid};
 use fixformer::host::reference::{
-    Activation, Attention, AttentionKind, Block, FeedForward, Input, Linear, Network, Norm, NormOrder,
+    Activation, Attention, AttentionKind, Block, FeedForward, Input, Level, Linear, Network, Norm, NormOrder,
     Pooling, Positions, ReferenceError, Site, Window,
 };
 
@@ -258,7 +258,7 @@ fn samples_and_symbols() {
         channels: 2,
         window,
         scale: 0.5,
-        remove_mean: true,
+        level: Level::Centred,
         mean: vec![1.0, 0.0],
         deviation: vec![1.0, 2.0],
         stem: identity(4),
@@ -268,6 +268,14 @@ fn samples_and_symbols() {
     assert_eq!(run(&network, &input, None), [-2.0, -2.0, -1.0, 0.0]);
     network.pooling = Pooling::Last;
     assert_eq!(run(&network, &input, None), [-1.0, 0.0, 0.0, 2.0]);
+
+    if let Input::Samples { level, mean, deviation, .. } = &mut network.input {
+        (*level, *mean, *deviation) = (Level::Standardized, vec![0.0; 2], vec![1.0; 2]);
+    }
+    // Channel 0 never changes; the deviation of channel 1 is 4 real units.
+    network.pooling = Pooling::First;
+    assert_eq!(run(&network, &[4, 0, 4, 16], None), [0.0, -1.0, 0.0, 1.0]);
+    network.pooling = Pooling::Last;
 
     network.input = Input::OneHot { symbols: 2, window, stem: identity(4) };
     assert_eq!(run(&network, &[0, 0, 1], None), [1.0, 0.0, 0.0, 1.0]);
@@ -296,7 +304,7 @@ fn inputs_that_cannot_be_run() {
         channels: 2,
         window: Window { width: 3, stride: 2 },
         scale: 1.0,
-        remove_mean: false,
+        level: Level::Raw,
         mean: vec![0.0; 2],
         deviation: vec![1.0; 2],
         stem: linear(6, 2),

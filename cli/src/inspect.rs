@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::Args;
 use fixformer::Model;
 use fixformer::kernels::Activation;
-use fixformer::model::{AttentionKind, Input, NormOrder, Pooling, Positions, VERSION, Window};
+use fixformer::model::{AttentionKind, Input, Level, NormOrder, Pooling, Positions, VERSION, Window};
 use fixformer::session::Plan;
 
 use crate::layers::layers;
@@ -70,11 +70,15 @@ fn summary(model: &Model<'_>) -> Vec<(&'static str, String)> {
 fn input(model: &Model<'_>) -> String {
     let windows = |window: &Window| format!("windows of {} steps every {}", window.width, window.stride);
     match &model.input {
-        Input::Samples { channels, window, remove_mean, .. } => {
+        Input::Samples { channels, window, level, .. } => {
             let scale = f32::from_bits(model.sample_scale_bits());
-            let mean = if *remove_mean { ", mean of the recording removed" } else { "" };
+            let level = match level {
+                Level::Raw => "",
+                Level::Centred => ", mean of the recording removed",
+                Level::Standardized => ", standardized over the recording",
+            };
             let per_step = if *channels == 1 { "1 value" } else { &format!("{channels} values") };
-            format!("samples, {per_step} a step in units of {scale}, {}{mean}", windows(window))
+            format!("samples, {per_step} a step in units of {scale}, {}{level}", windows(window))
         }
         Input::OneHot { symbols, window, .. } => {
             format!("symbols 0 to {} (any other is a zero row), {}", symbols - 1, windows(window))

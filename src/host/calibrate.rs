@@ -75,18 +75,10 @@ pub fn calibrate(
 }
 
 fn input_peak(input: &Input, recording: &[i16]) -> f64 {
-    let (channels, remove_mean) = match input {
-        Input::Samples { channels, remove_mean, .. } => (*channels, *remove_mean),
-        Input::OneHot { .. } | Input::Tokens { .. } => return 0.0,
-    };
-    let steps = recording.len() as f64 / channels as f64;
-    (0..channels)
-        .flat_map(|channel| {
-            let samples = recording.iter().skip(channel).step_by(channels).map(|&raw| f64::from(raw));
-            let mean = if remove_mean { samples.clone().sum::<f64>() / steps } else { 0.0 };
-            samples.map(move |raw| (raw - mean).abs())
-        })
-        .fold(0.0, f64::max)
+    let Input::Samples { channels, level, .. } = input else { return 0.0 };
+    let mut samples: Vec<f64> = recording.iter().map(|&raw| f64::from(raw)).collect();
+    level.apply(&mut samples, *channels);
+    samples.iter().fold(0.0, |peak, x| x.abs().max(peak))
 }
 
 /// `block 1 hidden`, for reports.

@@ -136,7 +136,7 @@ impl Importer<'_> {
             Ok((window, this.linear("stem", &names.stem, 0, inputs, Some(width))?))
         };
         Ok(match &self.description.input {
-            InputKind::Samples { channels, scale, remove_mean, normalize, window } => {
+            InputKind::Samples { channels, scale, normalize, window, .. } => {
                 // First, so that the number of channels is known to fit in memory.
                 let (window, stem) = stem(self, window, *channels)?;
                 let (mean, deviation) = match normalize {
@@ -152,7 +152,7 @@ impl Importer<'_> {
                     channels: *channels,
                     window,
                     scale: *scale,
-                    remove_mean: *remove_mean,
+                    level: self.description.input.level(),
                     mean,
                     deviation,
                     stem,

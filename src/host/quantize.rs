@@ -24,7 +24,7 @@ use super::calibrate::{Range, Ranges};
 use super::reference as float;
 use crate::kernels::{Activation, VALUE_LIMIT, dot_limit, normalised_frac};
 use crate::model::write;
-use crate::model::{Attention, NormOrder, Pooling, Table, Window};
+use crate::model::{Attention, Level, NormOrder, Pooling, Table, Window};
 
 /// Room above the calibrated peak: recordings not seen may go higher.
 const HEADROOM: f64 = 1.2;
@@ -151,14 +151,20 @@ impl Builder<'_> {
     fn input(&self, frac: i32) -> Result<write::Input, QuantizeError> {
         let windows = |window: &float::Window| Window { width: window.width, stride: window.stride };
         Ok(match &self.network.input {
-            float::Input::Samples { channels, window, scale, remove_mean, mean, deviation, stem } => {
+            float::Input::Samples { channels, window, scale, level, mean, deviation, stem } => {
                 let shift = fractional_bits(self.ranges.input * INPUT_HEADROOM, i16::MAX).clamp(0, 15);
-                let folded = fold_normalisation(stem, *scale, mean, deviation);
+                let (level, unit) = match level {
+                    float::Level::Raw => (Level::Raw, *scale),
+                    float::Level::Centred => (Level::Centred, *scale),
+                    // Their unit is the deviation.
+                    float::Level::Standardized => (Level::Standardized, 1.0),
+                };
+                let folded = fold_normalisation(stem, unit, mean, deviation);
                 write::Input::Samples {
                     channels: *channels,
                     window: windows(window),
                     shift: shift as u32,
-                    remove_mean: *remove_mean,
+                    level,
                     stem: self.linear("stem", &folded, shift, frac)?,
                 }
             }

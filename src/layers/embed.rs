@@ -2,8 +2,8 @@
 
 use super::{InputError, ROW_TILE, Shape, Workspace, front, rows_mut, tiles_mut};
 use crate::kernels::add;
-use crate::model::{Input, Model, Positions, Window};
-use crate::num::{round_shift, saturate, sine};
+use crate::model::{Input, Level, Model, Positions, Window};
+use crate::num::{round_shift, round_shift_wide, rsqrt, saturate, sine};
 use crate::trace::{Site, Tensor, Tile, Trace};
 
 /// Number of tokens of a recording, if the model can take it.
@@ -61,16 +61,15 @@ pub(crate) fn embed(
     trace: &mut impl Trace,
 ) -> i32 {
     let Workspace { stream, second, narrow, wide, totals, .. } = work;
-    if let Input::Samples { channels, shift, remove_mean: true, .. } = model.input {
-        means(input, channels, shift, totals);
-    } else {
-        totals.fill(0);
+    let statistics = totals;
+    if let Input::Samples { channels, shift, level, .. } = model.input {
+        measure(input, channels, shift, level, statistics);
     }
     let frac = model.embedding_norm.as_ref().map_or(model.input.frac(), |norm| norm.frac);
     let rows = front(stream, shape.elements());
     for (tile, rows) in tiles_mut(rows, shape.width).enumerate() {
         let first = tile * ROW_TILE;
-        tokens(&model.input, input, first, totals, wide, rows);
+        tokens(&model.input, input, first, statistics, wide, rows);
         for (row, x) in rows_mut(rows, shape.width).enumerate() {
             add_position(&model.positions, first + row, model.input.frac(), narrow, x);
         }
@@ -86,7 +85,14 @@ pub(crate) fn embed(
 }
 
 /// Tokens `first ..` into `rows`, `[n, width]`.
-fn tokens(model: &Input<'_>, input: &[i16], first: usize, means: &[i32], wide: &mut [i16], rows: &mut [i16]) {
+fn tokens(
+    model: &Input<'_>,
+    input: &[i16],
+    first: usize,
+    statistics: &[i32],
+    wide: &mut [i16],
+    rows: &mut [i16],
+) {
     let (window, stem) = match model {
         Input::Samples { window, stem, .. } | Input::OneHot { window, stem, .. } => (window, stem),
         Input::Tokens { table } => {
@@ -104,7 +110,9 @@ fn tokens(model: &Input<'_>, input: &[i16], first: usize, means: &[i32], wide: &
         let start = (first + row) * window.stride * step;
         let steps = input.get(start..start + window.width * step).unwrap_or_default();
         match *model {
-            Input::Samples { channels, shift, .. } => samples(steps, channels, shift, means, x),
+            Input::Samples { channels, shift, level, .. } => {
+                samples(steps, channels, shift, level, statistics, x);
+            }
             Input::OneHot { symbols, shift, .. } => one_hot(steps, symbols, shift, x),
             Input::Tokens { .. } => {}
         }
@@ -112,13 +120,24 @@ fn tokens(model: &Input<'_>, input: &[i16], first: usize, means: &[i32], wide: &
     stem.forward(gathered, rows);
 }
 
-/// Raw samples `[steps, channels]`, shifted up and freed of the channels' means.
-fn samples(steps: &[i16], channels: usize, shift: u32, means: &[i32], out: &mut [i16]) {
+/// Raw samples `[steps, channels]` with `shift` fractional bits, freed of what `measure` found.
+fn samples(steps: &[i16], channels: usize, shift: u32, level: Level, statistics: &[i32], out: &mut [i16]) {
+    let (means, rest) = statistics.split_at_checked(channels).unwrap_or_default();
+    let (factors, shifts) = rest.split_at_checked(channels).unwrap_or_default();
     let mut steps = steps.chunks_exact(channels.max(1));
     for out in rows_mut(out, channels) {
         let Some(step) = steps.next() else { return };
-        for ((&sample, &mean), out) in step.iter().zip(means).zip(out) {
-            *out = saturate((i32::from(sample) << shift) - mean);
+        if level == Level::Standardized {
+            let channels = means.iter().zip(factors.iter().zip(shifts));
+            for ((&sample, (&mean, (&factor, &right))), out) in step.iter().zip(channels).zip(out) {
+                let difference = (i32::from(sample) << FINE) - mean;
+                let value = round_shift_wide(i64::from(difference) * i64::from(factor), right as u32);
+                *out = value.clamp(i64::from(i16::MIN), i64::from(i16::MAX)) as i16;
+            }
+        } else {
+            for ((&sample, &mean), out) in step.iter().zip(means).zip(out) {
+                *out = saturate((i32::from(sample) << shift) - mean);
+            }
         }
     }
 }
@@ -131,6 +150,49 @@ fn one_hot(steps: &[i16], symbols: usize, shift: u32, out: &mut [i16]) {
             *one = 1 << shift;
         }
     }
+}
+
+/// Fractional bits of a sample before it is divided by the deviation.
+const FINE: u32 = 8;
+
+/// What `samples` needs of each channel: all means; for standardized ones behind them all factors, then all right
+/// shifts of them.
+fn measure(input: &[i16], channels: usize, shift: u32, level: Level, statistics: &mut [i32]) {
+    match level {
+        Level::Raw => statistics.fill(0),
+        Level::Centred => means(input, channels, shift, statistics),
+        Level::Standardized => {
+            let (all, rest) = statistics.split_at_mut_checked(channels).unwrap_or_default();
+            let (factors, shifts) = rest.split_at_mut_checked(channels).unwrap_or_default();
+            means(input, channels, FINE, all);
+            let scales = all.iter().zip(factors.iter_mut().zip(shifts));
+            for (channel, (&mean, (factor, right))) in scales.enumerate() {
+                let samples = input.iter().skip(channel).step_by(channels.max(1));
+                [*factor, *right] = reciprocal_deviation(samples, mean, shift);
+            }
+        }
+    }
+}
+
+/// `2^shift / d` as a factor and its right shift, where `d` is the standard deviation of `samples` with [`FINE`]
+/// fractional bits.
+///
+/// The sum of squares holds [`Level::MAX_STEPS`] samples of any value. Its upper 62 bits are divided, so that neither
+/// a faint signal nor a short one loses any. The shift is at least 14: a deviation is at least that of one unit in one
+/// step.
+fn reciprocal_deviation<'s>(samples: impl Iterator<Item = &'s i16>, mean: i32, shift: u32) -> [i32; 2] {
+    let (mut squares, mut steps) = (0_u64, 0_u64);
+    for &sample in samples {
+        let difference = i64::from((i32::from(sample) << FINE) - mean);
+        squares = squares.saturating_add((difference * difference) as u64);
+        steps += 1;
+    }
+    if squares == 0 {
+        return [0, 0];
+    }
+    let up = squares.leading_zeros() & !1;
+    let inverse = rsqrt((squares << up) / steps.max(1));
+    [inverse.mantissa, inverse.exponent.saturating_sub(up / 2 + shift) as i32]
 }
 
 /// Mean of each channel over the recording, with `shift` fractional bits, rounded to nearest.

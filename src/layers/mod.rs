@@ -42,7 +42,7 @@ pub(crate) struct Workspace<'m> {
     pub(crate) wide: &'m mut [i16],
     /// What the attention of a head asks for.
     pub(crate) scratch: &'m mut [u32],
-    /// `[output width]`, or the channels' means while embedding.
+    /// `[output width]`, or statistics of the channels while embedding.
     pub(crate) totals: &'m mut [i32],
     /// `[output width]`.
     pub(crate) pooled: &'m mut [i16],

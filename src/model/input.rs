@@ -23,6 +23,23 @@ impl Window {
     }
 }
 
+/// What each channel of a recording is freed of before anything else (instance normalisation: Ulyanov, Vedaldi and
+/// Lempitsky 2016).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Nothing.
+    Raw,
+    /// Its mean over the recording.
+    Centred,
+    /// Its mean, and its standard deviation over the recording is made 1. A channel that never changes is zero.
+    Standardized,
+}
+
+impl Level {
+    /// Steps of a recording that can be standardized.
+    pub const MAX_STEPS: usize = 1 << 18;
+}
+
 /// What a recording is and how it becomes tokens.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
@@ -32,10 +49,10 @@ pub enum Input<'a> {
         channels: usize,
         /// Steps of a token.
         window: Window,
-        /// Left shift of a raw sample; saturates.
+        /// Fractional bits of a sample in raw units, or in deviations if it is standardized; saturates.
         shift: u32,
-        /// Subtract each channel's mean over the recording.
-        remove_mean: bool,
+        /// What each channel is freed of.
+        level: Level,
         /// `[window.width * channels] -> [width]`.
         stem: Linear<'a>,
     },
@@ -79,10 +96,14 @@ impl<'a> Input<'a> {
                 let channels = tri!(reader.field("input.channels", 1, 1024));
                 let window = tri!(Window::read(reader));
                 let shift = tri!(reader.field("input.shift", 0, 15)) as u32;
-                let remove_mean = tri!(reader.field("input.remove_mean", 0, 1)) == 1;
+                let level = match tri!(reader.field("input.level", 0, 2)) {
+                    0 => Level::Raw,
+                    1 => Level::Centred,
+                    _ => Level::Standardized,
+                };
                 let stem = tri!(Linear::read(reader, "input.stem"));
                 tri!(record::check_linear(&stem, "input.stem", window.width * channels, width));
-                Ok(Self::Samples { channels, window, shift, remove_mean, stem })
+                Ok(Self::Samples { channels, window, shift, level, stem })
             }
             1 => {
                 let symbols = tri!(reader.field("input.symbols", 1, 1024));
@@ -93,6 +114,22 @@ impl<'a> Input<'a> {
                 Ok(Self::OneHot { symbols, window, shift, stem })
             }
             _ => Ok(Self::Tokens { table: tri!(Table::read(reader, "input.table", width)) }),
+        }
+    }
+
+    /// Refuses recordings that are longer than what can be standardized.
+    pub(super) const fn check_length(&self, max_tokens: usize) -> Result<(), ModelError> {
+        match self {
+            Self::Samples { window, level: Level::Standardized, .. } => {
+                let steps = window.width as u64 + (max_tokens as u64 - 1) * window.stride as u64;
+                if steps > Level::MAX_STEPS as u64 {
+                    let found = if steps > u32::MAX as u64 { u32::MAX } else { steps as u32 };
+                    let field = "max_tokens (steps of a standardized recording)";
+                    return Err(ModelError::Range { field, found, low: 1, high: Level::MAX_STEPS as u32 });
+                }
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 

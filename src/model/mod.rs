@@ -23,7 +23,7 @@ mod record;
 pub mod write;
 
 pub use error::{Message, ModelError};
-pub use input::{Input, Positions, Window};
+pub use input::{Input, Level, Positions, Window};
 pub use kind::*;
 pub use record::{Attention, Block, Blocks, FeedForward, Hidden, Linear, Norm, NormOrder, Table, Weights};
 
@@ -148,6 +148,7 @@ impl<'a> Model<'a> {
         let sample_scale = tri!(reader.word());
 
         let input = tri!(Input::read(&mut reader, width));
+        tri!(input.check_length(max_tokens));
         let mut frac = input.frac();
         let positions = tri!(Positions::read(&mut reader, width, max_tokens, frac));
         let embedding_norm = tri!(read_optional_norm(&mut reader, "embedding_norm", width));

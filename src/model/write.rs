@@ -4,7 +4,7 @@ use std::vec::Vec;
 
 use super::crc::crc32;
 use super::{
-    Epsilon, FavorInput, Features, MAGIC, NAME_WORDS, NormOrder, PREAMBLE, Pooling, VERSION, Window,
+    Epsilon, FavorInput, Features, Level, MAGIC, NAME_WORDS, NormOrder, PREAMBLE, Pooling, VERSION, Window,
 };
 use crate::kernels::{Activation, pair_len};
 use crate::num::Requant;
@@ -67,7 +67,7 @@ pub struct Norm {
 #[derive(Clone, Debug)]
 #[allow(missing_docs)] // The fields are those of `super::Input`.
 pub enum Input {
-    Samples { channels: usize, window: Window, shift: u32, remove_mean: bool, stem: Linear },
+    Samples { channels: usize, window: Window, shift: u32, level: Level, stem: Linear },
     OneHot { symbols: usize, window: Window, shift: u32, stem: Linear },
     Tokens { table: Table },
 }
@@ -220,9 +220,9 @@ impl File {
         out.0.push(self.pooling as u32);
         out.0.push(self.sample_scale.to_bits());
         match &self.input {
-            Input::Samples { channels, window, shift, remove_mean, stem } => {
+            Input::Samples { channels, window, shift, level, stem } => {
                 out.sizes(&[0, *channels, window.width, window.stride]);
-                out.0.extend([*shift, u32::from(*remove_mean)]);
+                out.0.extend([*shift, *level as u32]);
                 out.linear(stem);
             }
             Input::OneHot { symbols, window, shift, stem } => {

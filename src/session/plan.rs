@@ -3,7 +3,7 @@
 use crate::arena::Carver;
 use crate::attention::scratch;
 use crate::layers::{KEYS_PER_WORD, ROW_TILE, Workspace};
-use crate::model::{Input, Model};
+use crate::model::{Input, Level, Model};
 
 /// Length of every buffer of a forward pass, in elements. Linear in `max_tokens`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Plan {
     pub wide: usize,
     /// Working memory of one head's attention, in words.
     pub scratch: usize,
-    /// Column totals, i32.
+    /// Column totals, or statistics of the channels, i32.
     pub totals: usize,
     /// `[output width]` of i16.
     pub pooled: usize,
@@ -37,7 +37,8 @@ pub struct Plan {
 impl Plan {
     /// The plan of a model.
     pub const fn of(model: &Model<'_>) -> Self {
-        let channels = match &model.input {
+        let statistics = match &model.input {
+            Input::Samples { channels, level: Level::Standardized, .. } => 3 * *channels,
             Input::Samples { channels, .. } => *channels,
             Input::OneHot { .. } | Input::Tokens { .. } => 0,
         };
@@ -51,7 +52,7 @@ impl Plan {
             narrow: ROW_TILE * max(model.width, model.attention_width()),
             wide: ROW_TILE * max(model.hidden, model.input.stem_inputs()),
             scratch: attention_scratch(model),
-            totals: max(model.output_width(), channels),
+            totals: max(model.output_width(), statistics),
             pooled: model.output_width(),
             scores: model.classes,
         }

@@ -66,7 +66,11 @@ pub(crate) fn network(source: &mut Source, options: Options) -> Network {
             channels: 3,
             window,
             scale: 0.01,
-            remove_mean: options.causal,
+            level: match (options.causal, options.norms) {
+                (true, true) => Level::Standardized,
+                (true, false) => Level::Centred,
+                (false, _) => Level::Raw,
+            },
             mean: vec![2.0, -1.0, 0.0],
             deviation: vec![5.0, 7.0, 9.0],
             stem: source.linear(15, width),

@@ -135,26 +135,21 @@ impl Reader {
 
     /// Real values, `[steps, channels]`, normalised if the mean is known.
     fn samples(&self, recording: &[i16], augment: Option<(&Augment, &mut Source)>) -> Vec<f64> {
-        let InputKind::Samples { channels, scale, remove_mean, .. } = self.input else { return Vec::new() };
+        let InputKind::Samples { channels, scale, .. } = self.input else { return Vec::new() };
         let (raw, noise, factor, mut varied) = match augment {
             Some((augment, source)) => {
                 let mut raw = shifted(recording, channels, augment.shift, source);
                 if augment.stretch > 0.0 {
                     raw = stretched(&raw, channels, 1.0 + augment.stretch * (2.0 * source.uniform() - 1.0));
                 }
-                let factor = 1.0 + augment.scale * (2.0 * source.uniform() - 1.0);
+                let sign = if augment.invert > 0.0 && source.uniform() < augment.invert { -1.0 } else { 1.0 };
+                let factor = sign * (1.0 + augment.scale * (2.0 * source.uniform() - 1.0));
                 (raw, augment.noise, factor, Some((source, augment.hide)))
             }
             None => (recording.to_vec(), 0.0, 1.0, None),
         };
         let mut x: Vec<f64> = raw.iter().map(|&raw| f64::from(raw) * scale * factor).collect();
-        if remove_mean {
-            for channel in 0..channels {
-                let mean =
-                    x.iter().skip(channel).step_by(channels).sum::<f64>() * channels as f64 / x.len() as f64;
-                x.iter_mut().skip(channel).step_by(channels).for_each(|x| *x -= mean);
-            }
-        }
+        self.input.level().apply(&mut x, channels);
         if !self.mean.is_empty() {
             for (index, x) in x.iter_mut().enumerate() {
                 *x = (*x - self.mean[index % channels]) / self.deviation[index % channels];

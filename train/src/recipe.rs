@@ -21,6 +21,7 @@
 //! | `fine_tune` | 0 | share of the training, at its end, in which weights and activations are rounded as the engine has them |
 //! | `augment.shift` | 0 | steps that a recording is moved by, at most, either way |
 //! | `augment.scale` | 0 | samples are multiplied by 1 ± this, at most |
+//! | `augment.invert` | 0 | share of the recordings whose samples change their sign, as with swapped electrodes |
 //! | `augment.noise` | 0 | standard deviation of noise added to normalised samples |
 //! | `augment.stretch` | 0 | samples are played up to this share faster or slower |
 //! | `augment.hide` | 0 | share of the steps that are hidden: symbols unknown, normalised samples 0 |
@@ -107,6 +108,7 @@ pub enum Keep {
 pub struct Augment {
     pub shift: usize,
     pub scale: f64,
+    pub invert: f64,
     pub noise: f64,
     pub stretch: f64,
     pub hide: f64,
@@ -189,6 +191,7 @@ impl Recipe {
             ("fine_tune", self.training.fine_tune),
             ("label_smoothing", self.training.label_smoothing),
             ("augment.scale", augment.scale),
+            ("augment.invert", augment.invert),
             ("augment.stretch", augment.stretch),
             ("augment.hide", augment.hide),
         ] {
@@ -202,8 +205,8 @@ impl Recipe {
         }
         let samples = matches!(self.description.input, InputKind::Samples { .. });
         ensure!(
-            samples || [augment.scale, augment.noise, augment.stretch] == [0.0; 3],
-            "`train.augment` has `scale`, `noise` or `stretch`, which are for samples, not for symbols; remove them"
+            samples || [augment.scale, augment.invert, augment.noise, augment.stretch] == [0.0; 4],
+            "`train.augment` has `scale`, `invert`, `noise` or `stretch`, which are for samples, not for symbols; remove them"
         );
         let tokens = matches!(self.description.input, InputKind::Tokens { .. });
         ensure!(

@@ -85,6 +85,7 @@ mod tests {
             channels: 1,
             scale: 1e-3,
             remove_mean: false,
+            standardize: false,
             normalize: false,
             window: Window { width: 4, stride: 1 },
         };
@@ -119,6 +120,7 @@ mod tests {
             channels: 1,
             scale: 1.0,
             remove_mean: false,
+            standardize: false,
             normalize: false,
             window: Window { width: 2, stride: 2 },
         };

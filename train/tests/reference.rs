@@ -112,7 +112,7 @@ fn lsh() {
 fn inputs_positions_norms_and_pooling() {
     let window = "window = { width = 3, stride = 1 }";
     let samples =
-        format!("[input]\nkind = \"samples\"\nchannels = 2\nscale = 0.5\nremove_mean = true\n{window}\n");
+        format!("[input]\nkind = \"samples\"\nchannels = 2\nscale = 0.5\nstandardize = true\n{window}\n");
     let symbols = format!("[input]\nkind = \"one-hot\"\nsymbols = 7\n{window}\n");
     let post = "norm = \"post\"\nactivation = \"gelu\"\nembedding_norm = true\nfinal_norm = false\n";
     let layout = "[tensors]\nlayout = \"out-in\"\nquery = { weight = \"l{layer}.q\", bias = false }\n";

@@ -7,6 +7,7 @@
 //! | `input` | `kind` | required: `samples`, `one-hot`, `tokens` |
 //! | | `channels`, `scale` | required for samples; `scale` is the real value of one raw unit |
 //! | | `remove_mean` | `false`; each channel's mean over the recording is subtracted |
+//! | | `standardize` | `false`; that, and each channel is divided by its standard deviation over the recording |
 //! | | `normalize` | `true`; then (x - mean) / deviation, from two tensors `[channels]` |
 //! | | `symbols` | required for one-hot; a raw value outside is the zero vector |
 //! | | `window` | required for samples and one-hot: `{ width, stride }` in steps |
@@ -29,7 +30,7 @@ use std::string::{String, ToString};
 
 use serde::Deserialize;
 
-use crate::host::reference;
+use crate::host::reference::{self, Level};
 
 mod attention;
 mod tensors;
@@ -76,6 +77,8 @@ pub enum InputKind {
         scale: f64,
         #[serde(default)]
         remove_mean: bool,
+        #[serde(default)]
+        standardize: bool,
         #[serde(default = "yes")]
         normalize: bool,
         window: Window,
@@ -88,6 +91,17 @@ pub enum InputKind {
         #[serde(default = "unit")]
         scale: f64,
     },
+}
+
+impl InputKind {
+    /// What each channel of a recording is freed of.
+    pub fn level(&self) -> Level {
+        match self {
+            InputKind::Samples { standardize: true, .. } => Level::Standardized,
+            InputKind::Samples { remove_mean: true, .. } => Level::Centred,
+            _ => Level::Raw,
+        }
+    }
 }
 
 /// Steps of a token, and from one token to the next.

@@ -102,6 +102,17 @@ pub struct Norm {
     pub epsilon: f64,
 }
 
+/// What each channel of a recording is freed of before anything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Nothing.
+    Raw,
+    /// Its mean over the recording.
+    Centred,
+    /// Its mean, and its standard deviation over the recording is made 1, unless it is 0.
+    Standardized,
+}
+
 /// How raw integers become tokens.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
@@ -113,8 +124,8 @@ pub enum Input {
         window: Window,
         /// Real value of one raw unit.
         scale: f64,
-        /// Whether the mean of each channel over the recording is subtracted before normalising.
-        remove_mean: bool,
+        /// What each channel is freed of before normalising.
+        level: Level,
         /// Subtracted from each channel, `[channels]`, in real units.
         mean: Vec<f64>,
         /// Divides each channel, `[channels]`, in real units.

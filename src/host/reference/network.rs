@@ -11,8 +11,8 @@ use super::layers::sinusoid;
 use super::local::Local;
 use super::lsh::Lsh;
 use super::{
-    Attention, AttentionKind, Axial, Block, FeedForward, Input, Network, NormOrder, Pooling, Positions,
-    ReferenceError, Site, Window,
+    Attention, AttentionKind, Axial, Block, FeedForward, Input, Level, Network, NormOrder, Pooling,
+    Positions, ReferenceError, Site, Window,
 };
 
 impl Network {
@@ -95,11 +95,9 @@ impl Network {
     ) -> Result<Vec<f64>, ReferenceError> {
         let width = self.width();
         let mut stream = match &self.input {
-            Input::Samples { channels, window, scale, remove_mean, mean, deviation, stem } => {
+            Input::Samples { channels, window, scale, level, mean, deviation, stem } => {
                 let mut x: Vec<f64> = input.iter().map(|&raw| f64::from(raw) * scale).collect();
-                if *remove_mean {
-                    subtract_own_mean(&mut x, *channels);
-                }
+                level.apply(&mut x, *channels);
                 for step in x.chunks_exact_mut(*channels) {
                     for ((x, mean), deviation) in step.iter_mut().zip(mean).zip(deviation) {
                         *x = (*x - mean) / deviation;
@@ -328,11 +326,22 @@ fn windows(x: &[f64], channels: usize, window: Window) -> Vec<f64> {
 }
 
 /// Subtracts from each channel of `x`, `[steps, channels]`, its mean over the steps.
-fn subtract_own_mean(x: &mut [f64], channels: usize) {
-    let steps = (x.len() / channels) as f64;
-    for channel in 0..channels {
-        let mean = x.iter().skip(channel).step_by(channels).sum::<f64>() / steps;
-        x.iter_mut().skip(channel).step_by(channels).for_each(|x| *x -= mean);
+impl Level {
+    /// Frees the channels of `x`, `[steps, channels]`, of what it says.
+    pub fn apply(self, x: &mut [f64], channels: usize) {
+        if self == Level::Raw {
+            return;
+        }
+        let steps = (x.len() / channels) as f64;
+        for channel in 0..channels {
+            let mean = x.iter().skip(channel).step_by(channels).sum::<f64>() / steps;
+            x.iter_mut().skip(channel).step_by(channels).for_each(|x| *x -= mean);
+            let squares: f64 = x.iter().skip(channel).step_by(channels).map(|x| x * x).sum();
+            if self == Level::Standardized && squares > 0.0 {
+                let deviation = (squares / steps).sqrt();
+                x.iter_mut().skip(channel).step_by(channels).for_each(|x| *x /= deviation);
+            }
+        }
     }
 }
 

@@ -199,3 +199,40 @@ fn a_buffer_that_is_too_small_is_refused_with_the_size_needed() {
     let error = Session::new(model, &mut memory).unwrap_err();
     assert_eq!(error, fixformer::ArenaError::TooSmall { found: needed - 1, needed });
 }
+
+/// Signals with three channels that a standardized model may get: faint, loud, steady, a single pulse.
+#[test]
+fn any_signal_can_be_standardized() {
+    let steps = 2 * MAX_TOKENS;
+    let signals: [fn(usize) -> [i16; 3]; 4] = [
+        |step| [(step % 2) as i16, i16::MAX - (step % 2) as i16, i16::MIN + (step % 3) as i16],
+        |step| if step % 2 == 0 { [i16::MAX, i16::MIN, -1] } else { [i16::MIN, i16::MAX, 1] },
+        |_| [i16::MIN, 0, i16::MAX],
+        |step| [if step == 41 { 20_000 } else { 7 }, step as i16, -(step as i16)],
+    ];
+    let recordings = signals.map(|signal| (0..steps).flat_map(signal).collect::<Vec<i16>>());
+
+    let mut source = Source(3);
+    let mut network = network(&mut source, Options { causal: true, norms: true, ..first_options() });
+    let Input::Samples { level, mean, deviation, .. } = &mut network.input else { panic!("samples") };
+    (*mean, *deviation) = (vec![0.0; 3], vec![1.0; 3]);
+    assert_eq!(*level, Level::Standardized);
+    let ranges = calibrate(&network, &recordings, || {}).unwrap();
+    let words = integers(&network, &ranges, &all_wide()).unwrap().words();
+    let model = Model::parse(&words).unwrap();
+    let mut memory = vec![0; Plan::of(&model).words()];
+    let mut session = Session::new(model, &mut memory).unwrap();
+    for recording in &recordings {
+        let expected = network.forward(recording, None, &mut |_, _| {}).unwrap();
+        let found: Vec<f64> = session.run(recording).unwrap().to_f64().collect();
+        let error = report::relative_l2(&found, &expected);
+        assert!(error < 0.01, "{error:e}: {:?}", &recording[..6]);
+    }
+
+    // Of longer recordings, the sum of squares could saturate.
+    let Input::Samples { window, .. } = &mut network.input else { panic!("samples") };
+    (network.max_tokens, window.stride) = (16_384, 17);
+    let words = integers(&network, &ranges, &all_wide()).unwrap().words();
+    let error = Model::parse(&words).unwrap_err().to_string();
+    assert!(error.contains("standardized") && error.contains("262144"), "{error}");
+}

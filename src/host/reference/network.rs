@@ -337,8 +337,9 @@ impl Level {
             let mean = x.iter().skip(channel).step_by(channels).sum::<f64>() / steps;
             x.iter_mut().skip(channel).step_by(channels).for_each(|x| *x -= mean);
             let squares: f64 = x.iter().skip(channel).step_by(channels).map(|x| x * x).sum();
-            if self == Level::Standardized && squares > 0.0 {
-                let deviation = (squares / steps).sqrt();
+            let deviation = (squares / steps).sqrt();
+            // What the mean of equal values leaves is no signal; that of 16-bit integers is larger.
+            if self == Level::Standardized && deviation > 1e-9 * mean.abs() {
                 x.iter_mut().skip(channel).step_by(channels).for_each(|x| *x /= deviation);
             }
         }

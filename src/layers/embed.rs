@@ -110,9 +110,10 @@ fn tokens(
         let start = (first + row) * window.stride * step;
         let steps = input.get(start..start + window.width * step).unwrap_or_default();
         match *model {
-            Input::Samples { channels, shift, level, .. } => {
-                samples(steps, channels, shift, level, statistics, x);
+            Input::Samples { channels, level: Level::Standardized, .. } => {
+                standardized(steps, channels, statistics, x);
             }
+            Input::Samples { channels, shift, .. } => samples(steps, channels, shift, statistics, x),
             Input::OneHot { symbols, shift, .. } => one_hot(steps, symbols, shift, x),
             Input::Tokens { .. } => {}
         }
@@ -120,24 +121,33 @@ fn tokens(
     stem.forward(gathered, rows);
 }
 
-/// Raw samples `[steps, channels]` with `shift` fractional bits, freed of what `measure` found.
-fn samples(steps: &[i16], channels: usize, shift: u32, level: Level, statistics: &[i32], out: &mut [i16]) {
+/// Raw samples `[steps, channels]`, shifted up and freed of the channels' means.
+fn samples(steps: &[i16], channels: usize, shift: u32, means: &[i32], out: &mut [i16]) {
+    let mut steps = steps.chunks_exact(channels.max(1));
+    for out in rows_mut(out, channels) {
+        let Some(step) = steps.next() else { return };
+        for ((&sample, &mean), out) in step.iter().zip(means).zip(out) {
+            *out = saturate((i32::from(sample) << shift) - mean);
+        }
+    }
+}
+
+/// Fractional bits of a sample before it is divided by the deviation.
+const FINE: u32 = 8;
+
+/// Raw samples `[steps, channels]`, freed of the channels' means and divided by their deviations: all of `statistics`.
+#[inline(never)]
+fn standardized(steps: &[i16], channels: usize, statistics: &[i32], out: &mut [i16]) {
     let (means, rest) = statistics.split_at_checked(channels).unwrap_or_default();
     let (factors, shifts) = rest.split_at_checked(channels).unwrap_or_default();
     let mut steps = steps.chunks_exact(channels.max(1));
     for out in rows_mut(out, channels) {
         let Some(step) = steps.next() else { return };
-        if level == Level::Standardized {
-            let channels = means.iter().zip(factors.iter().zip(shifts));
-            for ((&sample, (&mean, (&factor, &right))), out) in step.iter().zip(channels).zip(out) {
-                let difference = (i32::from(sample) << FINE) - mean;
-                let value = round_shift_wide(i64::from(difference) * i64::from(factor), right as u32);
-                *out = value.clamp(i64::from(i16::MIN), i64::from(i16::MAX)) as i16;
-            }
-        } else {
-            for ((&sample, &mean), out) in step.iter().zip(means).zip(out) {
-                *out = saturate((i32::from(sample) << shift) - mean);
-            }
+        let channels = means.iter().zip(factors.iter().zip(shifts));
+        for ((&sample, (&mean, (&factor, &right))), out) in step.iter().zip(channels).zip(out) {
+            let difference = (i32::from(sample) << FINE) - mean;
+            let value = round_shift_wide(i64::from(difference) * i64::from(factor), right as u32);
+            *out = value.clamp(i64::from(i16::MIN), i64::from(i16::MAX)) as i16;
         }
     }
 }
@@ -152,11 +162,8 @@ fn one_hot(steps: &[i16], symbols: usize, shift: u32, out: &mut [i16]) {
     }
 }
 
-/// Fractional bits of a sample before it is divided by the deviation.
-const FINE: u32 = 8;
-
-/// What `samples` needs of each channel: all means; for standardized ones behind them all factors, then all right
-/// shifts of them.
+/// What `samples` needs of each channel: all means; for `standardized` behind them all factors, then all right shifts
+/// of them.
 fn measure(input: &[i16], channels: usize, shift: u32, level: Level, statistics: &mut [i32]) {
     match level {
         Level::Raw => statistics.fill(0),

@@ -60,8 +60,7 @@ pub(crate) fn embed(
     work: &mut Workspace<'_>,
     trace: &mut impl Trace,
 ) -> i32 {
-    let Workspace { stream, second, narrow, wide, totals, .. } = work;
-    let statistics = totals;
+    let Workspace { stream, second, narrow, wide, totals: statistics, .. } = work;
     if let Input::Samples { channels, shift, level, .. } = model.input {
         measure(input, channels, shift, level, statistics);
     }
@@ -106,17 +105,21 @@ fn tokens(
     let rows_here = rows.len() / stem.outputs.max(1);
     let gathered = front(wide, rows_here * stem.inputs);
     let step = model.step_values();
-    for (row, x) in rows_mut(gathered, stem.inputs).enumerate() {
+    let windows = rows_mut(gathered, stem.inputs).enumerate().map(|(row, x)| {
         let start = (first + row) * window.stride * step;
-        let steps = input.get(start..start + window.width * step).unwrap_or_default();
-        match *model {
-            Input::Samples { channels, level: Level::Standardized, .. } => {
-                standardized(steps, channels, statistics, x);
-            }
-            Input::Samples { channels, shift, .. } => samples(steps, channels, shift, statistics, x),
-            Input::OneHot { symbols, shift, .. } => one_hot(steps, symbols, shift, x),
-            Input::Tokens { .. } => {}
+        (input.get(start..start + window.width * step).unwrap_or_default(), x)
+    });
+    match *model {
+        Input::Samples { channels, level: Level::Standardized, .. } => {
+            windows.for_each(|(steps, x)| standardized(steps, channels, statistics, x));
         }
+        Input::Samples { channels, shift, .. } => {
+            windows.for_each(|(steps, x)| samples(steps, channels, shift, statistics, x));
+        }
+        Input::OneHot { symbols, shift, .. } => {
+            windows.for_each(|(steps, x)| one_hot(steps, symbols, shift, x));
+        }
+        Input::Tokens { .. } => {}
     }
     stem.forward(gathered, rows);
 }

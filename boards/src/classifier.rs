@@ -1,11 +1,12 @@
 //! Classifies recordings one after the other and prints what it finds.
 
-use crate::host::{File, HostError};
+use crate::host::{self, File, HostError};
 use crate::recordings::{RecordingError, Recordings};
 use crate::{counter, println, stack};
 use core::fmt;
+use fixformer::arena::Once;
 use fixformer::trace::{Row, Rows};
-use fixformer::{ArenaError, Digest, InputError, ModelError, Scores, Session};
+use fixformer::{Arena, ArenaError, Digest, Embedded, InputError, ModelError, Scores, Session};
 
 /// What to print besides the scores.
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -16,6 +17,21 @@ pub enum Show {
     Digests,
     /// The values of these rows too.
     Values,
+}
+
+/// Classifies the recordings that `-append FILE` names with a model that is part of the program, as [`all`] does.
+pub fn embedded<M: Embedded, const VALUES: usize>(
+    arena: &'static Arena<M>,
+    input: &'static Once<[i16; VALUES]>,
+) -> Result<(), Error> {
+    let input = input.take().ok_or(Error::Arena(ArenaError::Taken))?;
+    let file = host::argument(File::open).and_then(|file| file).map_err(Error::Host)?;
+    // By reference: another copy of the session would stay on the stack.
+    match (&mut arena.take(), &mut Recordings::open(file, M::MODEL.input.step_values())) {
+        (Ok(net), Ok(recordings)) => all(net, recordings, input, Show::Scores),
+        (Err(error), _) => Err(Error::Arena(*error)),
+        (_, Err(error)) => Err(Error::Recording(*error)),
+    }
 }
 
 /// Prints for each recording a line `row R class C scores S...`, at the end a line

@@ -28,6 +28,8 @@ pub mod recordings;
 pub mod source;
 #[cfg(target_os = "none")]
 pub mod stack;
+#[cfg(target_os = "none")]
+pub mod tally;
 
 /// The board this program was built for.
 pub const BOARD: &str = env!("FIXFORMER_BOARD");

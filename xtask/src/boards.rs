@@ -51,7 +51,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// The program that reads its model from the host into RAM.
 pub(crate) const REPLAY: &str = "replay";
 /// The program with its model in flash.
-const CLASSIFY: &str = "classify";
+pub(crate) const CLASSIFY: &str = "classify";
 
 /// What each model costs on `board`, in turn: nothing where the linker has no room for it, or would have none.
 /// One build reads all models where there is RAM for them; the digits, and what fits no other way, are part of their
@@ -60,37 +60,37 @@ pub(crate) fn measure<'m>(
     board: &'m Board,
     models: &'m [Model],
 ) -> Result<impl Iterator<Item = (&'m Model, Result<Option<Report>>)>> {
-    let replay = firmware::build(board, REPLAY, &digits_file())?;
+    let elf = firmware::build(board, REPLAY, &digits_file())?;
     let room = board.replay_bytes()?;
     let ram = board.memory("RAM")?;
     let run = move |model: &Model| {
         if model.file != digits_file() && model.fits(room) {
-            return replayed(board, &replay, model).map(Some);
+            return replay(board, &elf, model).map(Some);
         }
         if model.arena_bytes > ram.end - ram.start {
             return Ok(None);
         }
-        match inside(board, CLASSIFY, model) {
+        match firmware::build(board, CLASSIFY, &model.file) {
             Err(error) if format!("{error:#}").contains(firmware::NO_ROOM) => Ok(None),
-            run => run.map(Some),
+            elf => classify(board, &elf?, model).map(Some),
         }
     };
     let named = move |model: &Model| run(model).with_context(|| format!("{} on {}", model.name, board.name));
     Ok(models.iter().map(move |model| (model, named(model))))
 }
 
-fn replayed(board: &Board, replay: &Path, model: &Model) -> Result<Report> {
+/// A run of [`REPLAY`], which is `elf`.
+pub(crate) fn replay(board: &Board, elf: &Path, model: &Model) -> Result<Report> {
     let name = format!("{}.fxm", model.name);
     fs::copy(&model.file, folder().join(&name))?;
     let argument = format!("{name} {}", model.recordings);
-    let lines = qemu::run(board, replay, Some(&argument), &folder(), |_| {})?.success()?;
+    let lines = qemu::run(board, elf, Some(&argument), &folder(), |_| {})?.success()?;
     model.check(report::read(&lines)?)
 }
 
-/// A run of `program` with the model inside.
-pub(crate) fn inside(board: &Board, program: &str, model: &Model) -> Result<Report> {
-    let elf = firmware::build(board, program, &model.file)?;
-    let lines = qemu::run(board, &elf, Some(&model.recordings), &folder(), |_| {})?.success()?;
+/// A run of `elf`, which has the model inside.
+pub(crate) fn classify(board: &Board, elf: &Path, model: &Model) -> Result<Report> {
+    let lines = qemu::run(board, elf, Some(&model.recordings), &folder(), |_| {})?.success()?;
     model.check(report::read(&lines)?)
 }
 

@@ -34,8 +34,7 @@ impl Model {
     /// Those of the demo whose files are here, the digits first, with `rows` recordings; then the zoo with `zoo_rows`.
     pub(crate) fn all(folders: &Folders, rows: usize, zoo_rows: usize) -> Result<Vec<Self>> {
         let cases = cases(folders)?;
-        let demo =
-            cases.iter().map(|case| Self::new(case.name, &case.file, &case.test.spread(rows), RECORDED));
+        let demo = cases.iter().map(|case| Self::recorded(case.name, &case.file, &case.test.spread(rows)));
         let mut models: Vec<Self> = demo.collect::<Result<_>>()?;
         let mut sets = BTreeMap::new();
         for (name, file, data) in recipe::models()? {
@@ -43,11 +42,16 @@ impl Model {
                 sets.insert(data.clone(), recipe::at_hand(&data, &folders.data)?);
             }
             models.push(match &sets[&data] {
-                Some(test) => Self::new(&name, &file, &test.spread(zoo_rows), RECORDED),
-                None => Self::new(&name, &file, &drawn(&file, zoo_rows)?, DRAWN),
+                Some(test) => Self::recorded(&name, &file, &test.spread(zoo_rows)),
+                None => Self::new(&name, &file, &drawn(&file, zoo_rows)?, "drawn"),
             }?);
         }
         Ok(models)
+    }
+
+    /// With recordings that somebody made.
+    pub(crate) fn recorded(name: &str, file: &Path, test: &Recordings) -> Result<Self> {
+        Self::new(name, file, test, "recorded")
     }
 
     fn new(name: &str, file: &Path, test: &Recordings, source: &'static str) -> Result<Self> {
@@ -83,9 +87,6 @@ impl Model {
         Ok(report)
     }
 }
-
-const RECORDED: &str = "recorded";
-const DRAWN: &str = "drawn";
 
 /// Where the boards find recordings.
 pub(crate) fn folder() -> PathBuf {

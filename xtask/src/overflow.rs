@@ -1,22 +1,22 @@
 //! The firmware with a check at every addition, product and shift: with the right answers at the end, none overflowed.
 
 use crate::board::Board;
-use crate::boards::REPLAY;
-use crate::command::{root, target};
-use crate::demo::write;
+use crate::boards::{self, CLASSIFY, REPLAY};
+use crate::command::root;
+use crate::model::Model;
 use crate::zoo::{digits_file, digits_test};
-use crate::{elf, firmware, host, qemu, report};
+use crate::{elf, firmware};
 use anyhow::{Context, Result, ensure};
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Recordings for each model.
 const RECORDINGS: usize = 2;
 
 /// `classify` with exact attention.
 pub(crate) fn classify(board: &Board) -> Result<()> {
-    let elf = checked(board, "classify")?;
-    runs(board, &elf, &digits_file(), "overflow.rec")
+    let elf = checked(board, CLASSIFY)?;
+    boards::classify(board, &elf, &digits("exact", &digits_file())?)?;
+    Ok(())
 }
 
 /// `replay` with every other mechanism of attention.
@@ -24,14 +24,17 @@ pub(crate) fn replay(board: &Board) -> Result<()> {
     let elf = checked(board, REPLAY)?;
     for mechanism in ["bigbird", "favor", "hierarchical", "lsh"] {
         let file = root().join(format!("models/zoo/digits-{mechanism}.fxm"));
-        fs::copy(&file, target().join("recordings/overflow.fxm"))?;
-        runs(board, &elf, &file, "overflow.fxm overflow.rec").context(mechanism)?;
+        boards::replay(board, &elf, &digits(mechanism, &file)?).context(mechanism)?;
     }
     Ok(())
 }
 
+fn digits(mechanism: &str, file: &Path) -> Result<Model> {
+    Model::recorded(&format!("overflow-{mechanism}"), file, &digits_test().spread(RECORDINGS))
+}
+
 /// The program with checks; without any this would prove nothing.
-fn checked(board: &Board, program: &str) -> Result<std::path::PathBuf> {
+fn checked(board: &Board, program: &str) -> Result<PathBuf> {
     let elf = firmware::build_checked(board, program, &digits_file())?;
     let symbols = elf::symbols(&elf)?;
     for operation in ["add", "sub", "mul"] {
@@ -39,14 +42,4 @@ fn checked(board: &Board, program: &str) -> Result<std::path::PathBuf> {
         ensure!(symbols.iter().any(|name| name.ends_with(&check)), "the image has no `{check}`");
     }
     Ok(elf)
-}
-
-fn runs(board: &Board, elf: &Path, model: &Path, argument: &str) -> Result<()> {
-    let folder = target().join("recordings");
-    let test = digits_test().spread(RECORDINGS);
-    write(&folder.join("overflow.rec"), &test)?;
-    let lines = qemu::run(board, elf, Some(argument), &folder, |_| {})?.success()?;
-    let (found, expected) = (report::read(&lines)?.digest, host::fixed(model, &test.rows)?.digest());
-    ensure!(found == expected, "digest {found}, on the host {expected}");
-    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Where the statics of `placed` lie: in the memories of the board that its sections stand for.
 
 use crate::board::Board;
-use crate::boards::inside;
+use crate::boards::classify;
 use crate::model::Model;
 use crate::{elf, firmware};
 use anyhow::{Result, ensure};
@@ -15,8 +15,9 @@ const PLACES: [(&str, &str); 2] = [("ARENA", "DTCM"), ("WEIGHTS", "QSPI")];
 
 /// Fails unless `model` runs from there with the bits of the host.
 pub(crate) fn run(board: &Board, model: &Model) -> Result<()> {
-    inside(board, PROGRAM, model)?;
-    hold(board, &firmware::build(board, PROGRAM, &model.file)?)
+    let elf = firmware::build(board, PROGRAM, &model.file)?;
+    classify(board, &elf, model)?;
+    hold(board, &elf)
 }
 
 /// Fails with the first static of the image `elf` that lies elsewhere.

@@ -9,10 +9,8 @@ fixformer_boards::entry!(board::main);
 mod board {
     #![allow(unsafe_code)] // Sections, and memory written behind the arena's back.
 
-    use fixformer::{Arena, ArenaError, Embedded, arena::Once};
-    use fixformer_boards::classifier::{self, Error, Show};
-    use fixformer_boards::host::{self, File};
-    use fixformer_boards::recordings::Recordings;
+    use fixformer::{Arena, arena::Once};
+    use fixformer_boards::classifier::{self, Error};
 
     fixformer::model! {
         /// The model of this build.
@@ -24,18 +22,10 @@ mod board {
     #[unsafe(link_section = ".dtcm")]
     static ARENA: Arena<Net> = Arena::new();
     static INPUT: Once<[i16; Net::MAX_INPUT]> = Once::new([0; Net::MAX_INPUT]);
-    const CHANNELS: usize = <Net as Embedded>::MODEL.input.step_values();
 
     pub(crate) fn main() -> Result<(), Error> {
         warm_reset();
-        let input = INPUT.take().ok_or(Error::Arena(ArenaError::Taken))?;
-        let file = host::argument(File::open).and_then(|file| file).map_err(Error::Host)?;
-        // By reference: another copy of the session would stay on the stack.
-        match (&mut ARENA.take(), &mut Recordings::open(file, CHANNELS)) {
-            (Ok(net), Ok(recordings)) => classifier::all(net, recordings, input, Show::Scores),
-            (Err(error), _) => Err(Error::Arena(*error)),
-            (_, Err(error)) => Err(Error::Recording(*error)),
-        }
+        classifier::embedded(&ARENA, &INPUT)
     }
 
     /// An emulator's memory starts at zero; a warm reset leaves what the last run had there.

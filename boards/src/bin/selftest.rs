@@ -11,19 +11,20 @@ fixformer_boards::entry!(board::main);
 mod board {
     use core::fmt;
     use fixformer::kernels;
-    use fixformer_boards::{BACKEND, counter, host, println, stack};
+    use fixformer_boards::tally::{Failed, Tally};
+    use fixformer_boards::{BACKEND, counter, host, stack};
 
     /// Stack that the checks of large layers take.
     const LARGE_CHECKS: usize = 12 * 1024;
 
     pub(crate) fn main() -> Result<(), Failed> {
-        let mut run = Run::default();
+        let mut tally = Tally::default();
         // Without an argument there is nothing to do here.
         let _ = host::argument(|argument| match argument.to_bytes() {
             b"panic" => panic!("asked for"),
             b"fault" => fixformer_boards::crash(),
             b"overflow" => stack::overflow(),
-            b"fail" => run.test("board", "asked_for", Err("asked for")),
+            b"fail" => tally.test("board::asked_for", Err("asked for")),
             _ => {}
         });
 
@@ -31,61 +32,24 @@ mod board {
             BACKEND => Ok(()),
             other => Err(fmt::from_fn(move |f| write!(f, "expected `{BACKEND}`, built `{other}`"))),
         };
-        run.test("board", "backend", backend);
+        tally.test("board::backend", backend);
         let ((), executed) = counter::measure(|| counter::known(50_000_000));
         let counted = match executed.abs_diff(100_000_000) {
             // On Arm some 15 of them for each wrap of SysTick, of which there are about ten.
             0..200 => Ok(()),
             _ => Err(fmt::from_fn(move |f| write!(f, "100000000 instructions counted as {executed}"))),
         };
-        run.test("board", "counter", counted);
+        tally.test("board::counter", counted);
         let mut kernel = |name: &'static str, result: Result<(), kernels::check::Mismatch>| {
             let shown = |mismatch| fmt::from_fn(move |f| write!(f, "{mismatch:x?}"));
-            run.test("kernels", name, result.map_err(shown));
+            tally.test(format_args!("kernels::{name}"), result.map_err(shown));
         };
         kernels::check::all(&mut kernel);
         if stack::size() > LARGE_CHECKS {
             kernels::check::large(&mut kernel);
         }
         let inside = stack::high_water() < stack::size();
-        run.test("board", "stack", if inside { Ok(()) } else { Err("overflow") });
-        run.finish()
-    }
-
-    #[derive(Default)]
-    struct Run {
-        passed: u32,
-        failed: u32,
-    }
-
-    impl Run {
-        fn test<E: fmt::Display>(&mut self, group: &str, name: &str, result: Result<(), E>) {
-            match result {
-                Ok(()) => {
-                    self.passed += 1;
-                    println!("test {group}::{name} ... ok");
-                }
-                Err(reason) => {
-                    self.failed += 1;
-                    println!("test {group}::{name} ... FAILED: {reason}");
-                }
-            }
-        }
-
-        fn finish(self) -> Result<(), Failed> {
-            let Self { passed, failed } = self;
-            let verdict = if failed == 0 { "ok" } else { "FAILED" };
-            println!("test result: {verdict}. {passed} passed; {failed} failed; 0 ignored");
-            if failed == 0 { Ok(()) } else { Err(Failed(failed)) }
-        }
-    }
-
-    /// Some tests failed.
-    pub(crate) struct Failed(u32);
-
-    impl fmt::Display for Failed {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "{} tests failed", self.0)
-        }
+        tally.test("board::stack", if inside { Ok(()) } else { Err("overflow") });
+        tally.finish()
     }
 }

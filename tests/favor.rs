@@ -19,6 +19,7 @@ use fixformer::session::Plan;
 use fixformer::{Model, Session};
 use random::{Options, Source, all_wide, length, network};
 
+#[expect(dead_code, reason = "what only other tests use")]
 mod random;
 
 /// The largest error that counts as agreement.

@@ -10,10 +10,9 @@ use fixformer::host::reference::local::Local;
 use fixformer::host::reference::lsh::{Duplicates, Lsh, ScoreScale};
 use fixformer::host::reference::*;
 use fixformer::host::{calibrate::calibrate, report};
-use fixformer::kernels::{backend, portable_only};
 use fixformer::session::Plan;
 use fixformer::{Model, Session};
-use random::{Options, Source, all_wide, length, network};
+use random::{Options, Source, all_wide, length, network, scores};
 
 mod random;
 
@@ -161,15 +160,7 @@ fn every_mechanism_agrees_with_the_reference() {
                     (0..tokens).map(|t| (t * 7 + row) % 5 != 0 || t == tokens / 2).collect();
                 let mask = (row % 3 == 0).then_some(mask.as_slice());
                 let expected = network.forward(recording, mask, &mut |_, _| {}).unwrap();
-                let [portable, found] = [true, false].map(|only| {
-                    portable_only(only);
-                    let scores = match mask {
-                        Some(mask) => session.run_masked(recording, mask),
-                        None => session.run(recording),
-                    };
-                    scores.unwrap().to_f64().collect::<Vec<_>>()
-                });
-                assert_eq!(portable, found, "{}", backend());
+                let found = scores(&mut session, recording, mask);
                 errors.push(report::relative_l2(&found, &expected));
             }
             errors.sort_by(f64::total_cmp);

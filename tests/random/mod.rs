@@ -1,7 +1,9 @@
 //! Networks and recordings at random.
 
+use fixformer::Session;
 use fixformer::host::quantize::Precision;
 use fixformer::host::reference::*;
+use fixformer::kernels::{backend, portable_only};
 
 /// Deterministic normal values.
 pub(crate) struct Source(pub(crate) u64);
@@ -139,4 +141,18 @@ pub(crate) fn all_wide() -> Precision {
     });
     let others = ["stem", "table", "positions", "positions 0", "positions 1", "hidden", "head"];
     blocks.chain(others.map(String::from)).collect()
+}
+
+/// The scores of a recording, which are the same with the portable kernels and with those of this machine.
+pub(crate) fn scores(session: &mut Session<'_>, recording: &[i16], mask: Option<&[bool]>) -> Vec<f64> {
+    let [portable, found] = [true, false].map(|only| {
+        portable_only(only);
+        let scores = match mask {
+            Some(mask) => session.run_masked(recording, mask),
+            None => session.run(recording),
+        };
+        scores.unwrap().to_f64().collect::<Vec<_>>()
+    });
+    assert_eq!(portable, found, "{}", backend());
+    found
 }

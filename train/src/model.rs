@@ -114,7 +114,8 @@ impl Dropout {
 }
 
 impl Model {
-    /// The network that the description at `path` defines for `data`, and its first values, drawn by the seed of `training`.
+    /// The network that the description at `path` defines for `data`, and its first values, drawn by the seed of
+    /// `training`.
     ///
     /// # Errors
     /// What the importer refuses: the first values pass through a file and [`import::network`], which checks them and

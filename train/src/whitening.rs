@@ -43,18 +43,13 @@ fn covariance(reader: &Reader, set: &Set, size: usize) -> Vec<f64> {
     covariance
 }
 
-/// The lower triangle `L` with `L · Lᵀ = matrix`, which is positive definite.
+/// In its lower triangle `L` with `L · Lᵀ = matrix`, which is positive definite.
 fn cholesky(mut matrix: Vec<f64>, size: usize) -> Vec<f64> {
     for i in 0..size {
-        for j in 0..size {
-            let value = if j > i {
-                0.0
-            } else {
-                let before: f64 = (0..j).map(|k| matrix[i * size + k] * matrix[j * size + k]).sum();
-                let rest = matrix[i * size + j] - before;
-                if i == j { rest.sqrt() } else { rest / matrix[j * size + j] }
-            };
-            matrix[i * size + j] = value;
+        for j in 0..=i {
+            let before: f64 = (0..j).map(|k| matrix[i * size + k] * matrix[j * size + k]).sum();
+            let rest = matrix[i * size + j] - before;
+            matrix[i * size + j] = if i == j { rest.sqrt() } else { rest / matrix[j * size + j] };
         }
     }
     matrix

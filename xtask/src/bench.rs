@@ -8,8 +8,8 @@ mod snapshot;
 mod workload;
 
 use crate::board::Board;
+use crate::cases::digits_file;
 use crate::command::{root, target};
-use crate::zoo::digits_file;
 use crate::{firmware, qemu, setup};
 use anyhow::{Context, Result, anyhow, bail};
 use fixformer::host::fit::cost::derive;

@@ -1,9 +1,9 @@
 //! Every model on every emulated board: the same bits as on the host, and what they cost.
 
 use crate::board::Board;
+use crate::cases::{Folders, digits_file};
 use crate::model::{Model, folder};
 use crate::report::{self, Report};
-use crate::zoo::{Folders, digits_file};
 use crate::{firmware, qemu, setup};
 use anyhow::{Context, Result};
 use comfy_table::{CellAlignment, Table, presets};

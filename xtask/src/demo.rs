@@ -1,10 +1,10 @@
 //! Real recordings through the firmware of every board, compared with the host bit by bit.
 
 use crate::board::Board;
+use crate::cases::{Case, Folders, Recordings, cases, spread};
 use crate::command::target;
 use crate::host::{Answers, accuracy, fixed, float};
 use crate::picture::{draw, side_by_side, width};
-use crate::zoo::{Case, Folders, Recordings, cases, spread};
 use crate::{elf, firmware, qemu, report, setup};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use comfy_table::{CellAlignment, Table, presets};

@@ -3,9 +3,9 @@
 
 use crate::board::Board;
 use crate::boards::REPLAY;
+use crate::cases::{digits_file, digits_test};
 use crate::command::target;
 use crate::demo::write;
-use crate::zoo::{digits_file, digits_test};
 use crate::{firmware, host, qemu};
 use anyhow::{Context, Result, anyhow, ensure};
 use fixformer::Model;

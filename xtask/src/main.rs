@@ -3,6 +3,7 @@
 mod bench;
 mod board;
 mod boards;
+mod cases;
 mod command;
 mod demo;
 mod difference;
@@ -18,7 +19,6 @@ mod picture;
 mod placement;
 mod profile;
 mod qemu;
-mod recipe;
 mod report;
 mod setup;
 mod size;
@@ -52,7 +52,7 @@ enum Command {
     /// Run golden files through the float reference and the fixed-point engine; fails past the limits
     Golden(golden::Options),
     /// Train, quantise and evaluate recipes of models/zoo, and keep the table in models/README.md
-    Zoo(recipe::Options),
+    Zoo(zoo::Options),
 }
 
 fn main() -> ExitCode {
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
         Command::Profile(options) => profile::run(&options),
         Command::Size(options) => size::run(&options),
         Command::Golden(options) => golden::run(&options),
-        Command::Zoo(options) => recipe::run(&options),
+        Command::Zoo(options) => zoo::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,11 +1,11 @@
 //! The models that every board runs, each with recordings and what the host makes of them.
 
+use crate::cases::{Folders, Recordings, cases};
 use crate::command::target;
 use crate::demo::write;
 use crate::host::{fixed, words};
-use crate::recipe;
 use crate::report::Report;
-use crate::zoo::{Folders, Recordings, cases};
+use crate::zoo;
 use anyhow::{Context, Result, anyhow, ensure};
 use fixformer::host::draw::Source;
 use fixformer::model::Input;
@@ -37,13 +37,14 @@ impl Model {
         let demo = cases.iter().map(|case| Self::recorded(case.name, &case.file, &case.test.spread(rows)));
         let mut models: Vec<Self> = demo.collect::<Result<_>>()?;
         let mut sets = BTreeMap::new();
-        for (name, file, data) in recipe::models()? {
-            if !sets.contains_key(&data) {
-                sets.insert(data.clone(), recipe::at_hand(&data, &folders.data)?);
+        for recipe in zoo::with_files()? {
+            if !sets.contains_key(&recipe.data) {
+                sets.insert(recipe.data.clone(), recipe.at_hand(&folders.data)?);
             }
-            models.push(match &sets[&data] {
-                Some(test) => Self::recorded(&name, &file, &test.spread(zoo_rows)),
-                None => Self::new(&name, &file, &drawn(&file, zoo_rows)?, "drawn"),
+            let (name, file) = (&recipe.name, recipe.file());
+            models.push(match &sets[&recipe.data] {
+                Some(test) => Self::recorded(name, &file, &test.spread(zoo_rows)),
+                None => Self::new(name, &file, &drawn(&file, zoo_rows)?, "drawn"),
             }?);
         }
         Ok(models)
@@ -132,9 +133,10 @@ mod tests {
     /// What is drawn is taken, and every value that may come does.
     #[test]
     fn every_model_of_the_zoo_takes_what_is_drawn() {
-        let models = recipe::models().unwrap();
-        assert!(models.len() >= 24);
-        for (name, file, _) in models {
+        let recipes = zoo::with_files().unwrap();
+        assert!(recipes.len() >= 24);
+        for recipe in recipes {
+            let (name, file) = (&recipe.name, recipe.file());
             let test = drawn(&file, 3).unwrap();
             let words = words(&file).unwrap();
             let model = parse(&file, &words).unwrap();

@@ -2,9 +2,9 @@
 
 use crate::board::Board;
 use crate::boards::{self, CLASSIFY, REPLAY};
+use crate::cases::{digits_file, digits_test};
 use crate::command::root;
 use crate::model::Model;
-use crate::zoo::{digits_file, digits_test};
 use crate::{elf, firmware};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};

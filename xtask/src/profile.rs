@@ -1,8 +1,8 @@
 //! What the program `profile` logs in defmt frames: instructions by layer, scores, an error.
 
 use crate::board::Board;
+use crate::cases::digits_file;
 use crate::firmware::{self, LOGS};
-use crate::zoo::digits_file;
 use crate::{qemu, setup};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use defmt_decoder::{DecodeError, Table};

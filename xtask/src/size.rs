@@ -1,8 +1,8 @@
 //! Flash and RAM of every board's programs.
 
 use crate::board::Board;
+use crate::cases::digits_file;
 use crate::elf::{self, Sizes};
-use crate::zoo::digits_file;
 use crate::{firmware, setup};
 use anyhow::{Context, Result};
 use comfy_table::{CellAlignment, Table, presets};

@@ -2,10 +2,10 @@
 
 use crate::board::Board;
 use crate::boards::{self, Row};
+use crate::cases::{Folders, digits_file};
 use crate::command::{cargo, root, shown, target};
 use crate::model::Model;
 use crate::size::flash_without_model;
-use crate::zoo::{Folders, digits_file};
 use crate::{bench, difference, firmware, guarantees, hardware, overflow, placement, profile, qemu, setup};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::fs;

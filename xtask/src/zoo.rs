@@ -1,188 +1,282 @@
-//! The models that can be shown here, each with its recordings.
+//! The model zoo: trains the recipes of `models/zoo`, quantises and evaluates them, and keeps the table of what came
+//! out.
 
-use crate::command::{root, target};
-use crate::picture::Look;
-use anyhow::{Context, Result};
+pub(crate) mod recipe;
+mod table;
+
+use crate::board::Board;
+use crate::cases::{Recordings, spread};
+use crate::command::root;
+use crate::demo::on_boards;
+use crate::host::{fixed, words};
+use crate::setup;
+use anyhow::{Context, Result, bail, ensure};
+use fixformer::Model;
 use fixformer::host::data::{self, Split};
+use fixformer::host::evaluate::{Evaluation, evaluate};
+use fixformer::host::fit::{BOARDS, Need, cost::Core};
 use fixformer::host::quantize::{Settings, quantize};
 use fixformer::host::{import, reference::Network};
+use fixformer::model::Input;
+use fixformer::session::Plan;
 use indicatif::{ProgressBar, ProgressStyle};
+use recipe::Recipe;
+use safetensors::SafeTensors;
 use std::fs;
 use std::path::{Path, PathBuf};
+use table::Row;
 
-/// Where the data sets and the float checkpoints are that the repository does not hold.
 #[derive(clap::Args)]
-pub(crate) struct Folders {
-    /// Folder of the data sets, like ecg5000.npz and fsdd_logmel128.npz
+pub(crate) struct Options {
+    /// Recipes of models/zoo, by name; without one, the table is printed, or with --trained all of it made again
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// Train with the seeds 0 to N - 1; the model is the one of the first, the others show how much luck it had
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seeds: u64,
+    /// Test recordings that the emulated Cortex-M4 classifies, spread evenly over all
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    rows: usize,
+    /// Folder of the data sets that are not generated
     #[arg(long, value_name = "DIR", default_value_os_t = root().join("../shared/data"))]
-    pub(crate) data: PathBuf,
-    /// Folder of their float checkpoints
-    #[arg(long, value_name = "DIR", default_value_os_t = root().join("../shared/models"))]
-    models: PathBuf,
+    data: PathBuf,
+    /// Train nothing: evaluate the checkpoints in target/zoo, and where there is none the model file
+    #[arg(long)]
+    trained: bool,
 }
 
-/// A model and the recordings to show it with.
-pub(crate) struct Case {
-    pub(crate) name: &'static str,
-    pub(crate) title: &'static str,
-    pub(crate) classes: &'static [&'static str],
-    pub(crate) look: Look,
-    pub(crate) network: Network,
-    /// The model file.
-    pub(crate) file: PathBuf,
-    pub(crate) test: Recordings,
-}
-
-/// Recordings with their true classes.
-pub(crate) struct Recordings {
-    pub(crate) channels: u16,
-    /// Raw integers, `[steps, channels]` each.
-    pub(crate) rows: Vec<Vec<i16>>,
-    pub(crate) labels: Vec<usize>,
-}
-
-impl Recordings {
-    /// `rows` of them spread evenly over all, because files are often sorted by class; all, if they are
-    /// fewer.
-    pub(crate) fn spread(&self, rows: usize) -> Self {
-        let picked = || spread(self.rows.len(), rows);
-        Self {
-            channels: self.channels,
-            rows: picked().map(|row| self.rows[row].clone()).collect(),
-            labels: picked().map(|row| self.labels[row]).collect(),
+pub(crate) fn run(options: &Options) -> Result<()> {
+    ensure!(options.rows > 0 && options.seeds > 0, "--rows and --seeds must be at least 1");
+    let recipes: Vec<Recipe> = match options.names.is_empty() && options.trained {
+        true => Recipe::all()?.into_iter().filter(was_trained).collect(),
+        false => options.names.iter().map(|name| Recipe::read(name)).collect::<Result<_>>()?,
+    };
+    let board = Board::named(&[BOARD])?;
+    if !recipes.is_empty() {
+        setup::ready(&board)?;
+    }
+    for recipe in &recipes {
+        match recipe.data(&options.data) {
+            Err(error) if options.names.is_empty() => eprintln!("skipped {}: {error}", recipe.name),
+            data => row(recipe, &data?, &board, options).with_context(|| recipe.name.clone())?,
         }
     }
+    let table = fs::read_to_string(page())?;
+    table.lines().filter(|line| line.starts_with('|')).for_each(|line| println!("{line}"));
+    Ok(())
 }
 
-/// Indices of `rows` of `all` things, spread evenly.
-pub(crate) fn spread(all: usize, rows: usize) -> impl Iterator<Item = usize> {
-    let rows = rows.min(all);
-    (0..rows).map(move |row| row * all / rows)
+fn was_trained(recipe: &Recipe) -> bool {
+    recipe.file().is_file() || recipe.checkpoint(0).is_file()
 }
 
-/// Every case whose files are here; says which are not.
-pub(crate) fn cases(folders: &Folders) -> Result<Vec<Case>> {
-    let mut cases = vec![digits()?];
-    for outside in &OUTSIDE {
-        let files = [
-            folders.data.join(outside.data),
-            folders.models.join(outside.checkpoint),
-            root().join("models").join(outside.name).with_extension("toml"),
-        ];
-        match files.iter().find(|file| !file.is_file()) {
-            Some(file) => {
-                eprintln!("skipped {}: no {} (see --data and --models)", outside.title, file.display())
-            }
-            None => {
-                let case = outside.read(&files).with_context(|| outside.title.to_string())?;
-                cases.push(case);
-            }
+/// Every recipe that has a model file.
+pub(crate) fn with_files() -> Result<Vec<Recipe>> {
+    let mut recipes = Recipe::all()?;
+    recipes.retain(|recipe| recipe.file().is_file());
+    Ok(recipes)
+}
+
+/// Where a model is run besides the host.
+const BOARD: &str = "m4";
+/// The board of the data sheets whose core is estimated: a Cortex-M0+.
+const SMALL: &str = "rp2040";
+
+/// Training recordings that show the ranges, spread evenly over all: the float reference takes its time.
+const CALIBRATION: usize = 2000;
+
+/// What can be had without a transformer, on the test recordings of each data file.
+const BASELINES: [(&str, &str); 10] = [
+    ("digits.npz", "MiniRocket 97.8 %"),
+    ("ecg5000.npz", "MiniRocket 98.7 %"),
+    ("fsdd_logmel128.npz", "MiniRocket 98.0 %"),
+    ("fsdd_raw4096.npz", "MiniRocket 90.0 %"),
+    ("gue_prom300_tata.npz", "logistic regression 86.3 %"),
+    ("listops.npz", "class by root operator 33.6 %"),
+    ("listops512.npz", "class by root operator 33.6 %"),
+    ("mitbih_vent1024_ds1.npz", "MiniRocket 75.5 %"),
+    ("needle.npz", "the marks without their order 75 %"),
+    ("uci_splice60.npz", "logistic regression 94.7 %"),
+];
+
+/// Trains `recipe` unless it was, evaluates it, and writes its row to the pages.
+fn row(recipe: &Recipe, data: &Path, board: &[Board], options: &Options) -> Result<()> {
+    for seed in (0..options.seeds).filter(|_| !options.trained) {
+        recipe.train(data, seed)?;
+    }
+    let test = data::load(data, Split::Test, data::Options::default())?;
+    let labels = test.labels.context("the test recordings have no labels")?;
+    let test = Recordings { channels: test.channels.try_into()?, rows: test.rows, labels };
+
+    let before = fs::read_to_string(page())?;
+    let known = table::rows(&before).into_iter().find(|row| row.recipe == recipe.name);
+    let row = measured(recipe, data, &test, known, board, options.rows)?;
+    let page_now = table::with_row(&before, row)?;
+    write(&page(), &page_now)?;
+    let readme = root().join("README.md");
+    write(&readme, &table::with_tasks(&fs::read_to_string(&readme)?, &table::rows(&page_now))?)
+}
+
+/// What comes out of `recipe` now. Of a model without checkpoint the file is evaluated, and what only checkpoints can say
+/// stays as it is `known`.
+fn measured(
+    recipe: &Recipe,
+    data: &Path,
+    test: &Recordings,
+    known: Option<Row>,
+    board: &[Board],
+    rows: usize,
+) -> Result<Row> {
+    let file = recipe.file();
+    let (float, parameters, others) = match recipe.checkpoint(0).is_file() {
+        true => {
+            let (network, words) = quantised(recipe, data, 0)?;
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            fs::write(&file, bytes).with_context(|| format!("cannot write {}", file.display()))?;
+            let result = evaluated(recipe, &words, Some(&network), test)?;
+            let float = result.share(result.float_right.unwrap_or_default());
+            (format!("{} %", percent(float)), thousands(parameters(&recipe.checkpoint(0))?), Vec::new())
+        }
+        false => {
+            let known = known.with_context(|| format!("no {}: train it", recipe.checkpoint(0).display()))?;
+            let others = known.other_seeds();
+            (known.float, known.parameters, others)
+        }
+    };
+    let words = words(&file)?;
+    let fixed = |words: &[u32]| -> Result<String> {
+        let result = evaluated(recipe, words, None, test)?;
+        Ok(percent(result.share(result.fixed_right.unwrap_or_default())))
+    };
+    let mut by_seed = vec![fixed(&words)?];
+    for seed in 1.. {
+        if recipe.checkpoint(seed).is_file() {
+            by_seed.push(fixed(&quantised(recipe, data, seed)?.1)?);
+        } else if let Some(known) = others.get(by_seed.len() - 1) {
+            by_seed.push(known.clone());
+        } else {
+            break;
         }
     }
-    Ok(cases)
-}
 
-/// The model that is always here: its data come with the crate `smartcore`.
-pub(crate) fn digits() -> Result<Case> {
-    let models = root().join("models");
-    Ok(Case {
-        name: "digits",
-        title: "handwritten digits",
-        classes: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
-        look: Look::Image,
-        network: network(&models.join("digits.toml"), &models.join("digits.safetensors"))?,
-        file: digits_file(),
-        test: digits_test(),
+    let model = Model::parse(&words)?;
+    let baseline =
+        BASELINES.iter().find(|(file, _)| *file == recipe.data).map_or("", |(_, baseline)| baseline);
+    Ok(Row {
+        recipe: recipe.name.clone(),
+        tokens: model.max_tokens.to_string(),
+        attention: recipe.attention.clone(),
+        parameters,
+        float,
+        fixed: format!("{} %", by_seed.join(" / ")),
+        arena: format!("{} B", thousands(Plan::of(&model).bytes())),
+        file: format!("{} B", thousands(model.bytes())),
+        device: on_device(recipe, &test.spread(rows), board)?,
+        small: small(&model, test)?,
+        baseline: baseline.to_owned(),
     })
 }
 
-/// The model file that is in the repository.
-pub(crate) fn digits_file() -> PathBuf {
-    root().join("models/digits.fxm")
+/// The checkpoint of `seed`, and the model file that comes of it.
+fn quantised(recipe: &Recipe, data: &Path, seed: u64) -> Result<(Network, Vec<u32>)> {
+    let network = import::network(&recipe.path, &recipe.checkpoint(seed))?;
+    let train = data::load(data, Split::Train, data::Options::default())?.rows;
+    let train: Vec<_> = spread(train.len(), CALIBRATION).map(|row| train[row].clone()).collect();
+    let progress = bar("quantising", recipe, train.len())?;
+    let quantized = quantize(&network, &train, Settings::default(), |_| progress.inc(1))?;
+    progress.finish_and_clear();
+    Ok((network, quantized.words))
 }
 
-/// Rows of the digits that belong to training; the others are the test.
-const DIGITS_TRAIN: usize = 1297;
+/// The model file, and the float reference if there is one, over the test recordings.
+fn evaluated(
+    recipe: &Recipe,
+    words: &[u32],
+    network: Option<&Network>,
+    test: &Recordings,
+) -> Result<Evaluation> {
+    let progress = bar("evaluating", recipe, test.rows.len())?;
+    let result =
+        evaluate(Model::parse(words)?, network, &test.rows, Some(&test.labels), &|| progress.inc(1))?;
+    progress.finish_and_clear();
+    Ok(result)
+}
 
-/// The test half of the digits.
-pub(crate) fn digits_test() -> Recordings {
-    let set = smartcore::dataset::digits::load_dataset();
-    let rows = set.data.chunks(set.num_features).skip(DIGITS_TRAIN);
-    let labels = set.target.iter().skip(DIGITS_TRAIN);
-    Recordings {
-        channels: 1,
-        rows: rows.map(|row| row.iter().map(|&value| value as i16).collect()).collect(),
-        labels: labels.map(|&class| class as usize).collect(),
+/// How many numbers were trained.
+fn parameters(checkpoint: &Path) -> Result<usize> {
+    let bytes = fs::read(checkpoint)?;
+    let tensors = SafeTensors::deserialize(&bytes)?;
+    Ok(tensors.iter().map(|(_, view)| view.shape().iter().product::<usize>()).sum())
+}
+
+/// Mean instructions of the board for `test`, if every score is that of the host.
+fn on_device(recipe: &Recipe, test: &Recordings, board: &[Board]) -> Result<String> {
+    let runs = on_boards(&recipe.name, &recipe.file(), test, board)?;
+    let host = fixed(&recipe.file(), &test.rows)?;
+    for run in &runs {
+        if let Some(difference) = run.difference(&host) {
+            bail!("different on the board: {difference}");
+        }
     }
+    let instructions = runs.first().map_or(0, |run| run.report.instructions);
+    Ok(format!("{}, {}", millions(instructions as f64), host.digest()))
 }
 
-struct Outside {
-    name: &'static str,
-    title: &'static str,
-    classes: &'static [&'static str],
-    look: Look,
-    data: &'static str,
-    checkpoint: &'static str,
-}
-
-const OUTSIDE: [Outside; 2] = [
-    Outside {
-        name: "ecg5000",
-        title: "heartbeats (ECG5000)",
-        classes: &["normal", "abnormal"],
-        look: Look::Signal,
-        data: "ecg5000.npz",
-        checkpoint: "ecg5000_softmax_d32l2h2_s0.safetensors",
-    },
-    Outside {
-        name: "fsdd",
-        title: "spoken digits (log-mel)",
-        classes: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
-        look: Look::Spectrum,
-        data: "fsdd_logmel128.npz",
-        checkpoint: "fsdd_softmax_d32l2h2_s0.safetensors",
-    },
-];
-
-impl Outside {
-    fn read(&self, [data, checkpoint, description]: &[PathBuf; 3]) -> Result<Case> {
-        let network = network(description, checkpoint)?;
-        let file = model_file(self.name, &network, data)?;
-        Ok(Case {
-            name: self.name,
-            title: self.title,
-            classes: self.classes,
-            look: self.look,
-            network,
-            file,
-            test: recordings(data, Split::Test)?,
-        })
+/// Mean instructions for the recordings on a Cortex-M0+, as `fixformer fit` estimates them.
+fn small(model: &Model<'_>, test: &Recordings) -> Result<String> {
+    let board = BOARDS.iter().find(|board| board.name == SMALL).context("no such board")?;
+    if !Need::of(model).fits(board.flash, board.ram) {
+        return Ok("does not fit".to_owned());
     }
+    let core = Core::named(board.core).context("no such core")?;
+    // The estimate grows smoothly with the length: a sample will do.
+    let test = test.spread(100);
+    let estimate = |row: &Vec<i16>| {
+        let steps = row.len() / usize::from(test.channels);
+        let tokens = match model.input {
+            Input::Samples { window, .. } | Input::OneHot { window, .. } => window.tokens(steps),
+            Input::Tokens { .. } => steps,
+        };
+        core.layers(model, tokens).iter().map(|layer| layer.instructions).sum::<f64>()
+    };
+    Ok(millions(test.rows.iter().map(estimate).sum::<f64>() / test.rows.len() as f64))
 }
 
-fn network(description: &Path, weights: &Path) -> Result<Network> {
-    Ok(import::network(description, weights)?)
+fn millions(instructions: f64) -> String {
+    format!("{:.1} M", instructions / 1e6)
 }
 
-pub(crate) fn recordings(file: &Path, split: Split) -> Result<Recordings> {
-    let data = data::load(file, split, data::Options::default())?;
-    let labels = data.labels.with_context(|| format!("{}: no labels", file.display()))?;
-    let channels = u16::try_from(data.channels).context("more than 65535 channels")?;
-    Ok(Recordings { channels, rows: data.rows, labels })
+fn percent(share: f64) -> String {
+    format!("{:.2}", 100.0 * share)
 }
 
-/// Quantises `network` with the training rows of `data` into cargo's output folder.
-fn model_file(name: &str, network: &Network, data: &Path) -> Result<PathBuf> {
-    let train = recordings(data, Split::Train)?.rows;
+fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn bar(what: &str, recipe: &Recipe, length: usize) -> Result<ProgressBar> {
     let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} {elapsed}")?;
-    let bar = ProgressBar::new(train.len() as u64).with_style(style);
-    bar.set_message(format!("quantising {name}"));
-    let quantized = quantize(network, &train, Settings::default(), |_| bar.inc(1))?;
-    bar.finish_and_clear();
-    let file = target().join("models").join(name).with_extension("fxm");
-    fs::create_dir_all(target().join("models"))?;
-    fs::write(&file, quantized.bytes()).with_context(|| format!("cannot write {}", file.display()))?;
-    Ok(file)
+    Ok(ProgressBar::new(length as u64).with_style(style).with_message(format!("{what} {}", recipe.name)))
+}
+
+/// The page with the table.
+fn page() -> PathBuf {
+    root().join("models/README.md")
+}
+
+/// Writes the whole page or none of it.
+fn write(page: &Path, text: &str) -> Result<()> {
+    let part = page.with_extension("md.part");
+    fs::write(&part, text)?;
+    fs::rename(&part, page).with_context(|| format!("cannot write {}", page.display()))
 }
 
 #[cfg(test)]
@@ -190,20 +284,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn recordings_are_spread() {
-        assert_eq!(spread(10, 4).collect::<Vec<_>>(), [0, 2, 5, 7]);
-        assert_eq!(spread(3, 9).collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(spread(0, 9).count(), 0);
-    }
-
-    /// The sums are those of `x_test` and `y_test` in `digits64.npz`.
-    #[test]
-    fn the_digits_are_split_by_file_order() {
-        let test = digits_test();
-        assert_eq!((test.rows.len(), test.labels.len()), (500, 500));
-        assert!(test.rows.iter().all(|row| row.len() == 64));
-        assert!(test.rows.iter().flatten().all(|value| (0..=16).contains(value)));
-        let sum: i64 = test.rows.iter().flatten().map(|&value| i64::from(value)).sum();
-        assert_eq!((sum, test.labels.iter().sum::<usize>()), (155_456, 2235));
+    fn thousands_have_commas() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
     }
 }

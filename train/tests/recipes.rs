@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use burn::tensor::Device;
 use fixformer::host::import;
 use fixformer_train::data::{Data, Set};
+use fixformer_train::device;
 use fixformer_train::recipe::Recipe;
 use fixformer_train::training::{self, Progress};
 use tempfile::TempDir;
@@ -150,9 +151,9 @@ fn it_learns_and_the_engine_can_have_it() {
     let case = Case::new(&RECIPE.replace("epochs = 6", "epochs = 60"));
     let path = case.path("a.safetensors");
     let (recipe, data) = (case.recipe().unwrap(), data());
+    let device = device::open(&std::env::var("FIXFORMER_DEVICE").unwrap_or("cpu".to_owned())).unwrap();
     let outcome =
-        training::train(&recipe, &data, &path, &Device::flex(), &AtomicBool::new(false), &mut |_| {})
-            .unwrap();
+        training::train(&recipe, &data, &path, &device, &AtomicBool::new(false), &mut |_| {}).unwrap();
     assert!(outcome.best.accuracy > 0.9, "{outcome:?}");
     let network = import::network(&case.path("test.toml"), &path).unwrap();
     let right = data.validation.rows.iter().zip(&data.validation.labels).filter(|(row, label)| {

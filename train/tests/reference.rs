@@ -1,10 +1,12 @@
-//! The training forward pass of every mechanism against the f64 reference, by way of the exported checkpoint.
+//! The training forward pass of every mechanism against the f64 reference, by way of the exported checkpoint; on the
+//! device that FIXFORMER_DEVICE names, else on the CPU.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use fixformer::host::draw::Source;
 use fixformer::host::import;
 use fixformer_train::checkpoint;
 use fixformer_train::data::{Data, Set};
+use fixformer_train::device;
 use fixformer_train::model::{Dropout, Model};
 use fixformer_train::recipe::Training;
 
@@ -37,7 +39,7 @@ fn check(text: &str, values_per_step: usize) {
     let rows: Vec<_> = LENGTHS.iter().map(|&length| row(length, &mut source)).collect();
     let set = Set { labels: vec![0; rows.len()], rows };
     let data = Data { train: set.clone(), validation: set, classes: 3, tokens: 72, vocabulary: 9 };
-    let device = Device::flex();
+    let device = device::open(&std::env::var("FIXFORMER_DEVICE").unwrap_or("cpu".to_owned())).unwrap();
     let (model, mut parameters) =
         Model::new(&path, &description, &data, &Training { seed: 3, ..Training::default() }, &device)
             .unwrap();

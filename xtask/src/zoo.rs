@@ -99,7 +99,7 @@ const BASELINES: [(&str, &str); 10] = [
     ("uci_splice60.npz", "logistic regression 94.7 %"),
 ];
 
-/// Trains `recipe` unless it was, evaluates it, and writes its row to the pages.
+/// Trains `recipe`, unless only what was trained is asked for, evaluates it, and writes its row to both pages.
 fn row(recipe: &Recipe, data: &Path, board: &[Board], options: &Options) -> Result<()> {
     for seed in (0..options.seeds).filter(|_| !options.trained) {
         recipe.train(data, seed)?;

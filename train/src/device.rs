@@ -1,44 +1,64 @@
 //! Where tensors are.
 
-use std::panic;
-
-use anyhow::{Result, anyhow, bail};
-use burn::tensor::{Device, Tensor};
+use anyhow::{Result, bail};
+use burn::tensor::Device;
 
 /// The device of that name, after a first sum on it; one of a graphics card is there if it was built with its feature.
 ///
 /// # Errors
 /// A name that is none, a feature that was left out, or a card or driver that is not there.
 pub fn open(name: &str) -> Result<Device> {
-    let device = match name {
-        "cpu" => Device::flex(),
+    match name {
+        "cpu" => Ok(Device::flex()),
         #[cfg(feature = "cuda")]
-        "cuda" => first_use(name, || Device::cuda(0))?,
+        "cuda" => card::open(name, || Device::cuda(0)),
         #[cfg(feature = "wgpu")]
-        "wgpu" => first_use(name, || Device::wgpu(burn::tensor::DeviceKind::DefaultDevice))?,
-        "cuda" | "wgpu" => bail!("not built for `{name}`; build with `--features {name}`"),
+        "wgpu" => card::open(name, || Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
+        #[cfg(not(feature = "cuda"))]
+        "cuda" => bail!("not built for `cuda`; build with `--features cuda`"),
+        #[cfg(not(feature = "wgpu"))]
+        "wgpu" => bail!("not built for `wgpu`; build with `--features wgpu`"),
         _ => bail!("no device `{name}`; give cpu, cuda or wgpu"),
-    };
-    Ok(device)
+    }
 }
 
-/// Graphics cards are looked for at the first use, and what is missing is a panic there.
-#[cfg_attr(
-    not(any(feature = "cuda", feature = "wgpu")),
-    expect(dead_code, reason = "the CPU is always there")
-)]
-fn first_use(name: &str, device: impl FnOnce() -> Device + panic::UnwindSafe) -> Result<Device> {
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
-    let opened = panic::catch_unwind(|| {
-        let device = device();
-        let sum: f32 = Tensor::<1>::ones([2], &device).sum().into_scalar();
-        assert_eq!(sum, 2.0, "a wrong sum");
-        device
-    });
-    panic::set_hook(hook);
-    opened.map_err(|cause| {
-        let cause = cause.downcast_ref::<String>().map(String::as_str);
-        anyhow!("cannot use `{name}`: {}; give --device cpu", cause.unwrap_or("no device or no driver"))
-    })
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+mod card {
+    use std::panic::{self, UnwindSafe};
+    use std::sync::Mutex;
+
+    use anyhow::{Result, bail, ensure};
+    use burn::tensor::{Device, Tensor};
+
+    /// What the first of the threads that panicked had to say.
+    static CAUSE: Mutex<String> = Mutex::new(String::new());
+
+    /// Cards are looked for at the first use, by threads of their own, and what is missing is a panic there.
+    pub(super) fn open(name: &str, device: impl FnOnce() -> Device + UnwindSafe) -> Result<Device> {
+        let hook = panic::take_hook();
+        panic::set_hook(Box::new(|info| {
+            let mut cause = CAUSE.lock().unwrap_or_else(|error| error.into_inner());
+            if cause.is_empty() {
+                *cause = info.payload_as_str().unwrap_or("unknown cause").to_owned();
+            }
+        }));
+        let opened = panic::catch_unwind(|| {
+            let device = device();
+            let sum: f32 = Tensor::<1>::ones([2], &device).sum().into_scalar();
+            (device, sum)
+        });
+        panic::set_hook(hook);
+        match opened {
+            Ok((device, sum)) => {
+                ensure!(sum == 2.0, "`{name}` cannot add: 1 + 1 = {sum}");
+                Ok(device)
+            }
+            Err(_) => {
+                let cause = CAUSE.lock().unwrap_or_else(|error| error.into_inner());
+                bail!(
+                    "cannot use `{name}`: {cause}; is there such a card, and its driver? `--device cpu` needs none"
+                )
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::string::String;
 use std::vec::Vec;
 
+use super::parallel;
 use super::reference::{Input, Network, ReferenceError, Site};
 
 /// Smallest and largest value of each tensor.
@@ -17,7 +18,7 @@ pub struct Ranges {
 }
 
 /// Smallest and largest value of a tensor.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Range {
     /// At most zero.
     pub low: f64,
@@ -30,13 +31,28 @@ impl Range {
     pub fn peak(self) -> f64 {
         self.high.max(-self.low)
     }
+
+    fn widen(&mut self, other: Range) {
+        self.low = self.low.min(other.low);
+        self.high = self.high.max(other.high);
+    }
 }
 
 impl Ranges {
     /// The range of a tensor; nothing but zero if it was never seen.
     pub fn tensor(&self, block: Option<usize>, tensor: &'static str) -> Range {
         let site = Site { block, tensor };
-        self.tensors.get(&site).copied().unwrap_or(Range { low: 0.0, high: 0.0 })
+        self.tensors.get(&site).copied().unwrap_or_default()
+    }
+
+    /// With what was seen over other recordings.
+    fn with(mut self, other: Ranges) -> Ranges {
+        self.input = self.input.max(other.input);
+        self.recordings += other.recordings;
+        for (site, range) in other.tensors {
+            self.tensors.entry(site).or_default().widen(range);
+        }
+        self
     }
 }
 
@@ -49,29 +65,33 @@ pub struct CalibrationError {
     source: ReferenceError,
 }
 
-/// Runs `network` over `recordings` and notes the range of every tensor. `progress` is called after each.
+/// Runs `network` over `recordings` on every core of the host and notes the range of every tensor. `progress` is called
+/// after each, from several threads.
 ///
 /// # Errors
 /// The first recording that the network cannot take.
 pub fn calibrate(
     network: &Network,
     recordings: &[Vec<i16>],
-    mut progress: impl FnMut(),
+    progress: impl Fn() + Sync,
 ) -> Result<Ranges, CalibrationError> {
-    let mut ranges = Ranges { recordings: recordings.len(), ..Ranges::default() };
-    for (row, recording) in recordings.iter().enumerate() {
-        ranges.input = ranges.input.max(input_peak(&network.input, recording));
-        let mut note = |site, values: &[f64]| {
-            let range = ranges.tensors.entry(site).or_insert(Range { low: 0.0, high: 0.0 });
-            for &value in values {
-                range.low = range.low.min(value);
-                range.high = range.high.max(value);
-            }
-        };
-        network.forward(recording, None, &mut note).map_err(|source| CalibrationError { row, source })?;
-        progress();
-    }
-    Ok(ranges)
+    let shares = parallel::shares(recordings, |first, recordings| {
+        let mut ranges = Ranges { recordings: recordings.len(), ..Ranges::default() };
+        for (row, recording) in recordings.iter().enumerate() {
+            ranges.input = input_peak(&network.input, recording).max(ranges.input);
+            let mut note = |site, values: &[f64]| {
+                let range = ranges.tensors.entry(site).or_default();
+                values.iter().for_each(|&value| range.widen(Range { low: value, high: value }));
+            };
+            network
+                .forward(recording, None, &mut note)
+                .map_err(|source| CalibrationError { row: first + row, source })?;
+            progress();
+        }
+        Ok(ranges)
+    });
+    // In row order, so that the first error is the first row's.
+    shares.into_iter().try_fold(Ranges::default(), |ranges, share| Ok(ranges.with(share?)))
 }
 
 fn input_peak(input: &Input, recording: &[i16]) -> f64 {

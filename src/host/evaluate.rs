@@ -1,11 +1,10 @@
 //! The engine and the float reference over a test set: accuracy, agreement, digest.
 
-use std::num::NonZero;
 use std::string::{String, ToString};
-use std::thread;
 use std::vec;
 use std::vec::Vec;
 
+use super::parallel;
 use super::reference::Network;
 use super::report::{best, relative_l2};
 use crate::digest::Digest;
@@ -86,27 +85,14 @@ pub fn evaluate(
     {
         return Err(EvaluateError { row, problem: Problem::Label { label, last } });
     }
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    let share = recordings.len().div_ceil(threads).max(1);
-    let chunks: Vec<Result<Vec<Row>, EvaluateError>> = thread::scope(|scope| {
-        let work = |(index, rows)| {
-            scope.spawn(move || {
-                run(model, network, rows, progress).map_err(|(row, problem)| {
-                    let row = index * share + row;
-                    EvaluateError { row, problem }
-                })
-            })
-        };
-        let running: Vec<_> = recordings.chunks(share).enumerate().map(work).collect();
-        let join = |thread: thread::ScopedJoinHandle<'_, _>| {
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        running.into_iter().map(join).collect()
+    let shares = parallel::shares(recordings, |first, rows| {
+        run(model, network, rows, progress)
+            .map_err(|(row, problem)| EvaluateError { row: first + row, problem })
     });
     // In row order, so that the first error is the first row's.
     let mut rows = Vec::with_capacity(recordings.len());
-    for chunk in chunks {
-        rows.extend(chunk?);
+    for share in shares {
+        rows.extend(share?);
     }
     Ok(summarise(&rows, model.classes, network.is_some(), labels))
 }

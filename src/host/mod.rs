@@ -8,6 +8,7 @@ pub mod evaluate;
 pub mod fit;
 pub mod golden;
 pub mod import;
+mod parallel;
 pub mod quantize;
 pub mod reference;
 pub mod report;

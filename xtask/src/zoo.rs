@@ -5,7 +5,7 @@ pub(crate) mod recipe;
 mod table;
 
 use crate::board::Board;
-use crate::cases::{Recordings, spread};
+use crate::cases::Recordings;
 use crate::command::root;
 use crate::demo::on_boards;
 use crate::host::{fixed, words};
@@ -81,9 +81,6 @@ pub(crate) fn with_files() -> Result<Vec<Recipe>> {
 const BOARD: &str = "m4";
 /// The board of the data sheets whose core is estimated: a Cortex-M0+.
 const SMALL: &str = "rp2040";
-
-/// Training recordings that show the ranges, spread evenly over all: the float reference takes its time.
-const CALIBRATION: usize = 2000;
 
 /// What can be had without a transformer, on the test recordings of each data file.
 const BASELINES: [(&str, &str); 10] = [
@@ -177,11 +174,10 @@ fn measured(
     })
 }
 
-/// The checkpoint of `seed`, and the model file that comes of it.
+/// The checkpoint of `seed`, and the model file that `fixformer quantize` makes of it.
 fn quantised(recipe: &Recipe, data: &Path, seed: u64) -> Result<(Network, Vec<u32>)> {
     let network = import::network(&recipe.path, &recipe.checkpoint(seed))?;
     let train = data::load(data, Split::Train, data::Options::default())?.rows;
-    let train: Vec<_> = spread(train.len(), CALIBRATION).map(|row| train[row].clone()).collect();
     let progress = bar("quantising", recipe, train.len())?;
     let quantized = quantize(&network, &train, Settings::default(), |_| progress.inc(1))?;
     progress.finish_and_clear();

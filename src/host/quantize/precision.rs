@@ -5,6 +5,7 @@ use std::vec::Vec;
 
 use super::{Precision, QuantizeError, integers};
 use crate::host::calibrate::{Ranges, calibrate, site_name};
+use crate::host::parallel;
 use crate::host::reference::{Input, Network, Positions};
 use crate::host::report::{Fidelity, TensorReport, fidelity, tensors};
 use crate::model::{Model, write};
@@ -74,7 +75,8 @@ pub enum Progress {
     Tried,
 }
 
-/// Quantises `network` with the ranges that `recordings` (training rows) show.
+/// Quantises `network` with the ranges that `recordings` (training rows) show, on every core of the host; the result does
+/// not depend on their number. `progress` is called from several threads.
 ///
 /// # Errors
 /// [`QuantizeError`] names the tensor or the recording.
@@ -82,7 +84,7 @@ pub fn quantize(
     network: &Network,
     recordings: &[Vec<i16>],
     settings: Settings,
-    mut progress: impl FnMut(Progress),
+    progress: impl Fn(Progress) + Sync,
 ) -> Result<Quantized, QuantizeError> {
     if recordings.is_empty() {
         return Err(QuantizeError::NoRecordings);
@@ -96,7 +98,7 @@ pub fn quantize(
     let search = Search { network, ranges: &ranges, probes: &probes, aim: settings.score_error };
     let (reached, promotions) = match settings.score_error {
         0.0 => (search.attempt(&layers(network).into_iter().collect())?, Vec::new()),
-        _ => search.run(&mut progress)?,
+        _ => search.run(&progress)?,
     };
     let Attempt { file, words, .. } = reached;
     let fidelity = fidelity(Model::parse(&words)?, &probes.recordings, &probes.expected);
@@ -121,7 +123,7 @@ impl Search<'_> {
         Ok(Attempt { file, words, error })
     }
 
-    fn run(&self, progress: &mut impl FnMut(Progress)) -> Result<(Attempt, Vec<Promotion>), QuantizeError> {
+    fn run(&self, progress: &(impl Fn(Progress) + Sync)) -> Result<(Attempt, Vec<Promotion>), QuantizeError> {
         let mut precision = Precision::new();
         let mut promotions = Vec::new();
         let mut reached = self.attempt(&precision)?;
@@ -157,15 +159,18 @@ impl Search<'_> {
     fn by_gain(
         &self,
         reached: &Attempt,
-        progress: &mut impl FnMut(Progress),
+        progress: &(impl Fn(Progress) + Sync),
     ) -> Result<Vec<String>, QuantizeError> {
-        let mut gains = Vec::new();
-        for layer in layers(self.network) {
+        let gain = |layer: &String| {
             let alone = self.attempt(&Precision::from([layer.clone()]))?;
             let bytes = 4 * (alone.words.len() - reached.words.len()).max(1);
-            gains.push(((reached.error.powi(2) - alone.error.powi(2)) / bytes as f64, layer));
             progress(Progress::Tried);
-        }
+            Ok(((reached.error.powi(2) - alone.error.powi(2)) / bytes as f64, layer.clone()))
+        };
+        let shares = parallel::shares(&layers(self.network), |_, layers| {
+            layers.iter().map(gain).collect::<Result<Vec<_>, QuantizeError>>()
+        });
+        let mut gains = shares.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
         gains.sort_by(|a, b| b.0.total_cmp(&a.0));
         Ok(gains.into_iter().map(|(_, layer)| layer).collect())
     }

@@ -105,10 +105,10 @@ fn row(recipe: &Recipe, data: &Path, board: &[Board], options: &Options) -> Resu
     let labels = test.labels.context("the test recordings have no labels")?;
     let test = Recordings { channels: test.channels.try_into()?, rows: test.rows, labels };
 
-    let before = fs::read_to_string(page())?;
-    let known = table::rows(&before).into_iter().find(|row| row.recipe == recipe.name);
+    let known = table::rows(&fs::read_to_string(page())?).into_iter().find(|row| row.recipe == recipe.name);
     let row = measured(recipe, data, &test, known, board, options.rows)?;
-    let page_now = table::with_row(&before, row)?;
+    // That took its time: another run may have written a row of its own.
+    let page_now = table::with_row(&fs::read_to_string(page())?, row)?;
     write(&page(), &page_now)?;
     let readme = root().join("README.md");
     write(&readme, &table::with_tasks(&fs::read_to_string(&readme)?, &table::rows(&page_now))?)

@@ -5,17 +5,17 @@ pub(crate) mod recipe;
 mod table;
 
 use crate::board::Board;
-use crate::cases::Recordings;
+use crate::cases::{Recordings, recordings};
 use crate::command::root;
 use crate::demo::on_boards;
 use crate::host::{fixed, words};
 use crate::setup;
 use anyhow::{Context, Result, bail, ensure};
 use fixformer::Model;
-use fixformer::host::data::{self, Split};
+use fixformer::host::data::Split;
 use fixformer::host::evaluate::{Evaluation, evaluate};
 use fixformer::host::fit::{BOARDS, Need, cost::Core};
-use fixformer::host::quantize::{Settings, quantize};
+use fixformer::host::quantize::{Quantized, Settings, quantize};
 use fixformer::host::{import, reference::Network};
 use fixformer::model::Input;
 use fixformer::session::Plan;
@@ -101,10 +101,7 @@ fn row(recipe: &Recipe, data: &Path, board: &[Board], options: &Options) -> Resu
     for seed in (0..options.seeds).filter(|_| !options.trained) {
         recipe.train(data, seed)?;
     }
-    let test = data::load(data, Split::Test, data::Options::default())?;
-    let labels = test.labels.context("the test recordings have no labels")?;
-    let test = Recordings { channels: test.channels.try_into()?, rows: test.rows, labels };
-
+    let test = recordings(data, Split::Test)?;
     let known = table::rows(&fs::read_to_string(page())?).into_iter().find(|row| row.recipe == recipe.name);
     let row = measured(recipe, data, &test, known, board, options.rows)?;
     // That took its time: another run may have written a row of its own.
@@ -125,30 +122,26 @@ fn measured(
     rows: usize,
 ) -> Result<Row> {
     let file = recipe.file();
-    let (float, parameters, others) = match recipe.checkpoint(0).is_file() {
+    let (result, float, parameters, others) = match recipe.checkpoint(0).is_file() {
         true => {
-            let (network, words) = quantised(recipe, data, 0)?;
-            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-            fs::write(&file, bytes).with_context(|| format!("cannot write {}", file.display()))?;
-            let result = evaluated(recipe, &words, Some(&network), test)?;
-            let float = result.share(result.float_right.unwrap_or_default());
-            (format!("{} %", percent(float)), thousands(parameters(&recipe.checkpoint(0))?), Vec::new())
+            let (network, model) = quantised(recipe, data, 0)?;
+            fs::write(&file, model.bytes()).with_context(|| format!("cannot write {}", file.display()))?;
+            let result = evaluated(recipe, &model.words, Some(&network), test)?;
+            let float = format!("{} %", percent(&result, result.float_right));
+            (result, float, thousands(parameters(&recipe.checkpoint(0))?), Vec::new())
         }
         false => {
             let known = known.with_context(|| format!("no {}: train it", recipe.checkpoint(0).display()))?;
             let others = known.other_seeds();
-            (known.float, known.parameters, others)
+            let result = evaluated(recipe, &words(&file)?, None, test)?;
+            (result, known.float, known.parameters, others)
         }
     };
-    let words = words(&file)?;
-    let fixed = |words: &[u32]| -> Result<String> {
-        let result = evaluated(recipe, words, None, test)?;
-        Ok(percent(result.share(result.fixed_right.unwrap_or_default())))
-    };
-    let mut by_seed = vec![fixed(&words)?];
+    let mut by_seed = vec![percent(&result, result.fixed_right)];
     for seed in 1.. {
         if recipe.checkpoint(seed).is_file() {
-            by_seed.push(fixed(&quantised(recipe, data, seed)?.1)?);
+            let result = evaluated(recipe, &quantised(recipe, data, seed)?.1.words, None, test)?;
+            by_seed.push(percent(&result, result.fixed_right));
         } else if let Some(known) = others.get(by_seed.len() - 1) {
             by_seed.push(known.clone());
         } else {
@@ -156,6 +149,7 @@ fn measured(
         }
     }
 
+    let words = words(&file)?;
     let model = Model::parse(&words)?;
     let baseline =
         BASELINES.iter().find(|(file, _)| *file == recipe.data).map_or("", |(_, baseline)| baseline);
@@ -175,13 +169,13 @@ fn measured(
 }
 
 /// The checkpoint of `seed`, and the model file that `fixformer quantize` makes of it.
-fn quantised(recipe: &Recipe, data: &Path, seed: u64) -> Result<(Network, Vec<u32>)> {
+fn quantised(recipe: &Recipe, data: &Path, seed: u64) -> Result<(Network, Quantized)> {
     let network = import::network(&recipe.path, &recipe.checkpoint(seed))?;
-    let train = data::load(data, Split::Train, data::Options::default())?.rows;
+    let train = recordings(data, Split::Train)?.rows;
     let progress = bar("quantising", recipe, train.len())?;
     let quantized = quantize(&network, &train, Settings::default(), |_| progress.inc(1))?;
     progress.finish_and_clear();
-    Ok((network, quantized.words))
+    Ok((network, quantized))
 }
 
 /// The model file, and the float reference if there is one, over the test recordings.
@@ -242,8 +236,8 @@ fn millions(instructions: f64) -> String {
     format!("{:.1} M", instructions / 1e6)
 }
 
-fn percent(share: f64) -> String {
-    format!("{:.2}", 100.0 * share)
+fn percent(result: &Evaluation, right: Option<usize>) -> String {
+    format!("{:.2}", 100.0 * result.share(right.unwrap_or_default()))
 }
 
 fn thousands(number: usize) -> String {

@@ -4,17 +4,18 @@
 #[cfg(feature = "std")]
 extern crate std;
 
-pub mod arena;
 pub mod attention;
 pub mod digest;
 #[cfg(feature = "std")]
 pub mod host;
 pub mod kernels;
 mod layers;
+pub mod memory;
 pub mod model;
 pub mod num;
 pub mod session;
 pub mod trace;
+mod visible;
 
 pub use digest::Digest;
 pub use model::{Model, ModelError};

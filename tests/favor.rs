@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fixformer::attention::{self, Head};
+use fixformer::attention::{self, Given};
 use fixformer::host::golden::{self, Case, Extra, Loaded, Mechanism};
 use fixformer::host::quantize::favor::*;
 use fixformer::host::quantize::integers;
@@ -162,19 +162,19 @@ impl Rows {
 
     fn attend(&self, favor: model::Favor<'_>, causal: bool, seen: impl Fn(usize) -> bool) -> Vec<i16> {
         let kind = AttentionKind::Favor(favor);
-        let (mut rows, mut keys) = (self.q.clone(), self.k.clone());
+        let (mut rows, keys) = (self.q.clone(), self.k.clone());
         let tokens = rows.len() / self.width;
         let word = |first: usize| {
             (first..tokens.min(first + 16)).fold(0, |word, t| word | u16::from(seen(t)) << (t - first))
         };
         let visible: Vec<u16> = (0..tokens).step_by(16).map(word).collect();
-        let mut scratch = vec![0xdead_beef; attention::scratch(&kind, tokens, self.width, causal)];
-        let head = Head {
+        let mut scratch = vec![0xdead_beef; attention::words(&kind, tokens, self.width, causal)];
+        let head = Given {
             index: 0,
             width: self.width,
             rows: &mut rows,
-            keys: &mut keys,
-            values: &mut self.v.clone(),
+            keys: &keys,
+            values: &self.v.clone(),
             visible: &visible,
             causal,
             scale: Requant { multiplier: 0, shift: 1 },
@@ -310,7 +310,7 @@ fn memory_is_the_state() {
         let at_once = even * (16 + 16 / 2 + 3) + 16 + 16;
         let powers = favor.features != model::Features::Relu;
         for (tokens, causal) in [(1, true), (16_384, true), (1, false), (16_384, false)] {
-            let words = attention::scratch(&AttentionKind::Favor(favor.view()), tokens, 16, causal);
+            let words = attention::words(&AttentionKind::Favor(favor.view()), tokens, 16, causal);
             assert_eq!(words, if powers && !causal { at_once } else { running });
         }
     }

@@ -1,6 +1,6 @@
 //! The kernels of the host's build: against portable, against known answers, against real arithmetic.
 
-use fixformer::attention::{Head, attend};
+use fixformer::attention::{Given, attend};
 use fixformer::kernels::{
     ChannelPairs, Channels, NormParameters, VALUE_LIMIT, backend, check, dot_limit, layer_norm, linear,
     portable_only,
@@ -146,12 +146,12 @@ fn attention_error(n: usize, d: usize, hot: f64, causal: bool, mask: impl Fn(usi
     let (mut rows, mut keys) = (qi, ki);
     let gain = 2;
     let (rows_mut, keys_mut) = (&mut rows[..], &mut keys[..]);
-    let head = Head {
+    let head = Given {
         index: 0,
         width: d,
         rows: rows_mut,
         keys: keys_mut,
-        values: &mut vi,
+        values: &vi,
         visible: &visible,
         causal,
         scale,
@@ -185,12 +185,12 @@ fn exact_attention_is_within_a_thousandth_of_the_real_one() {
 fn attended(rows: &[i16], values: &[i16], width: usize, visible: bool, gain: u32) -> Vec<i16> {
     let (mut rows, mut keys) = (rows.to_vec(), rows.to_vec());
     let visible = vec![if visible { u16::MAX } else { 0 }; rows.len().div_ceil(16 * width)];
-    let head = Head {
+    let head = Given {
         index: 0,
         width,
         rows: &mut rows,
-        keys: &mut keys,
-        values: &mut values.to_vec(),
+        keys: &keys,
+        values: &values.to_vec(),
         visible: &visible,
         causal: false,
         scale: Requant { multiplier: 1, shift: 1 },

@@ -4,7 +4,7 @@ mod shared;
 
 use std::path::{Path, PathBuf};
 
-use fixformer::attention::{Head, attend, lsh, scratch};
+use fixformer::attention::{Given, attend, lsh, words};
 use fixformer::host::golden::{self, Case, Loaded};
 use fixformer::host::import;
 use fixformer::host::quantize::lsh::lsh_rotations;
@@ -103,32 +103,32 @@ fn bit_map(mask: &[bool]) -> Vec<u16> {
 /// Runs one head; scratch and keys hold rubbish before.
 fn run(parameters: Lsh<'_>, q: &[i16], v: &[i16], mask: &[bool], causal: bool) -> Vec<i16> {
     let kind = AttentionKind::Lsh(parameters);
-    let (mut rows, mut keys) = (q.to_vec(), vec![0x5a5a; q.len()]);
+    let (mut rows, keys) = (q.to_vec(), vec![0x5a5a; q.len()]);
     let visible = bit_map(mask);
-    let head = Head {
+    let head = Given {
         index: 0,
         width: D,
         rows: &mut rows,
-        keys: &mut keys,
-        values: &mut v.to_vec(),
+        keys: &keys,
+        values: &v.to_vec(),
         visible: &visible,
         causal,
         scale: unit_scale(),
         gain: GAIN,
     };
-    let mut memory = vec![0xdead_beef; scratch(&kind, mask.len(), D, causal)];
+    let mut memory = vec![0xdead_beef; words(&kind, mask.len(), D, causal)];
     attend(kind, head, &mut memory);
     rows
 }
 
 fn engine_buckets(parameters: Lsh<'_>, q: &[i16], mask: &[bool]) -> Vec<usize> {
     let (mut rows, visible) = (q.to_vec(), bit_map(mask));
-    let head = Head {
+    let head = Given {
         index: 0,
         width: D,
         rows: &mut rows,
-        keys: &mut [],
-        values: &mut [],
+        keys: &[],
+        values: &[],
         visible: &visible,
         causal: false,
         scale: unit_scale(),
@@ -249,7 +249,7 @@ fn heads_share_rotations_or_have_their_own() {
         let (mut rows, visible) = (q.clone(), bit_map(&[true; 60]));
         let (keys, values): (&mut [i16], &mut [i16]) = (&mut [], &mut []);
         let (scale, rows, visible) = (unit_scale(), &mut rows[..], &visible[..]);
-        let head = Head { index, width: D, rows, keys, values, visible, causal: false, scale, gain: 0 };
+        let head = Given { index, width: D, rows, keys, values, visible, causal: false, scale, gain: 0 };
         lsh::hash(lsh, &head, &mut buckets);
         buckets
     };

@@ -5,7 +5,7 @@ mod shared;
 use std::path::{Path, PathBuf};
 
 use fixformer::Model;
-use fixformer::attention::{Head, attend, scratch};
+use fixformer::attention::{Given, attend, words};
 use fixformer::host::golden::{self, Loaded};
 use fixformer::host::import;
 use fixformer::host::quantize::{Settings, quantize};
@@ -56,22 +56,22 @@ impl Inputs {
     }
 
     fn run(&self, kind: AttentionKind<'_>) -> Vec<f64> {
-        let (mut rows, mut keys) = (self.q.clone(), self.k.clone());
+        let (mut rows, keys) = (self.q.clone(), self.k.clone());
         let word = |bits: &[bool]| bits.iter().rev().fold(0, |word, &bit| word << 1 | u16::from(bit));
         let visible: Vec<u16> = self.mask.chunks(16).map(word).collect();
         let factor = 1024.0 * std::f64::consts::LOG2_E / (D as f64).sqrt() * f64::powi(0.5, 2 * FRAC as i32);
-        let head = Head {
+        let head = Given {
             index: 0,
             width: D,
             rows: &mut rows,
-            keys: &mut keys,
-            values: &mut self.v.clone(),
+            keys: &keys,
+            values: &self.v.clone(),
             visible: &visible,
             causal: self.causal,
             scale: Requant { multiplier: (factor * f64::powi(2.0, 16 + 11)).round() as i16, shift: 11 },
             gain: GAIN,
         };
-        let mut memory = vec![0xdead_beef; scratch(&kind, self.mask.len(), D, self.causal)];
+        let mut memory = vec![0xdead_beef; words(&kind, self.mask.len(), D, self.causal)];
         attend(kind, head, &mut memory);
         rows.iter().map(|&x| f64::from(x) * f64::powi(0.5, (FRAC + GAIN) as i32)).collect()
     }

@@ -2,7 +2,7 @@
 
 use super::{Buffers, MAX_TOKENS, MAX_WIDTH, Source};
 use core::hint::black_box;
-use fixformer::attention::{Head, attend, scratch};
+use fixformer::attention::{Given, attend, words};
 use fixformer::model::{
     AttentionKind, BigBird, Epsilon, Favor, FavorInput, Features, Hierarchical, Local, Lsh, Rotations,
 };
@@ -58,7 +58,7 @@ pub(crate) const MECHANISMS: [Mechanism; 6] = [
     ("exact", |_, _| AttentionKind::Exact, MAX_EXACT),
     (
         "hierarchical",
-        |_, _| AttentionKind::Hierarchical(Hierarchical { block: BLOCK, bias: &[] }),
+        |_, _| AttentionKind::Hierarchical(Hierarchical { block: BLOCK, bias: &[], extra: &[0; 12] }),
         MAX_TOKENS,
     ),
     ("bigbird", |_, _| bigbird(), MAX_TOKENS),
@@ -177,11 +177,10 @@ impl<'a> Run<'a> {
 
     /// Queries, keys, values and what else the mechanism needs.
     pub(crate) fn arena_bytes(&self) -> usize {
-        let words = scratch(&self.kind, self.tokens, self.width, self.causal);
-        3 * size_of::<i16>() * self.tokens * self.width + size_of::<u32>() * words
+        size_of::<u32>() * words(&self.kind, self.tokens, self.width, self.causal)
     }
 
-    pub(crate) fn head(&mut self) -> Head<'_> {
+    pub(crate) fn head(&mut self) -> Given<'_> {
         self.divide().0
     }
 
@@ -191,15 +190,15 @@ impl<'a> Run<'a> {
         attend(black_box(kind), black_box(head), scratch);
     }
 
-    fn divide(&mut self) -> (Head<'_>, &mut [u32]) {
+    fn divide(&mut self) -> (Given<'_>, &mut [u32]) {
         let count = self.tokens * self.width;
         let Buffers { queries, keys, values, scratch, .. } = &mut *self.buffers;
-        let head = Head {
+        let head = Given {
             index: 0,
             width: self.width,
             rows: &mut queries[..count],
-            keys: &mut keys[..count],
-            values: &mut values[..count],
+            keys: &keys[..count],
+            values: &values[..count],
             visible: &VISIBLE[..self.tokens.div_ceil(16)],
             causal: self.causal,
             scale: Requant { multiplier: 24_000, shift: 13 },

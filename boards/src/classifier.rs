@@ -4,7 +4,7 @@ use crate::host::{self, File, HostError};
 use crate::recordings::{RecordingError, Recordings};
 use crate::{counter, println, stack};
 use core::fmt;
-use fixformer::arena::Once;
+use fixformer::memory::Once;
 use fixformer::trace::{Row, Rows};
 use fixformer::{Arena, ArenaError, Digest, Embedded, InputError, ModelError, Scores, Session};
 
@@ -17,6 +17,8 @@ pub enum Show {
     Digests,
     /// The values of these rows too.
     Values,
+    /// How long each step of a run takes; see [`crate::steps`].
+    Steps,
 }
 
 /// Classifies the recordings that `-append FILE` names with a model that is part of the program, as [`all`] does.
@@ -70,7 +72,7 @@ pub fn all(
 // Not inlined: what prints would stay on the stack of what runs the model.
 
 #[inline(never)]
-fn print_row(row: u32, scores: &Scores<'_>) {
+pub(crate) fn print_row(row: u32, scores: &Scores<'_>) {
     println!("row {row} class {} scores{}", scores.best(), Spaced(scores.raw()));
 }
 

@@ -29,6 +29,8 @@ pub mod source;
 #[cfg(target_os = "none")]
 pub mod stack;
 #[cfg(target_os = "none")]
+pub mod steps;
+#[cfg(target_os = "none")]
 pub mod tally;
 
 /// The board this program was built for.

@@ -16,8 +16,8 @@ fn tile<'a>(keys: &'a [i16], values: &'a [i16], visible: u64) -> KeyTile<'a> {
 
 /// The mean over some tiles.
 fn mean(tiles: &[KeyTile<'_>], gain: u32) -> [i16; 2] {
-    let (mut sum, mut buffer) = ([0; 2], TileBuffer::new());
-    let mut accumulator = Accumulator::new(&mut sum, &mut buffer);
+    let (mut sum, mut buffer) = ([0; 2], [0; TileBuffer::WORDS]);
+    let mut accumulator = Accumulator::new(&mut sum, TileBuffer::new(&mut buffer));
     tiles.iter().for_each(|&tile| accumulator.absorb(&QUERY, tile, UNIT));
     let mut out = [0; 2];
     accumulator.finish(gain, &mut out);
@@ -29,8 +29,8 @@ const VALUES: [i16; 4] = [100, 300, -200, 600];
 
 checks! { "accumulator", 3072,
     fn of_no_key_is_zero() {
-        let (mut sum, mut buffer) = ([7; 2], TileBuffer::new());
-        let accumulator = Accumulator::new(&mut sum, &mut buffer);
+        let (mut sum, mut buffer) = ([7; 2], [0; TileBuffer::WORDS]);
+        let accumulator = Accumulator::new(&mut sum, TileBuffer::new(&mut buffer));
         holds(accumulator.is_empty())?;
         let mut out = [5; 2];
         accumulator.finish(3, &mut out);
@@ -83,11 +83,11 @@ checks! { "accumulator", 3072,
 
     fn goes_on_where_it_stopped() {
         let tiles = [tile(&[300, 0], &[1000, -1000], 1), tile(&[0, 0, 640, 0], &VALUES, 3)];
-        let (mut sum, mut buffer) = ([0; 2], TileBuffer::new());
-        let mut first = Accumulator::new(&mut sum, &mut buffer);
+        let (mut sum, mut buffer) = ([0; 2], [0; TileBuffer::WORDS]);
+        let mut first = Accumulator::new(&mut sum, TileBuffer::new(&mut buffer));
         first.absorb(&QUERY, tiles[0], UNIT);
         let state = first.state();
-        let mut second = Accumulator::resume(&mut sum, &mut buffer, state);
+        let mut second = Accumulator::resume(&mut sum, TileBuffer::new(&mut buffer), state);
         second.absorb(&QUERY, tiles[1], UNIT);
         let mut out = [0; 2];
         second.finish(2, &mut out);
@@ -120,8 +120,8 @@ checks! { "accumulator", 3072,
     }
 
     fn an_empty_query_is_a_row_of_zeros() {
-        let (mut sum, mut buffer) = ([0; 2], TileBuffer::new());
-        let mut accumulator = Accumulator::new(&mut sum, &mut buffer);
+        let (mut sum, mut buffer) = ([0; 2], [0; TileBuffer::WORDS]);
+        let mut accumulator = Accumulator::new(&mut sum, TileBuffer::new(&mut buffer));
         accumulator.absorb(&[], tile(&[9_000, 0, -9_000, 0], &VALUES, 3), UNIT);
         let mut out = [0; 2];
         accumulator.finish(0, &mut out);

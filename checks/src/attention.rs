@@ -3,7 +3,7 @@
 
 use crate::checks;
 use crate::outcome::rows;
-use fixformer::attention::{Head, attend};
+use fixformer::attention::{Given, attend};
 use fixformer::model::{AttentionKind, BigBird, BigBirdExtended, Hierarchical, Local};
 use fixformer::num::Requant;
 
@@ -35,18 +35,18 @@ impl Rows {
     pub(crate) fn attended<const WORDS: usize>(mut self, kind: AttentionKind<'_>) -> [i16; SIZE] {
         let mut values = [0; SIZE];
         values.iter_mut().enumerate().for_each(|(i, v)| *v = value(i / WIDTH, i % WIDTH));
-        let head = Head {
+        let given = Given {
             index: 0,
             width: WIDTH,
             rows: &mut self.queries,
-            keys: &mut self.keys,
-            values: &mut values,
+            keys: &self.keys,
+            values: &values,
             visible: &self.visible,
             causal: self.causal,
             scale: Requant { multiplier: 1 << 14, shift: 10 },
             gain: 0,
         };
-        attend(kind, head, &mut [0; WORDS]);
+        attend(kind, given, &mut [0; WORDS]);
         self.queries
     }
 }
@@ -80,7 +80,7 @@ const BIGBIRD: BigBird<'_> = BigBird { block: 1, dense_blocks: 0, random: 0, row
 const EXTENDED: BigBirdExtended<'_> =
     BigBirdExtended { block: 2, dense_tokens: 0, global: 2, radius: None, random: 0, rows: 4, plan: &[] };
 const LOCAL: Local = Local { chunk: 2, before: 1, after: 0, multiple: 2 };
-const HIERARCHICAL: Hierarchical<'_> = Hierarchical { block: 2, bias: &[] };
+const HIERARCHICAL: Hierarchical<'_> = Hierarchical { block: 2, bias: &[], extra: &[0; 3] };
 
 checks! { "attention", 3072,
     fn exact_sees_every_key() {

@@ -3,7 +3,7 @@
 use crate::attention::WIDTH;
 use crate::checks;
 use crate::outcome::{equal, rows};
-use fixformer::attention::Head;
+use fixformer::attention::Given;
 use fixformer::attention::lsh::hash;
 use fixformer::model::{Lsh, Rotations};
 use fixformer::num::Requant;
@@ -27,12 +27,12 @@ pub(crate) const LSH: Lsh<'_> = Lsh {
 /// The buckets of one row.
 fn buckets<const ROUNDS: usize>(parameters: Lsh<'_>, q: [i16; WIDTH], visible: u16) -> [u16; ROUNDS] {
     let mut q = q;
-    let head = Head {
+    let head = Given {
         index: 0,
         width: WIDTH,
         rows: &mut q,
-        keys: &mut [],
-        values: &mut [],
+        keys: &[],
+        values: &[],
         visible: &[visible],
         causal: false,
         scale: Requant { multiplier: 1, shift: 1 },

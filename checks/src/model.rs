@@ -2,7 +2,7 @@
 
 use crate::checks;
 use crate::outcome::{Outcome, equal, holds};
-use fixformer::arena::Once;
+use fixformer::memory::Once;
 use fixformer::{Digest, Model, ModelError};
 
 const BYTES: &[u8; include_bytes!("../../models/digits.fxm").len()] =

@@ -14,6 +14,7 @@ use fixformer::session::Plan;
 use serde::Serialize;
 
 use crate::layers::{Kind, layers};
+use crate::plan;
 use crate::model_file::ModelFile;
 use crate::table::{Table, thousands};
 
@@ -105,26 +106,11 @@ fn targets(arguments: &Arguments) -> (Vec<Target<'_>>, bool) {
 /// Where the RAM goes.
 fn ram(model: &Model<'_>, out: &mut impl Write) -> Result<()> {
     let plan = Plan::of(model);
-    let tokens = |width| format!("{} tokens x {width} x 2 bytes", model.max_tokens);
-    let sequences = [
-        ("stream", plan.stream, model.width),
-        ("second", plan.second, model.width),
-        ("attended", plan.attended, model.attention_width()),
-        ("keys", plan.keys, model.head_width),
-        ("values", plan.values, model.head_width),
-    ];
     let mut table = Table::new(1, &["RAM", "bytes"]);
-    let mut rest = plan.bytes();
-    for (name, elements, width) in sequences.into_iter().filter(|(_, elements, _)| *elements > 0) {
-        rest -= 2 * elements;
-        table.row([name.to_owned(), thousands(2 * elements), tokens(width)]);
+    for buffer in plan::used(&plan) {
+        table.row([buffer.name.to_owned(), thousands(4 * buffer.words), buffer.about.to_owned()]);
     }
-    table.row([
-        "scratch".to_owned(),
-        thousands(rest),
-        "of one head's attention, a few rows, mask, scores".to_owned(),
-    ]);
-    table.row(["arena".to_owned(), thousands(plan.bytes()), "all above".to_owned()]);
+    table.row(["arena".to_owned(), thousands(plan.bytes()), "all above, what is never needed together in one place".to_owned()]);
     table.row([
         "reserve".to_owned(),
         thousands(STACK_RESERVE),

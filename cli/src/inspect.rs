@@ -13,6 +13,7 @@ use fixformer::session::Plan;
 
 use crate::layers::layers;
 use crate::model_file::ModelFile;
+use crate::plan;
 use crate::table::{Table, thousands};
 
 #[derive(Args)]
@@ -20,11 +21,26 @@ pub(crate) struct Arguments {
     /// Model file
     #[arg(value_name = "FXM")]
     file: PathBuf,
+    /// Only the arena: which buffer lies where, and in which stages of a run it is needed
+    #[arg(long)]
+    plan: bool,
+    /// The plan as one JSON object
+    #[arg(long, requires = "plan")]
+    json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCode> {
     let file = ModelFile::read(&arguments.file)?;
     let model = file.model()?;
+    let plan = Plan::of(&model);
+    if arguments.json {
+        plan::json(&file.name(&model), &plan, out)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if arguments.plan {
+        plan::write(&plan, out)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let (bytes, checksum) = (thousands(model.bytes()), file.checksum());
     writeln!(out, "{}: format version {VERSION}, {bytes} bytes, CRC-32 {checksum:08x}", file.name(&model))?;
     for (key, text) in summary(&model) {
@@ -33,7 +49,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
     writeln!(out)?;
     parameters(&model, out)?;
     writeln!(out)?;
-    memory(&model, out)?;
+    plan::write(&plan, out)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -135,32 +151,6 @@ fn parameters(model: &Model<'_>, out: &mut impl Write) -> Result<()> {
     let total = ["all", "", "", "", &thousands(model.bytes())].map(str::to_owned);
     table.row(header);
     table.row(total);
-    Ok(table.write(out)?)
-}
-
-/// The plan, buffer by buffer.
-fn memory(model: &Model<'_>, out: &mut impl Write) -> Result<()> {
-    let plan = Plan::of(model);
-    let buffers = [
-        ("stream", "i16", plan.stream, "tokens x width, residual stream"),
-        ("second", "i16", plan.second, "tokens x width, second stream of reversible blocks"),
-        ("attended", "i16", plan.attended, "tokens x all heads, queries, then what they attended to"),
-        ("keys", "i16", plan.keys, "tokens x head width, of the head at work"),
-        ("values", "i16", plan.values, "tokens x head width, of the head at work"),
-        ("visible", "u16", plan.visible, "1 bit a token"),
-        ("narrow", "i16", plan.narrow, "a few rows of the width"),
-        ("wide", "i16", plan.wide, "a few of the widest rows"),
-        ("scratch", "u32", plan.scratch, "of the head at work"),
-        ("totals", "i32", plan.totals, "one row"),
-        ("pooled", "i16", plan.pooled, "one row"),
-        ("scores", "i16", plan.scores, "classes"),
-    ];
-    let mut table = Table::new(2, &["arena", "type", "elements", "bytes"]);
-    for (name, kind, elements, what) in buffers {
-        let bytes = if kind.ends_with("32") { 4 * elements } else { (2 * elements).next_multiple_of(4) };
-        table.row([name, kind, &thousands(elements), &thousands(bytes), what].map(str::to_owned));
-    }
-    table.row(["all", "", "", &thousands(plan.bytes())].map(str::to_owned));
     Ok(table.write(out)?)
 }
 

@@ -12,6 +12,7 @@ mod inspect;
 mod layers;
 mod model_file;
 mod network;
+mod plan;
 mod progress;
 mod quantize;
 mod recordings;

@@ -1,5 +1,6 @@
 //! The online softmax that every mechanism of the softmax family shares.
 
+use crate::memory::Carver;
 use crate::kernels::{
     SAFE_KEYS, SUM_SHIFT, VALUE_LIMIT, WEIGHT_FRAC, dots, largest, softmax_weights, weighted_sum,
 };
@@ -19,39 +20,30 @@ pub struct Accumulator<'a> {
     total: u32,
     /// Weights are relative to `2^top`.
     top: i32,
-    buffer: &'a mut TileBuffer,
+    buffer: TileBuffer<'a>,
 }
 
-/// What an accumulator needs while it absorbs a tile.
-pub struct TileBuffer {
-    dots: [i32; KEY_TILE],
-    weights: Weights,
+/// What an accumulator needs while it absorbs a tile: products, then weights.
+pub struct TileBuffer<'a> {
+    /// `[KEY_TILE]`.
+    dots: &'a mut [i32],
+    /// `[KEY_TILE]`; two can be read as a word.
+    weights: &'a mut [i16],
 }
 
-/// Aligned so that two weights can be read as a word.
-#[repr(align(4))]
-struct Weights([i16; KEY_TILE]);
+impl<'a> TileBuffer<'a> {
+    /// Words of a buffer.
+    pub const WORDS: usize = KEY_TILE + KEY_TILE / 2;
 
-impl TileBuffer {
-    /// Holds nothing yet.
-    pub const fn new() -> Self {
-        Self { dots: [0; KEY_TILE], weights: Weights([0; KEY_TILE]) }
+    /// A buffer in [`TileBuffer::WORDS`] words, which need not be cleared.
+    pub fn new(words: &'a mut [u32]) -> Self {
+        let mut carver = Carver::new(words);
+        Self { dots: carver.i32s(KEY_TILE), weights: carver.i16s(KEY_TILE) }
     }
-}
 
-impl TileBuffer {
-    /// The largest exponent of the visible keys of a tile with [`Weight::Power`]; [`HIDDEN`] without any.
-    pub(super) fn peak(&mut self, q: &[i16], tile: KeyTile<'_>, scale: Requant) -> i32 {
-        let n = tile.keys.len() / q.len().max(1);
-        let products = self.dots.get_mut(..n).unwrap_or_default();
-        score(products, q, tile, scale);
-        largest(products)
-    }
-}
-
-impl Default for TileBuffer {
-    fn default() -> Self {
-        Self::new()
+    /// The same buffer for a while.
+    pub fn lend(&mut self) -> TileBuffer<'_> {
+        TileBuffer { dots: self.dots, weights: self.weights }
     }
 }
 
@@ -63,6 +55,16 @@ pub struct State {
 }
 
 impl State {
+    /// What [`State::words`] gave.
+    pub(super) const fn of([total, top]: [u32; 2]) -> Self {
+        Self { total, top: top as i32 }
+    }
+
+    /// As two words of the arena.
+    pub(super) const fn words(self) -> [u32; 2] {
+        [self.total, self.top as u32]
+    }
+
     /// Logarithm of the sum of the weights, [`Favor::LOG_FRAC`] fractional bits.
     pub(super) fn log2(self) -> i32 {
         (self.top << Favor::LOG_FRAC) + log2(self.total).to_bits() - ((WEIGHT_FRAC << Favor::LOG_FRAC) as i32)
@@ -114,13 +116,13 @@ pub enum Weight<'a> {
 
 impl<'a> Accumulator<'a> {
     /// Empty; `sum` is scratch of the width of a value row.
-    pub fn new(sum: &'a mut [i32], buffer: &'a mut TileBuffer) -> Self {
+    pub fn new(sum: &'a mut [i32], buffer: TileBuffer<'a>) -> Self {
         sum.fill(0);
         Self { sum, total: 0, top: 0, buffer }
     }
 
     /// Goes on from `state` with the sums that it left in `sum`.
-    pub fn resume(sum: &'a mut [i32], buffer: &'a mut TileBuffer, state: State) -> Self {
+    pub fn resume(sum: &'a mut [i32], buffer: TileBuffer<'a>, state: State) -> Self {
         Self { sum, total: state.total, top: state.top, buffer }
     }
 
@@ -134,7 +136,7 @@ impl<'a> Accumulator<'a> {
     pub fn absorb(&mut self, q: &[i16], tile: KeyTile<'_>, scale: Requant) {
         let width = self.sum.len().max(1);
         let n = (tile.keys.len() / width).min(KEY_TILE);
-        let TileBuffer { dots: products, weights: Weights(weights) } = &mut *self.buffer;
+        let TileBuffer { dots: products, weights } = &mut self.buffer;
         let (Some(products), Some(weights)) =
             (products.get_mut(..n), weights.get_mut(..n.next_multiple_of(2)))
         else {

@@ -1,31 +1,55 @@
 //! Attention to a circular window of chunks: the local layers that alternate with LSH attention in Reformer models
 //! (as in the public implementations: the first chunk sees the last).
+//!
+//! With at most one chunk before and none after, a causal head sees nothing that comes later: it keeps two chunks.
 
-use super::{Accumulator, Head, TileBuffer, absorb_range, zip_pairs};
-use crate::arena::Carver;
-use crate::model::Local;
+use core::ops::Range;
 
-/// Attends in place. One chunk is attended to in full.
-pub(super) fn attend(parameters: Local, head: Head<'_>, scratch: &mut [u32]) {
-    let tokens = head.tokens();
-    let Head { width, rows, keys, values, visible, causal, scale, gain, .. } = head;
-    let Local { chunk, before, after, multiple } = parameters;
-    // The model was parsed, and there are tokens: none is zero.
-    let (width, chunk) = (width.max(1), chunk.max(1));
-    let chunks = (tokens.next_multiple_of(multiple.max(1)) / chunk).max(1);
-    let steps = if tokens <= chunk { 1 } else { before + 1 + after };
-    let sum = Carver::new(scratch).i32s(width);
-    let mut buffer = TileBuffer::new();
-    zip_pairs(values, width, sum);
-    for (token, row) in rows.chunks_exact_mut(width).enumerate() {
-        let horizon = if causal { token + 1 } else { tokens };
-        let first = token / chunk + chunks - before % chunks;
-        let mut accumulator = Accumulator::new(sum, &mut buffer);
-        for step in 0..steps {
-            let from = (first + step) % chunks * chunk;
-            let seen = from..(from + chunk).min(horizon);
-            absorb_range(&mut accumulator, row, keys, values, visible, seen, scale);
+use super::Head;
+use super::kept::{self, Pattern};
+use crate::model::{AttentionKind, Local};
+
+/// Rows that a causal head keeps where that does not depend on the length.
+pub(super) const fn window(parameters: &Local, causal: bool) -> Option<usize> {
+    if causal && parameters.after == 0 && parameters.before <= 1 {
+        Some(kept::window((parameters.before + 1) * parameters.chunk + 1))
+    } else {
+        None
+    }
+}
+
+/// A token's chunk and its neighbours. One chunk is attended to in full.
+#[derive(Clone, Copy)]
+pub(super) struct Chunks(Local);
+
+impl Pattern for Chunks {
+    fn of(head: &Head<'_>) -> Option<Self> {
+        if let AttentionKind::Local(parameters) = head.kind { Some(Self(parameters)) } else { None }
+    }
+
+    fn window(self, head: &Head<'_>) -> Option<usize> {
+        window(&self.0, head.causal)
+    }
+
+    fn oldest(self, _: &Head<'_>, token: usize) -> usize {
+        let chunk = self.0.chunk.max(1);
+        (token / chunk).saturating_sub(self.0.before) * chunk
+    }
+
+    fn part(self, head: &Head<'_>, token: usize, _: bool, part: usize) -> Option<Range<usize>> {
+        let Local { chunk, before, after, multiple } = self.0;
+        // The model was parsed, and there are tokens: none is zero.
+        let chunk = chunk.max(1);
+        if window(&self.0, head.causal).is_some() {
+            // The chunk before the first one comes after all tokens.
+            let own = token / chunk;
+            let from = (own + part).checked_sub(before).unwrap_or(own + 1) * chunk;
+            return (part <= before).then_some(from..from + chunk);
         }
-        accumulator.finish(gain, row);
+        let chunks = (head.tokens.next_multiple_of(multiple.max(1)) / chunk).max(1);
+        let parts = if head.tokens <= chunk { 1 } else { before + 1 + after };
+        let first = token / chunk + chunks - before % chunks;
+        let from = (first + part) % chunks * chunk;
+        (part < parts).then_some(from..from + chunk)
     }
 }

@@ -1,171 +1,127 @@
-//! One encoder block, in place on the residual stream, or on two where it is reversible.
+//! What an encoder block does to rows, whoever asks for it.
 
-use super::{ROW_TILE, Shape, Workspace, front, rows_mut, tiles, tiles_mut};
-use crate::attention::Head;
-use crate::kernels::{VALUE_LIMIT, activate, add, clamp, dot_limit};
-use crate::model::{Block, Norm, NormOrder};
+use super::{front, rows_mut};
+use crate::attention::Budget;
+use crate::kernels::{Activation, activate, add, clamp};
+use crate::model::{Block, Linear, Norm, NormOrder};
 use crate::trace::{Site, Tensor, Tile, Trace};
 
-/// Runs the block on streams of `fracs` fractional bits; returns those of the result. Only a reversible block has a
-/// second stream.
-pub(crate) fn run(
-    block: &Block<'_>,
-    index: usize,
-    shape: Shape,
-    fracs: [i32; 2],
-    work: &mut Workspace<'_>,
-    trace: &mut impl Trace,
-) -> [i32; 2] {
-    let mut pass = Pass { block, index, shape, trace };
-    pass.attention(fracs[0], work);
-    let fracs = block.attended(fracs);
-    pass.feed_forward(fracs, work);
-    block.fed(fracs)
+/// A block, and where its tensors are shown.
+pub(crate) struct Rows<'a, T> {
+    pub(crate) block: &'a Block<'a>,
+    /// Number of the block.
+    pub(crate) index: usize,
+    /// Columns of all heads side by side.
+    pub(crate) attention_width: usize,
+    pub(crate) trace: &'a mut T,
+    pub(crate) budget: &'a mut Budget,
 }
 
-struct Pass<'a, T> {
-    block: &'a Block<'a>,
-    index: usize,
-    shape: Shape,
-    trace: &'a mut T,
-}
-
-impl<T: Trace> Pass<'_, T> {
-    /// `stream += attention(stream)`, of the second stream where there is one. One head after the other: the keys
-    /// and values of one head are kept at a time.
-    fn attention(&mut self, frac: i32, work: &mut Workspace<'_>) {
-        for index in 0..self.shape.heads {
-            self.project(index, work);
-            self.attend(index, work);
-        }
-        self.join_heads(frac, work);
+impl<T: Trace> Rows<'_, T> {
+    /// What the attention sublayer sees of the rows from token `first` on: their norm, or themselves where that comes
+    /// after.
+    pub(crate) fn source<'r>(&mut self, rows: &'r [i16], normed: &'r mut [i16]) -> &'r [i16] {
+        self.sublayer_input(&self.block.norm1, rows, normed)
     }
 
-    /// Puts what a head attends to in the place of its queries.
-    #[inline(never)]
-    fn attend(&mut self, index: usize, work: &mut Workspace<'_>) {
-        let Shape { tokens, head_width: width, mechanisms, .. } = self.shape;
-        let attention = &self.block.attention;
-        let values = front(work.values, tokens.next_multiple_of(2) * width);
-        values.get_mut(tokens * width..).unwrap_or_default().fill(0);
-        let head = Head {
-            index,
-            width,
-            rows: rows_of(work.attended, index, tokens * width),
-            keys: front(work.keys, tokens * width),
-            values,
-            visible: work.visible,
-            causal: attention.causal,
-            scale: attention.scale,
-            gain: attention.gain,
-        };
-        mechanisms.attend(attention.kind, head, work.scratch);
-    }
-
-    /// Queries, keys and values of one head, limited so that no dot product overflows.
-    #[inline(never)]
-    fn project(&mut self, head: usize, work: &mut Workspace<'_>) {
-        let Shape { tokens, width, head_width, .. } = self.shape;
-        let attention = &self.block.attention;
-        let dot_limit = dot_limit(head_width);
-        let queries = rows_of(work.attended, head, tokens * head_width);
-        // Where queries are keys too the mechanism makes the keys.
-        let key = attention.key.as_ref();
-        let mut targets = [
-            (Tensor::Query, Some(&attention.query), queries, dot_limit),
-            (Tensor::Key, key, &mut *work.keys, dot_limit),
-            (Tensor::Value, Some(&attention.value), &mut *work.values, VALUE_LIMIT),
-        ];
-
-        let source =
-            if self.block.order == NormOrder::Reversible { &mut *work.second } else { &mut *work.stream };
-        for (tile, rows) in tiles(front(source, tokens * width), width).enumerate() {
-            let first = tile * ROW_TILE;
-            let x = self.sublayer_input(&self.block.norm1, rows, work.narrow);
-            if head == 0 && self.block.order != NormOrder::Post {
-                self.show(Tensor::Norm1, first, width, x, self.block.norm1.frac);
-            }
-            for (tensor, layer, out, limit) in &mut targets {
-                let Some(layer) = layer else { continue };
-                let out = out.get_mut(first * head_width..).unwrap_or_default();
-                let out = front(out, rows.len() / width.max(1) * head_width);
-                layer.columns(head * head_width, head_width).forward(x, out);
-                clamp(out, *limit);
-                self.show_head(*tensor, first, head, out, layer.frac);
-            }
+    /// Shows what the attention sublayer sees.
+    pub(crate) fn show_source(&mut self, first: usize, x: &[i16]) {
+        if self.block.order != NormOrder::Post {
+            let norm = &self.block.norm1;
+            self.show(Tensor::Norm1, first, norm.parameters.gain.len(), x, norm.frac);
         }
     }
 
-    /// Puts the heads side by side, projects them and adds them to the stream.
+    /// One head's columns of a projection of `x`, limited so that no dot product overflows.
     #[inline(never)]
-    fn join_heads(&mut self, frac: i32, work: &mut Workspace<'_>) {
-        let Shape { tokens, width, head_width, .. } = self.shape;
-        let attention_width = self.shape.attention_width();
-        let attention = &self.block.attention;
-        for (tile, rows) in tiles_mut(front(work.stream, tokens * width), width).enumerate() {
-            let first = tile * ROW_TILE;
-            let joined = front(work.narrow, rows.len() / width.max(1) * attention_width);
-            for (row, joined) in rows_mut(joined, attention_width).enumerate() {
-                for (head, out) in rows_mut(joined, head_width).enumerate() {
-                    let start = (head * tokens + first + row) * head_width;
-                    let row = work.attended.get(start..start + head_width).unwrap_or_default();
-                    out.iter_mut().zip(row).for_each(|(out, &x)| *out = x);
-                }
-            }
-            let attended_frac = attention.value.frac + attention.gain as i32;
-            self.show(Tensor::Attended, first, attention_width, joined, attended_frac);
+    pub(crate) fn project(&mut self, of: Projection<'_>, first: usize, x: &[i16], out: &mut [i16]) {
+        let Projection { tensor, layer, head, head_width, limit } = of;
+        layer.columns(head * head_width, head_width).forward(x, out);
+        clamp(out, limit);
+        self.budget.charge(out.len() * layer.inputs);
+        let site = Site { block: Some(self.index), tensor };
+        let (column, tensor_width) = (head * head_width, self.attention_width);
+        let tile = Tile { row: first, column, width: head_width, tensor_width, values: out, frac: layer.frac };
+        self.trace.tile(site, tile);
+    }
 
-            let change = front(work.wide, rows.len());
-            attention.output.forward(joined, change);
-            add(rows, frac - attention.output.frac, change);
-            self.show(Tensor::Residual1, first, width, rows, attention.output.frac);
-            if self.block.order == NormOrder::Post {
-                self.block.norm1.forward_in_place(rows, work.narrow);
-                self.show(Tensor::Norm1, first, width, rows, self.block.norm1.frac);
-            }
+    /// `rows += output(joined)`, where `joined` has the heads side by side and `rows` `frac` fractional bits.
+    #[inline(never)]
+    pub(crate) fn attended(
+        &mut self,
+        first: usize,
+        joined: &[i16],
+        frac: i32,
+        change: &mut [i16],
+        rows: &mut [i16],
+    ) {
+        let attention = &self.block.attention;
+        let width = attention.output.outputs;
+        let attended_frac = attention.value.frac + attention.gain as i32;
+        self.show(Tensor::Attended, first, self.attention_width, joined, attended_frac);
+        self.add_to(&attention.output, joined, frac, change, rows);
+        self.show(Tensor::Residual1, first, width, rows, attention.output.frac);
+        if self.block.order == NormOrder::Post {
+            self.block.norm1.forward_in_place(rows, change);
+            self.show(Tensor::Norm1, first, width, rows, self.block.norm1.frac);
         }
     }
 
-    /// `stream += feed_forward(stream)`, or the second stream where there is one. [`ROW_TILE`] rows at a time: the
-    /// hidden rows are never kept (the chunked feed-forward layer of Kitaev et al. 2020).
+    /// The hidden rows of the feed-forward network before the activation.
     #[inline(never)]
-    fn feed_forward(&mut self, [first_frac, second_frac]: [i32; 2], work: &mut Workspace<'_>) {
-        let Shape { tokens, width, .. } = self.shape;
+    pub(crate) fn expand(&mut self, first: usize, rows: &[i16], normed: &mut [i16], hidden: &mut [i16]) {
+        let norm = &self.block.norm2;
+        let x = self.sublayer_input(norm, rows, normed);
+        if self.block.order != NormOrder::Post {
+            self.show(Tensor::Norm2, first, norm.parameters.gain.len(), x, norm.frac);
+        }
+        let expand = &self.block.feed_forward.expand;
+        expand.forward(x, hidden);
+        self.budget.charge(hidden.len() * expand.inputs);
+    }
+
+    /// The activation of the hidden rows.
+    #[inline(never)]
+    pub(crate) fn activate(&mut self, first: usize, hidden: &mut [i16]) {
         let network = &self.block.feed_forward;
-        let mut second = tiles_mut(front(work.second, tokens * width), width);
-        for (tile, rows) in tiles_mut(front(work.stream, tokens * width), width).enumerate() {
-            let row = tile * ROW_TILE;
-            let x = self.sublayer_input(&self.block.norm2, rows, work.narrow);
-            if self.block.order != NormOrder::Post {
-                self.show(Tensor::Norm2, row, width, x, self.block.norm2.frac);
-            }
+        activate(hidden, network.activation, network.expand.frac as u32);
+        self.budget.charge(hidden.len() * if network.activation == Activation::Relu { 4 } else { 70 });
+        self.show(Tensor::Hidden, first, network.expand.outputs, hidden, network.expand.frac);
+    }
 
-            let hidden = front(work.wide, rows.len() / width.max(1) * network.expand.outputs);
-            network.expand.forward(x, hidden);
-            activate(hidden, network.activation, network.expand.frac as u32);
-            self.show(Tensor::Hidden, row, network.expand.outputs, hidden, network.expand.frac);
-
-            let (rows, frac) = match self.block.order {
-                NormOrder::Reversible => (second.next().unwrap_or_default(), second_frac),
-                NormOrder::Pre | NormOrder::Post => (rows, first_frac),
-            };
-            let change = front(work.narrow, rows.len());
-            network.contract.forward(hidden, change);
-            add(rows, frac - network.contract.frac, change);
-            self.show(Tensor::Residual2, row, width, rows, network.contract.frac);
-            if self.block.order == NormOrder::Post {
-                self.block.norm2.forward_in_place(rows, work.narrow);
-                self.show(Tensor::Norm2, row, width, rows, self.block.norm2.frac);
-            }
+    /// `rows += contract(hidden)`, where `rows` have `frac` fractional bits.
+    #[inline(never)]
+    pub(crate) fn fed(
+        &mut self,
+        first: usize,
+        hidden: &[i16],
+        frac: i32,
+        change: &mut [i16],
+        rows: &mut [i16],
+    ) {
+        let contract = &self.block.feed_forward.contract;
+        self.add_to(contract, hidden, frac, change, rows);
+        self.show(Tensor::Residual2, first, contract.outputs, rows, contract.frac);
+        if self.block.order == NormOrder::Post {
+            self.block.norm2.forward_in_place(rows, change);
+            self.show(Tensor::Norm2, first, contract.outputs, rows, self.block.norm2.frac);
         }
     }
 
-    /// What the sublayer sees: the normalised rows, or the rows themselves where the norm comes after.
-    fn sublayer_input<'r>(&self, norm: &Norm<'_>, rows: &'r [i16], scratch: &'r mut [i16]) -> &'r [i16] {
+    fn add_to(&mut self, layer: &Linear<'_>, x: &[i16], frac: i32, change: &mut [i16], rows: &mut [i16]) {
+        let change = front(change, rows.len());
+        layer.forward(x, change);
+        add(rows, frac - layer.frac, change);
+        self.budget.charge(rows.len() * (layer.inputs + 10));
+    }
+
+    /// What a sublayer sees: the normalised rows, or the rows themselves where the norm comes after.
+    fn sublayer_input<'r>(&mut self, norm: &Norm<'_>, rows: &'r [i16], scratch: &'r mut [i16]) -> &'r [i16] {
         match self.block.order {
             NormOrder::Pre | NormOrder::Reversible => {
                 let out = front(scratch, rows.len());
                 norm.forward(rows, out);
+                self.budget.charge(rows.len() * 40);
                 out
             }
             NormOrder::Post => rows,
@@ -177,17 +133,23 @@ impl<T: Trace> Pass<'_, T> {
         let site = Site { block: Some(self.index), tensor };
         self.trace.tile(site, Tile { row, column: 0, width, tensor_width: width, values, frac });
     }
-
-    /// One head's columns.
-    fn show_head(&mut self, tensor: Tensor, row: usize, head: usize, values: &[i16], frac: i32) {
-        let width = self.shape.head_width;
-        let site = Site { block: Some(self.index), tensor };
-        let tensor_width = self.shape.attention_width();
-        self.trace.tile(site, Tile { row, column: head * width, width, tensor_width, values, frac });
-    }
 }
 
-/// Head `index` of a buffer `[heads, size]`.
-fn rows_of(buffer: &mut [i16], index: usize, size: usize) -> &mut [i16] {
-    buffer.get_mut(index * size..(index + 1) * size).unwrap_or_default()
+/// A projection of one head.
+pub(crate) struct Projection<'a> {
+    pub(crate) tensor: Tensor,
+    pub(crate) layer: &'a Linear<'a>,
+    pub(crate) head: usize,
+    pub(crate) head_width: usize,
+    /// Largest magnitude.
+    pub(crate) limit: i16,
+}
+
+/// Copies the rows of one head, `[rows, head width]`, to their columns, or back.
+pub(crate) fn put_head(joined: &mut [i16], attention_width: usize, head: usize, rows: &[i16], width: usize) {
+    let joined = rows_mut(joined, attention_width);
+    for (joined, row) in joined.zip(rows.chunks_exact(width.max(1))) {
+        let columns = joined.get_mut(head * width..(head + 1) * width).unwrap_or_default();
+        columns.iter_mut().zip(row).for_each(|(to, &from)| *to = from);
+    }
 }

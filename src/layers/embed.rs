@@ -1,12 +1,15 @@
 //! From a recording to token rows: windows through a stem or a table, positions, norm.
 
-use super::{InputError, ROW_TILE, Shape, Workspace, front, rows_mut, tiles_mut};
+use core::ops::Range;
+
+use super::statistics::FINE;
+use super::{InputError, front, rows_mut};
 use crate::kernels::add;
 use crate::model::{Input, Level, Model, Positions, Window};
-use crate::num::{round_shift, round_shift_wide, rsqrt, saturate, sine};
+use crate::num::{round_shift, round_shift_wide, saturate, sine};
 use crate::trace::{Site, Tensor, Tile, Trace};
 
-/// Number of tokens of a recording, if the model can take it.
+/// Number of tokens of a recording, if the model can take that many values. Its values are looked at by [`check_ids`].
 pub(crate) fn check(model: &Model<'_>, input: &[i16]) -> Result<usize, InputError> {
     if input.is_empty() {
         return Err(InputError::Empty);
@@ -19,19 +22,28 @@ pub(crate) fn check(model: &Model<'_>, input: &[i16]) -> Result<usize, InputErro
             }
             count(*window, input.len() / channels)?
         }
-        Input::OneHot { symbols, window, .. } => {
-            check_ids(input, *symbols)?;
-            count(*window, input.len())?
-        }
-        Input::Tokens { table } => {
-            check_ids(input, table.rows - 1)?;
-            input.len()
-        }
+        Input::OneHot { window, .. } => count(*window, input.len())?,
+        Input::Tokens { .. } => input.len(),
     };
     if tokens > model.max_tokens {
         return Err(InputError::TooLong { tokens, max: model.max_tokens });
     }
     Ok(tokens)
+}
+
+/// The values `range` of a recording are known tokens or symbols.
+pub(crate) fn check_ids(model: &Model<'_>, input: &[i16], range: Range<usize>) -> Result<(), InputError> {
+    let last = match &model.input {
+        Input::Samples { .. } => return Ok(()),
+        Input::OneHot { symbols, .. } => *symbols,
+        Input::Tokens { table } => table.rows - 1,
+    };
+    let first = range.start;
+    let ids = input.get(range).unwrap_or_default();
+    match ids.iter().zip(first..).find(|&(&id, _)| usize::try_from(id).map_or(true, |id| id > last)) {
+        Some((&found, position)) => Err(InputError::Token { position, found, last }),
+        None => Ok(()),
+    }
 }
 
 fn count(window: Window, steps: usize) -> Result<usize, InputError> {
@@ -41,46 +53,36 @@ fn count(window: Window, steps: usize) -> Result<usize, InputError> {
     }
 }
 
-fn check_ids(input: &[i16], last: usize) -> Result<(), InputError> {
-    match input.iter().position(|&id| usize::try_from(id).map_or(true, |id| id > last)) {
-        Some(position) => {
-            let found = input.get(position).copied().unwrap_or_default();
-            Err(InputError::Token { position, found, last })
-        }
-        None => Ok(()),
-    }
-}
-
-/// Fills the stream with embedded tokens, and the second one if there is one; returns their fractional bits.
+/// Tokens `first ..` into `rows`, `[n, width]`, as many as there are rows; returns their fractional bits. `windows` has room
+/// for as many rows of the stem's inputs, `work` for as many rows.
 #[inline(never)]
 pub(crate) fn embed(
     model: &Model<'_>,
-    shape: Shape,
     input: &[i16],
-    work: &mut Workspace<'_>,
+    first: usize,
+    statistics: &[i32],
+    windows: &mut [i16],
+    work: &mut [i16],
+    rows: &mut [i16],
     trace: &mut impl Trace,
 ) -> i32 {
-    let Workspace { stream, second, narrow, wide, totals: statistics, .. } = work;
-    if let Input::Samples { channels, shift, level, .. } = model.input {
-        measure(input, channels, shift, level, statistics);
+    let width = model.width;
+    tokens(&model.input, input, first, statistics, windows, rows);
+    for (row, x) in rows_mut(rows, width).enumerate() {
+        add_position(&model.positions, first + row, model.input.frac(), work, x);
     }
-    let frac = model.embedding_norm.as_ref().map_or(model.input.frac(), |norm| norm.frac);
-    let rows = front(stream, shape.elements());
-    for (tile, rows) in tiles_mut(rows, shape.width).enumerate() {
-        let first = tile * ROW_TILE;
-        tokens(&model.input, input, first, statistics, wide, rows);
-        for (row, x) in rows_mut(rows, shape.width).enumerate() {
-            add_position(&model.positions, first + row, model.input.frac(), narrow, x);
-        }
-        if let Some(norm) = &model.embedding_norm {
-            norm.forward_in_place(rows, narrow);
-        }
-        let tile =
-            Tile { row: first, column: 0, width: shape.width, tensor_width: shape.width, values: rows, frac };
-        trace.tile(Site { block: None, tensor: Tensor::Embedding }, tile);
+    if let Some(norm) = &model.embedding_norm {
+        norm.forward_in_place(rows, work);
     }
-    second.iter_mut().zip(stream.iter()).for_each(|(copy, &x)| *copy = x);
+    let frac = frac(model);
+    let tile = Tile { row: first, column: 0, width, tensor_width: width, values: rows, frac };
+    trace.tile(Site { block: None, tensor: Tensor::Embedding }, tile);
     frac
+}
+
+/// Fractional bits of an embedded token.
+pub(crate) fn frac(model: &Model<'_>) -> i32 {
+    model.embedding_norm.as_ref().map_or(model.input.frac(), |norm| norm.frac)
 }
 
 /// Tokens `first ..` into `rows`, `[n, width]`.
@@ -89,7 +91,7 @@ fn tokens(
     input: &[i16],
     first: usize,
     statistics: &[i32],
-    wide: &mut [i16],
+    windows: &mut [i16],
     rows: &mut [i16],
 ) {
     let (window, stem) = match model {
@@ -103,21 +105,21 @@ fn tokens(
         }
     };
     let rows_here = rows.len() / stem.outputs.max(1);
-    let gathered = front(wide, rows_here * stem.inputs);
+    let gathered = front(windows, rows_here * stem.inputs);
     let step = model.step_values();
-    let windows = rows_mut(gathered, stem.inputs).enumerate().map(|(row, x)| {
+    let rows_of_steps = rows_mut(gathered, stem.inputs).enumerate().map(|(row, x)| {
         let start = (first + row) * window.stride * step;
         (input.get(start..start + window.width * step).unwrap_or_default(), x)
     });
     match *model {
         Input::Samples { channels, level: Level::Standardized, .. } => {
-            windows.for_each(|(steps, x)| standardized(steps, channels, statistics, x));
+            rows_of_steps.for_each(|(steps, x)| standardized(steps, channels, statistics, x));
         }
         Input::Samples { channels, shift, .. } => {
-            windows.for_each(|(steps, x)| samples(steps, channels, shift, statistics, x));
+            rows_of_steps.for_each(|(steps, x)| samples(steps, channels, shift, statistics, x));
         }
         Input::OneHot { symbols, shift, .. } => {
-            windows.for_each(|(steps, x)| one_hot(steps, symbols, shift, x));
+            rows_of_steps.for_each(|(steps, x)| one_hot(steps, symbols, shift, x));
         }
         Input::Tokens { .. } => {}
     }
@@ -135,19 +137,15 @@ fn samples(steps: &[i16], channels: usize, shift: u32, means: &[i32], out: &mut 
     }
 }
 
-/// Fractional bits of a sample before it is divided by the deviation.
-const FINE: u32 = 8;
-
 /// Raw samples `[steps, channels]`, freed of the channels' means and divided by their deviations: all of `statistics`.
 #[inline(never)]
 fn standardized(steps: &[i16], channels: usize, statistics: &[i32], out: &mut [i16]) {
     let (means, rest) = statistics.split_at_checked(channels).unwrap_or_default();
-    let (factors, shifts) = rest.split_at_checked(channels).unwrap_or_default();
     let mut steps = steps.chunks_exact(channels.max(1));
     for out in rows_mut(out, channels) {
         let Some(step) = steps.next() else { return };
-        let channels = means.iter().zip(factors.iter().zip(shifts));
-        for ((&sample, (&mean, (&factor, &right))), out) in step.iter().zip(channels).zip(out) {
+        let channels = means.iter().zip(rest.as_chunks::<2>().0);
+        for ((&sample, (&mean, &[factor, right])), out) in step.iter().zip(channels).zip(out) {
             let difference = (i32::from(sample) << FINE) - mean;
             let value = round_shift_wide(i64::from(difference) * i64::from(factor), right as u32);
             *out = value.clamp(i64::from(i16::MIN), i64::from(i16::MAX)) as i16;
@@ -162,58 +160,6 @@ fn one_hot(steps: &[i16], symbols: usize, shift: u32, out: &mut [i16]) {
         if let Some(one) = code.get_mut(symbol as usize) {
             *one = 1 << shift;
         }
-    }
-}
-
-/// What `samples` needs of each channel: all means; for `standardized` behind them all factors, then all right shifts
-/// of them.
-fn measure(input: &[i16], channels: usize, shift: u32, level: Level, statistics: &mut [i32]) {
-    match level {
-        Level::Raw => statistics.fill(0),
-        Level::Centred => means(input, channels, shift, statistics),
-        Level::Standardized => {
-            let (all, rest) = statistics.split_at_mut_checked(channels).unwrap_or_default();
-            let (factors, shifts) = rest.split_at_mut_checked(channels).unwrap_or_default();
-            means(input, channels, FINE, all);
-            let scales = all.iter().zip(factors.iter_mut().zip(shifts));
-            for (channel, (&mean, (factor, right))) in scales.enumerate() {
-                let samples = input.iter().skip(channel).step_by(channels.max(1));
-                [*factor, *right] = reciprocal_deviation(samples, mean, shift);
-            }
-        }
-    }
-}
-
-/// `2^shift / d` as a factor and its right shift, where `d` is the standard deviation of `samples` with [`FINE`]
-/// fractional bits.
-///
-/// The sum of squares holds [`Level::MAX_STEPS`] samples of any value. Its upper 62 bits are divided, so that neither
-/// a faint signal nor a short one loses any. The shift is at least 14: a deviation is at least that of one unit in one
-/// step.
-fn reciprocal_deviation<'s>(samples: impl Iterator<Item = &'s i16>, mean: i32, shift: u32) -> [i32; 2] {
-    let (mut squares, mut steps) = (0_u64, 0_u64);
-    for &sample in samples {
-        let difference = i64::from((i32::from(sample) << FINE) - mean);
-        squares = squares.saturating_add((difference * difference) as u64);
-        steps += 1;
-    }
-    if squares == 0 {
-        return [0, 0];
-    }
-    let up = squares.leading_zeros() & !1;
-    let inverse = rsqrt((squares << up) / steps.max(1));
-    [inverse.mantissa, inverse.exponent.saturating_sub(up / 2 + shift) as i32]
-}
-
-/// Mean of each channel over the recording, with `shift` fractional bits, rounded to nearest.
-#[inline(never)]
-fn means(input: &[i16], channels: usize, shift: u32, means: &mut [i32]) {
-    let channels = channels.max(1);
-    let steps = (input.len() / channels) as i64;
-    for (channel, mean) in means.iter_mut().enumerate().take(channels) {
-        let samples = input.iter().skip(channel).step_by(channels);
-        let sum = samples.map(|&sample| i64::from(sample)).sum::<i64>() << shift;
-        *mean = (2 * sum + steps).div_euclid((2 * steps).max(1)) as i32;
     }
 }
 

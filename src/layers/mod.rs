@@ -1,82 +1,17 @@
-//! A sequence through parameters, a few rows at a time.
+//! What the layers do to rows, whoever asks: no loop over a sequence is here.
 
-mod block;
-mod embed;
+pub(crate) mod block;
+pub(crate) mod embed;
 mod error;
 mod head;
-mod pool;
+pub(crate) mod pool;
 mod project;
+pub(crate) mod statistics;
 
-pub(crate) use block::run as run_block;
-pub(crate) use embed::{check as check_input, embed};
 pub use error::InputError;
 pub(crate) use head::head;
-pub(crate) use pool::pool;
 
-use crate::attention::Mechanisms;
-use crate::model::{Model, Norm};
-
-/// Rows that pass through a layer together.
-pub(crate) const ROW_TILE: usize = 4;
-
-/// Keys of a word of the visibility map.
-pub(crate) const KEYS_PER_WORD: usize = crate::attention::MASK_BITS;
-
-/// Every buffer of a forward pass, carved from one arena.
-pub(crate) struct Workspace<'m> {
-    /// `[tokens, width]`, the residual stream.
-    pub(crate) stream: &'m mut [i16],
-    /// The same again for reversible blocks, else empty.
-    pub(crate) second: &'m mut [i16],
-    /// `[heads, tokens, head width]`: queries, then what they attended to.
-    pub(crate) attended: &'m mut [i16],
-    /// `[tokens, head width]`.
-    pub(crate) keys: &'m mut [i16],
-    /// `[tokens, head width]`.
-    pub(crate) values: &'m mut [i16],
-    /// Bit `j` of element `i`: token `16 i + j` is not masked.
-    pub(crate) visible: &'m mut [u16],
-    /// `[ROW_TILE, max(width, attention width)]`.
-    pub(crate) narrow: &'m mut [i16],
-    /// `[ROW_TILE, max(width, hidden, stem inputs)]`.
-    pub(crate) wide: &'m mut [i16],
-    /// What the attention of a head asks for.
-    pub(crate) scratch: &'m mut [u32],
-    /// `[output width]`, or statistics of the channels while embedding.
-    pub(crate) totals: &'m mut [i32],
-    /// `[output width]`.
-    pub(crate) pooled: &'m mut [i16],
-    /// `[classes]`.
-    pub(crate) scores: &'m mut [i16],
-}
-
-/// What the layers need to know of the model and of this input. No width is zero: the model was parsed. What follows
-/// from that says `max(1)`, so that the compiler sees it too and no division can panic.
-#[derive(Clone, Copy)]
-pub(crate) struct Shape {
-    pub(crate) tokens: usize,
-    pub(crate) width: usize,
-    pub(crate) heads: usize,
-    pub(crate) head_width: usize,
-    pub(crate) mechanisms: &'static Mechanisms,
-}
-
-impl Shape {
-    pub(crate) fn new(model: &Model<'_>, tokens: usize, mechanisms: &'static Mechanisms) -> Self {
-        let Model { width, heads, head_width, .. } = *model;
-        Self { tokens, width, heads, head_width, mechanisms }
-    }
-
-    /// Width of all heads side by side.
-    pub(crate) fn attention_width(self) -> usize {
-        self.heads * self.head_width
-    }
-
-    /// Elements of all tokens.
-    pub(crate) fn elements(self) -> usize {
-        self.tokens * self.width
-    }
-}
+use crate::model::Norm;
 
 impl Norm<'_> {
     /// Normalises each row of `x` into `out`, both `[rows, width]`.
@@ -97,16 +32,6 @@ impl Norm<'_> {
         }
         self.forward(scratch.get(..x.len()).unwrap_or_default(), x);
     }
-}
-
-/// [`ROW_TILE`] rows of `x`, `[n, width]`, at a time.
-pub(crate) fn tiles(x: &[i16], width: usize) -> core::slice::Chunks<'_, i16> {
-    x.chunks((ROW_TILE * width).max(1))
-}
-
-/// [`tiles`] to write to.
-pub(crate) fn tiles_mut(x: &mut [i16], width: usize) -> core::slice::ChunksMut<'_, i16> {
-    x.chunks_mut((ROW_TILE * width).max(1))
 }
 
 /// The rows of `x`, `[n, width]`.

@@ -40,6 +40,8 @@ pub struct Hierarchical<'a> {
     pub block: usize,
     /// `[heads, 4 Nr - 1]`: bias by key row minus query row, in units of log2 with 10 fractional bits; or empty.
     pub bias: &'a [i16],
+    /// Fractional bits of causal values by level.
+    pub extra: &'a [i8],
 }
 
 /// Parameters of BigBird attention.
@@ -103,7 +105,7 @@ impl<'a> Hierarchical<'a> {
             0 => 0,
             _ => shape.heads * (4 * block - 1),
         };
-        Ok(Self { block, bias: tri!(reader.i16s(length)) })
+        Ok(Self { block, bias: tri!(reader.i16s(length)), extra: &[0; 14] })
     }
 
     /// Relative position bias of a head.

@@ -1,7 +1,7 @@
 //! A model that is part of the firmware.
 
 use super::{ArenaError, Plan, Session};
-use crate::arena::{Owner, Uncleared};
+use crate::memory::{Owner, Uncleared};
 use crate::attention::Mechanisms;
 use crate::model::{Block, Model};
 
@@ -143,10 +143,10 @@ macro_rules! model {
                 Err(error) => panic!("{}", error.message().as_str()),
             };
             static BLOCKS: [$crate::model::Block<'static>; MODEL.block_count] = $crate::session::blocks(&MODEL);
-            static TAKEN: $crate::arena::Taken = $crate::arena::Taken::new();
-            impl $crate::arena::Owner for $name {
+            static TAKEN: $crate::memory::Taken = $crate::memory::Taken::new();
+            impl $crate::memory::Owner for $name {
                 type Memory = [u32; $crate::session::Plan::of(&MODEL).words()];
-                const TAKEN: &'static $crate::arena::Taken = &TAKEN;
+                const TAKEN: &'static $crate::memory::Taken = &TAKEN;
             }
             impl $crate::Embedded for $name {
                 const MODEL: $crate::Model<'static> = MODEL;

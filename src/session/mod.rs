@@ -1,21 +1,30 @@
 //! A model in its arena.
 
+mod blocks;
 mod embedded;
 mod error;
+mod order;
 mod plan;
+mod running;
 mod scores;
+mod stage;
+mod whole;
 
 pub use crate::layers::InputError;
 pub use embedded::{Arena, Embedded, blocks, words};
 pub use error::ArenaError;
-pub use plan::Plan;
+#[cfg(feature = "std")]
+pub(crate) use plan::side_by_side;
+pub use plan::{Buffer, Element, Plan};
+pub use running::Running;
 pub use scores::Scores;
+pub use stage::Stage;
 
-use crate::arena::Words;
-use crate::attention::Mechanisms;
-use crate::layers::{KEYS_PER_WORD, Shape, check_input, embed, head, pool, run_block};
-use crate::model::{Block, Model};
+use crate::attention::{Budget, Mechanisms};
+use crate::memory::Words;
+use crate::model::Model;
 use crate::trace::Trace;
+use blocks::Visit;
 
 /// A model and the memory it works in.
 #[derive(Debug)]
@@ -23,12 +32,9 @@ pub struct Session<'a> {
     model: Model<'a>,
     plan: Plan,
     mechanisms: &'static Mechanisms,
-    each_block: EachBlock,
+    visit: Visit,
     memory: &'a mut [u32],
 }
-
-/// Gives every block in turn to a function: read from the file as they are needed, or placed in flash by the compiler.
-type EachBlock = for<'m> fn(&Model<'m>, &mut dyn FnMut(&Block<'m>));
 
 impl<'a> Session<'a> {
     /// Runs `model` in `memory`, which must have [`Plan::words`] words and need not be cleared.
@@ -41,23 +47,15 @@ impl<'a> Session<'a> {
             return Err(ArenaError::TooSmall { found: memory.len(), needed: plan.words() });
         }
         let mechanisms = const { &Mechanisms::all() };
-        // By reference: a block moved is a block more on the stack.
-        let each_block: EachBlock = |model, give| {
-            let mut blocks = model.blocks();
-            while let Some(block) = &blocks.next() {
-                give(block);
-            }
-        };
-        Ok(Self { model, plan, mechanisms, each_block, memory })
+        Ok(Self { model, plan, mechanisms, visit: blocks::read, memory })
     }
 
     /// The session of an embedded model: its memory has the right size, its mechanisms are known.
     fn embedded<M: Embedded>(memory: &'static mut M::Memory) -> Session<'static> {
         const { assert!(M::Memory::LENGTH >= M::PLAN.words(), "the memory is smaller than the plan") };
-        let memory = memory.words();
-        let each_block: EachBlock = |_, give| M::BLOCKS.iter().for_each(give);
         let mechanisms = const { &M::MECHANISMS };
-        Session { model: M::MODEL, plan: M::PLAN, mechanisms, each_block, memory }
+        let visit = blocks::placed::<M>;
+        Session { model: M::MODEL, plan: M::PLAN, mechanisms, visit, memory: memory.words() }
     }
 
     /// The model.
@@ -100,49 +98,44 @@ impl<'a> Session<'a> {
         mask: Option<&[bool]>,
         trace: &mut impl Trace,
     ) -> Result<Scores<'_>, InputError> {
-        let model = &self.model;
-        let tokens = check_input(model, input)?;
-        check_mask(mask, tokens)?;
-        let shape = Shape::new(model, tokens, self.mechanisms);
-        let mut work = self.plan.carve(self.memory);
-        show_visible(mask, tokens, work.visible);
-
-        let mut fracs = [embed(model, shape, input, &mut work, trace); 2];
-        let mut index = 0;
-        (self.each_block)(model, &mut |block| {
-            fracs = run_block(block, index, shape, fracs, &mut work, trace);
-            index += 1;
-        });
-        pool(model, shape, fracs, &mut work, trace);
-        head(model, &mut work, trace);
-        Ok(Scores::new(work.scores, model.head.frac))
+        {
+            let mut running = self.start_masked(input, mask)?;
+            while running.advance(&mut Budget::UNLIMITED.clone(), trace)?.is_pending() {}
+        }
+        Ok(running::scores(&self.model, &self.plan, self.memory))
     }
-}
 
-fn check_mask(mask: Option<&[bool]>, tokens: usize) -> Result<(), InputError> {
-    match mask {
-        Some(mask) if mask.len() != tokens => Err(InputError::MaskLength { found: mask.len(), tokens }),
-        Some(mask) if !mask.contains(&true) => Err(InputError::AllMasked),
-        _ => Ok(()),
+    /// Begins a run that is done in steps of bounded work, with other work between them.
+    ///
+    /// ```
+    /// # fixformer::model! { struct Digits = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits.fxm") }
+    /// # static ARENA: fixformer::Arena<Digits> = fixformer::Arena::new();
+    /// # fn feed_the_watchdog() {}
+    /// let mut net = ARENA.take()?;
+    /// let mut running = net.start(&[0; 64])?;
+    /// while running.step()?.is_pending() {
+    ///     feed_the_watchdog();
+    /// }
+    /// assert!(running.scores().is_some());
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`InputError`] if the model cannot take so many values; what they are is looked at in the first steps.
+    pub fn start<'s>(&'s mut self, input: &'s [i16]) -> Result<Running<'s>, InputError> {
+        self.start_masked(input, None)
     }
-}
 
-/// The bit map of tokens that count.
-fn show_visible(mask: Option<&[bool]>, tokens: usize, visible: &mut [u16]) {
-    for (index, word) in visible.iter_mut().enumerate() {
-        let first = index * KEYS_PER_WORD;
-        *word = match mask {
-            Some(mask) => mask
-                .iter()
-                .skip(first)
-                .take(KEYS_PER_WORD)
-                .enumerate()
-                .fold(0, |word, (bit, &seen)| word | u16::from(seen) << bit),
-            None => match tokens.saturating_sub(first) {
-                0 => 0,
-                left if left < KEYS_PER_WORD => (1 << left) - 1,
-                _ => u16::MAX,
-            },
-        };
+    /// [`Session::start`] with a mask, one element a token, as [`Session::run_masked`] takes it.
+    ///
+    /// # Errors
+    /// As [`Session::start`]; also if the mask has another length.
+    pub fn start_masked<'s>(
+        &'s mut self,
+        input: &'s [i16],
+        mask: Option<&'s [bool]>,
+    ) -> Result<Running<'s>, InputError> {
+        let Self { model, plan, mechanisms, visit, memory } = self;
+        Running::new(model, plan, mechanisms, *visit, memory, input, mask)
     }
 }

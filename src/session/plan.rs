@@ -1,117 +1,327 @@
-//! How much memory a model needs, and where each buffer lies in it.
+//! How much memory a model needs, where each buffer lies in it, and while which stages it holds something.
 
-use crate::arena::Carver;
-use crate::attention::scratch;
-use crate::layers::{KEYS_PER_WORD, ROW_TILE, Workspace};
-use crate::model::{Input, Level, Model};
+use super::stage::Stage;
+use crate::attention::{ROW_TILE, Way, memory, scratch};
+use crate::layers::statistics;
+use crate::memory::halves;
+use crate::model::{Block, Model};
 
-/// Length of every buffer of a forward pass, in elements. Linear in `max_tokens`.
+/// What the elements of a buffer are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// 16-bit integers.
+    I16,
+    /// 32-bit integers.
+    I32,
+    /// 32-bit words that a mechanism divides itself.
+    Word,
+}
+
+impl Element {
+    /// `i16`, `i32` or `u32`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::I16 => "i16",
+            Self::I32 => "i32",
+            Self::Word => "u32",
+        }
+    }
+}
+
+/// A line of the table of buffers.
+struct Line {
+    name: &'static str,
+    element: Element,
+    /// The first and the last stage that need what is in it. In all others something else may lie there.
+    lives: [Stage; 2],
+    /// It is kept from tile to tile where tiles of tokens pass all layers one after the other.
+    is_state: bool,
+    about: &'static str,
+}
+
+const fn line(name: &'static str, element: Element, lives: [Stage; 2], about: &'static str) -> Line {
+    Line { name, element, lives, is_state: false, about }
+}
+
+const fn state(name: &'static str, element: Element, lives: [Stage; 2], about: &'static str) -> Line {
+    Line { name, element, lives, is_state: true, about }
+}
+
+/// Every buffer. The large ones come first: the others find room between them.
+const TABLE: [Line; Plan::COUNT] = {
+    use Element::{I16, I32, Word};
+    use Stage::{Attend, Embed, Feed, Head, Join, Pool, Project};
+    [
+        line("residual", I16, [Embed, Pool], "tokens x width"),
+        line("second", I16, [Embed, Pool], "tokens x width, second residual of reversible blocks"),
+        state("memory", Word, [Project, Join], "keys and values of the heads at work, or what is kept of them"),
+        line("attended", I16, [Project, Join], "tokens x heads but one, queries, then what they attended to"),
+        line("scratch", Word, [Project, Attend], "of the head at work"),
+        line("windows", I16, [Embed, Embed], "4 x stem inputs"),
+        state("statistics", I32, [Embed, Embed], "mean and deviation of each channel"),
+        line("normed", I16, [Embed, Attend], "4 x width"),
+        line("query", I16, [Project, Attend], "4 x head width"),
+        line("joined", I16, [Project, Join], "4 x all heads"),
+        line("change", I16, [Join, Feed], "4 x width"),
+        line("input", I16, [Feed, Feed], "4 x width, of the feed-forward network"),
+        line("hidden", I16, [Feed, Head], "4 x hidden"),
+        line("row", I16, [Pool, Pool], "2 x output width"),
+        state("totals", I32, [Pool, Pool], "output width, sums of the columns"),
+        state("pooled", I16, [Pool, Head], "output width"),
+        line("scores", I16, [Head, Head], "classes"),
+    ]
+};
+
+/// Which line of the table is which.
+#[derive(Clone, Copy)]
+pub(super) enum Name {
+    Residual,
+    Second,
+    Memory,
+    Attended,
+    Scratch,
+    Windows,
+    Statistics,
+    Normed,
+    Query,
+    Joined,
+    Change,
+    Input,
+    Hidden,
+    Row,
+    Totals,
+    Pooled,
+    Scores,
+}
+
+/// A buffer of the arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    /// Name: `residual`.
+    pub name: &'static str,
+    /// What its elements are.
+    pub element: Element,
+    /// Number of elements.
+    pub length: usize,
+    /// First and last stage that need what is in it.
+    pub lives: [Stage; 2],
+    /// First word of the arena that it takes.
+    pub start: usize,
+    /// Words that it takes.
+    pub words: usize,
+    /// Its shape and what it holds.
+    pub about: &'static str,
+}
+
+/// Where every buffer of a run lies. Linear in `max_tokens`, or independent of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// `[max_tokens, width]` of i16: residual stream.
-    pub stream: usize,
-    /// `[max_tokens, width]` of i16: the second stream of reversible blocks, else nothing.
-    pub second: usize,
-    /// `[heads, max_tokens, head width]` of i16: queries of the block at work, then what they attended to.
-    pub attended: usize,
-    /// `[max_tokens, head width]` of i16: keys of the head at work.
-    pub keys: usize,
-    /// `[max_tokens, head width]` of i16, and another row where that is odd: values of the head at work.
-    pub values: usize,
-    /// Bit map of the tokens that are not masked, in u16.
-    pub visible: usize,
-    /// A tile of rows of the model's width or of all heads, i16.
-    pub narrow: usize,
-    /// A tile of the widest rows, i16.
-    pub wide: usize,
-    /// Working memory of one head's attention, in words.
-    pub scratch: usize,
-    /// Column totals, or statistics of the channels, i32.
-    pub totals: usize,
-    /// `[output width]` of i16.
-    pub pooled: usize,
-    /// `[classes]` of i16.
-    pub scores: usize,
+    lengths: [usize; Self::COUNT],
+    starts: [usize; Self::COUNT],
+    words: usize,
+    tile_by_tile: bool,
 }
 
 impl Plan {
-    /// The plan of a model.
+    /// Number of buffers.
+    pub const COUNT: usize = 17;
+
+    /// The plan of a model: layer by layer, or tile by tile where nothing of the length is kept and that takes less.
     pub const fn of(model: &Model<'_>) -> Self {
-        let statistics = match &model.input {
-            Input::Samples { channels, level: Level::Standardized, .. } => 3 * *channels,
-            Input::Samples { channels, .. } => *channels,
-            Input::OneHot { .. } | Input::Tokens { .. } => 0,
-        };
-        Self {
-            stream: model.max_tokens * model.width,
-            second: if model.reversible { model.max_tokens * model.width } else { 0 },
-            attended: model.max_tokens * model.attention_width(),
-            keys: model.max_tokens * model.head_width,
-            values: model.max_tokens.next_multiple_of(2) * model.head_width,
-            visible: model.max_tokens.div_ceil(KEYS_PER_WORD),
-            narrow: ROW_TILE * max(model.width, model.attention_width()),
-            wide: ROW_TILE * max(model.hidden, model.input.stem_inputs()),
-            scratch: attention_scratch(model),
-            totals: max(model.output_width(), statistics),
-            pooled: model.output_width(),
-            scores: model.classes,
+        let by_layer = Self::with(model, false);
+        if passes(model) {
+            let by_tile = Self::with(model, true);
+            if by_tile.words < by_layer.words {
+                return by_tile;
+            }
+        }
+        by_layer
+    }
+
+    const fn with(model: &Model<'_>, tile_by_tile: bool) -> Self {
+        let Model { width, max_tokens, head_width, .. } = *model;
+        let rows = if tile_by_tile { ROW_TILE } else { max_tokens };
+        let attention = Attention::of(model, tile_by_tile);
+        let lengths = [
+            rows * width,
+            if model.reversible { rows * width } else { 0 },
+            attention.memory,
+            attention.slots * max_tokens * head_width,
+            attention.scratch,
+            ROW_TILE * model.input.stem_inputs(),
+            statistics::length(model),
+            ROW_TILE * width,
+            ROW_TILE * head_width,
+            ROW_TILE * model.attention_width(),
+            ROW_TILE * width,
+            ROW_TILE * width,
+            ROW_TILE * model.hidden,
+            2 * model.output_width(),
+            model.output_width(),
+            model.output_width(),
+            model.classes,
+        ];
+        let mut plan = Self { lengths, starts: [0; Self::COUNT], words: 0, tile_by_tile };
+        let mut index = 0;
+        while index < Self::COUNT {
+            plan.starts[index] = plan.first_free(index);
+            let end = plan.starts[index] + plan.words_of(index);
+            if end > plan.words {
+                plan.words = end;
+            }
+            index += 1;
+        }
+        plan
+    }
+
+    /// The first word from which buffer `index` fits beside those before it in the table.
+    const fn first_free(&self, index: usize) -> usize {
+        let mut start = 0;
+        let mut other = 0;
+        while other < index {
+            let taken = self.starts[other]..self.starts[other] + self.words_of(other);
+            if self.meet(index, other) && start < taken.end && start + self.words_of(index) > taken.start {
+                // Not before this one: look again at those before it.
+                start = taken.end;
+                other = 0;
+            } else {
+                other += 1;
+            }
+        }
+        start
+    }
+
+    /// Whether two buffers are needed at the same time.
+    const fn meet(&self, a: usize, b: usize) -> bool {
+        let ([from, to], [other_from, other_to]) = (self.lives(a), self.lives(b));
+        from as u8 <= other_to as u8 && other_from as u8 <= to as u8
+    }
+
+    const fn lives(&self, index: usize) -> [Stage; 2] {
+        if self.tile_by_tile && TABLE[index].is_state {
+            let [_, last] = TABLE[index].lives;
+            return [Stage::Embed, if last as u8 > Stage::Pool as u8 { last } else { Stage::Pool }];
+        }
+        TABLE[index].lives
+    }
+
+    const fn words_of(&self, index: usize) -> usize {
+        match TABLE[index].element {
+            Element::I16 => halves(self.lengths[index]),
+            Element::I32 | Element::Word => self.lengths[index],
         }
     }
 
     /// 32-bit words of the arena.
     pub const fn words(&self) -> usize {
-        halves(self.stream)
-            + halves(self.second)
-            + halves(self.attended)
-            + halves(self.keys)
-            + halves(self.values)
-            + halves(self.visible)
-            + halves(self.narrow)
-            + halves(self.wide)
-            + self.scratch
-            + self.totals
-            + halves(self.pooled)
-            + halves(self.scores)
+        self.words
     }
 
     /// Bytes of the arena.
     pub const fn bytes(&self) -> usize {
-        self.words() * 4
+        self.words * 4
     }
 
-    pub(super) fn carve<'m>(&self, memory: &'m mut [u32]) -> Workspace<'m> {
-        let mut carver = Carver::new(memory);
-        Workspace {
-            stream: carver.i16s(self.stream),
-            second: carver.i16s(self.second),
-            attended: carver.i16s(self.attended),
-            keys: carver.i16s(self.keys),
-            values: carver.i16s(self.values),
-            visible: carver.u16s(self.visible),
-            narrow: carver.i16s(self.narrow),
-            wide: carver.i16s(self.wide),
-            scratch: carver.words(self.scratch),
-            totals: carver.i32s(self.totals),
-            pooled: carver.i16s(self.pooled),
-            scores: carver.i16s(self.scores),
-        }
+    /// Whether a tile of tokens passes all layers before the next one: then nothing of the length is kept.
+    pub const fn is_tile_by_tile(&self) -> bool {
+        self.tile_by_tile
+    }
+
+    /// Every buffer, in the order of the table; empty ones too.
+    pub fn buffers(&self) -> impl Iterator<Item = Buffer> {
+        TABLE.iter().enumerate().map(|(index, line)| Buffer {
+            name: line.name,
+            element: line.element,
+            length: self.lengths[index],
+            lives: self.lives(index),
+            start: self.starts[index],
+            words: self.words_of(index),
+            about: line.about,
+        })
+    }
+
+    /// The largest sum of words that are needed in one stage: no plan can do with less.
+    pub fn largest_stage(&self) -> usize {
+        let needed = |stage: &Stage| {
+            let alive = self.buffers().filter(|buffer| buffer.lives[0] <= *stage && *stage <= buffer.lives[1]);
+            alive.map(|buffer| buffer.words).sum()
+        };
+        Stage::ALL.iter().map(needed).max().unwrap_or_default()
+    }
+
+    /// The words of some buffers that live at the same time.
+    pub(super) fn take<'m, const N: usize>(&self, memory: &'m mut [u32], names: [Name; N]) -> [&'m mut [u32]; N] {
+        let ranges = names.map(|name| {
+            let start = self.starts.get(name as usize).copied().unwrap_or_default();
+            start..start + self.words_of(name as usize)
+        });
+        memory.get_disjoint_mut(ranges).unwrap_or_else(|_| [(); N].map(|()| Default::default()))
     }
 }
 
-/// The most that the attention of any block asks for.
-const fn attention_scratch(model: &Model<'_>) -> usize {
-    let mut most = 0;
+/// What the attention of a model needs.
+struct Attention {
+    /// Words of all heads that are at work at a time.
+    memory: usize,
+    /// Words of a head at work beside them.
+    scratch: usize,
+    /// Heads whose rows wait for the last one.
+    slots: usize,
+}
+
+impl Attention {
+    /// The most that any block asks for, or what all of them do together.
+    const fn of(model: &Model<'_>, tile_by_tile: bool) -> Self {
+        let mut most = Self { memory: 0, scratch: 0, slots: 0 };
+        let mut blocks = model.blocks();
+        while let Some(block) = blocks.take_next() {
+            let Block { attention, .. } = &block;
+            let words = block_memory(&block, model, tile_by_tile);
+            if !all_at_once(&block, model, tile_by_tile) {
+                most.slots = model.heads - 1;
+            }
+            most.memory = if tile_by_tile { most.memory + words } else { max(most.memory, words) };
+            most.scratch = max(most.scratch, scratch(&attention.kind, model.head_width, attention.causal));
+        }
+        most
+    }
+}
+
+/// Words of the heads of a block that are at work at a time.
+pub(super) const fn block_memory(block: &Block<'_>, model: &Model<'_>, tile_by_tile: bool) -> usize {
+    let heads = if all_at_once(block, model, tile_by_tile) { model.heads } else { 1 };
+    heads * head_memory(block, model)
+}
+
+/// Whether all heads of a block go through the tokens side by side: they have to where tiles pass all layers, and do where
+/// the memory of a head is no larger than its rows, which would have to wait for those of the others.
+pub(super) const fn all_at_once(block: &Block<'_>, model: &Model<'_>, tile_by_tile: bool) -> bool {
+    let Block { attention, .. } = block;
+    let rows = halves(model.max_tokens * model.head_width);
+    let constant = Way::of(&attention.kind, attention.causal).constant;
+    constant && (tile_by_tile || head_memory(block, model) <= rows)
+}
+
+/// Whether all heads of a block go through the tokens side by side, or one after the other.
+#[cfg(feature = "std")]
+pub(crate) fn side_by_side(model: &Model<'_>, block: &Block<'_>) -> bool {
+    all_at_once(block, model, Plan::of(model).is_tile_by_tile())
+}
+
+/// Words of a head of a block.
+pub(super) const fn head_memory(block: &Block<'_>, model: &Model<'_>) -> usize {
+    memory(&block.attention.kind, model.max_tokens, model.head_width, block.attention.causal)
+}
+
+/// Whether the tokens can pass all layers one at a time.
+const fn passes(model: &Model<'_>) -> bool {
     let mut blocks = model.blocks();
     while let Some(block) = blocks.take_next() {
-        let attention = &block.attention;
-        most = max(most, scratch(&attention.kind, model.max_tokens, model.head_width, attention.causal));
+        if !Way::of(&block.attention.kind, block.attention.causal).passes() {
+            return false;
+        }
     }
-    most
-}
-
-/// Words that hold `count` 16-bit elements.
-const fn halves(count: usize) -> usize {
-    count.div_ceil(2)
+    true
 }
 
 const fn max(a: usize, b: usize) -> usize {

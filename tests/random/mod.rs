@@ -1,5 +1,8 @@
 //! Networks and recordings at random.
 
+#[allow(dead_code)] // Not every test needs them.
+pub(crate) mod kinds;
+
 use fixformer::Session;
 use fixformer::host::quantize::Precision;
 use fixformer::host::reference::*;
@@ -12,6 +15,11 @@ impl Source {
     pub(crate) fn uniform(&mut self) -> f64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// A number below `end`.
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        (self.uniform() * end as f64) as usize
     }
 
     pub(crate) fn normal(&mut self) -> f64 {

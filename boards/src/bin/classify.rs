@@ -7,7 +7,7 @@ fixformer_boards::entry!(board::main);
 
 #[cfg(target_os = "none")]
 mod board {
-    use fixformer::{Arena, arena::Once};
+    use fixformer::{Arena, memory::Once};
     use fixformer_boards::classifier::{self, Error};
 
     fixformer::model! {

@@ -9,7 +9,7 @@ fixformer_boards::entry!(board::main);
 mod board {
     #![allow(unsafe_code)] // Sections, and memory written behind the arena's back.
 
-    use fixformer::{Arena, arena::Once};
+    use fixformer::{Arena, memory::Once};
     use fixformer_boards::classifier::{self, Error};
 
     fixformer::model! {

@@ -1,4 +1,4 @@
-//! Executed instructions of each layer, the scores and an error as defmt frames: `cargo xtask profile` decodes them.
+//! Executed instructions of each stage, the scores and an error as defmt frames: `cargo xtask profile` decodes them.
 //! On a board on a desk the same calls go over RTT.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
@@ -9,7 +9,7 @@ fixformer_boards::entry!(board::main);
 mod board {
     use core::convert::Infallible;
     use defmt_semihosting as _;
-    use fixformer::{Arena, Embedded, arena::Once};
+    use fixformer::{Arena, Embedded, memory::Once};
     use fixformer_boards::counter;
     use fixformer_boards::profile::Profile;
 
@@ -20,7 +20,7 @@ mod board {
 
     static ARENA: Arena<Net> = Arena::new();
     static INPUT: Once<[i16; Net::MAX_INPUT]> = Once::new([0; Net::MAX_INPUT]);
-    static PROFILE: Once<Profile<{ Net::BLOCKS.len() }>> = Once::new(Profile::new(Net::BLOCKS));
+    static PROFILE: Once<Profile<{ Net::BLOCKS.len() }>> = Once::new(Profile::new());
 
     pub(crate) fn main() -> Result<(), Infallible> {
         let (Ok(mut net), Some(input), Some(profile)) = (ARENA.take(), INPUT.take(), PROFILE.take()) else {
@@ -30,15 +30,14 @@ mod board {
         // A ramp within the range of any kind of input.
         input.iter_mut().zip((0..4_i16).cycle()).for_each(|(value, next)| *value = next);
         let start = counter::now();
-        profile.start();
-        match net.run_traced(input, None, profile) {
+        match net.start(input).and_then(|running| profile.run(running)) {
             Ok(scores) => {
                 let instructions = counter::now() - start;
                 defmt::info!("instructions {=u64} {}", instructions, scores);
             }
             Err(error) => defmt::error!("{}", error),
         }
-        profile.each(|layer, instructions| defmt::info!("layer {} {=u64}", layer, instructions));
+        profile.each(|part, instructions| defmt::info!("layer {} {=u64}", part, instructions));
         if let Err(error) = net.run(&[]) {
             defmt::warn!("{}", error);
         }

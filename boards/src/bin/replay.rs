@@ -1,5 +1,6 @@
 //! Any model file over any recordings, both read from the host: `-append "MODEL RECORDINGS"`, so that one build serves
-//! all models. With a third word, `digests` or `values`, it prints what `fixformer diff` compares with the host.
+//! all models. With a third word, `digests` or `values`, it prints what `fixformer diff` compares with the host; with
+//! `steps` how long each step of a run takes.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
@@ -8,11 +9,12 @@ fixformer_boards::entry!(board::main);
 #[cfg(target_os = "none")]
 mod board {
     use core::ffi::CStr;
-    use fixformer::{ArenaError, Model, Session, arena::Once};
+    use fixformer::{ArenaError, Model, Session, memory::Once};
     use fixformer_boards::classifier::{self, Error, Show};
     use fixformer_boards::host::{self, File, HostError};
     use fixformer_boards::recordings::Recordings;
     use fixformer_boards::source::Buffered;
+    use fixformer_boards::steps;
 
     /// Room for the model, its arena and a recording.
     const WORDS: usize = match usize::from_str_radix(env!("FIXFORMER_REPLAY_BYTES"), 10) {
@@ -28,6 +30,7 @@ mod board {
         let input = INPUT.take().ok_or(Error::Arena(ArenaError::Taken))?;
         // By reference: another copy of the session would stay on the stack.
         match &mut open() {
+            Ok(Replay { net, recordings, show: Show::Steps }) => steps::all(net, recordings, input),
             Ok(Replay { net, recordings, show }) => classifier::all(net, recordings, input, *show),
             Err(error) => Err(*error),
         }
@@ -67,6 +70,7 @@ mod board {
             None => Show::Scores,
             Some(b"digests") => Show::Digests,
             Some(b"values") => Show::Values,
+            Some(b"steps") => Show::Steps,
             Some(_) => return Err(HostError::CommandLine),
         };
         Ok(Arguments { model, recordings, show })

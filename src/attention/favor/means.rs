@@ -3,21 +3,38 @@
 //! `S_i / z_i` is a mean of the values, key `j` weighted with `exp(u_ij - n_j)`: exact attention whose query is row `i`
 //! of the projection. And `sum_i f_i S_i / sum_i f_i z_i` is a mean of these means, number `i` weighted with
 //! `exp(u_i) z_i`: exact attention whose keys are the rows of the projection. Both are an [`Accumulator`]'s work.
+//!
+//! Keys and values are kept for a tile alone. The means take the place of the sums that they are made of.
 
-use core::num::NonZeroUsize;
+use core::ops::Range;
 
-use super::super::accumulator::{HIDDEN, State};
-use super::super::{Accumulator, Head, KEY_TILE, KeyTile, TileBuffer, Weight, bits, zip_pairs};
 use super::norm;
-use crate::arena::Carver;
+use crate::attention::accumulator::State;
+use crate::attention::life::{Memory, Room};
+use crate::attention::{Accumulator, Budget, Head, KEY_TILE, KeyTile, TileBuffer, Weight, pairs};
 use crate::kernels::{VALUE_LIMIT, dots};
+use crate::memory::{self, Carver, halves};
 use crate::model::{Epsilon, Favor, FavorInput, Features};
 use crate::num::Requant;
 
-/// Working memory: sums, total, top and logarithm of every feature, their means, and three rows.
-pub(super) const fn scratch(parameters: &Favor<'_>, width: usize) -> usize {
-    let rows = signs(parameters) * stride(parameters);
-    rows * (width + 3) + rows / 2 * width + width + 2 * width.div_ceil(2)
+/// Sums, total and top of every feature, a tile of keys and values, and what epsilon is multiplied with.
+pub(super) const fn memory(parameters: &Favor<'_>, tokens: usize, width: usize) -> usize {
+    let of_epsilon = if has_epsilon(parameters) { width + halves(width) } else { 0 };
+    PLACES + rows(parameters) * (width + 2) + 2 * halves(tile_rows(tokens) * width) + of_epsilon
+}
+
+/// Rows of a tile of keys, no more than a sequence has.
+const fn tile_rows(tokens: usize) -> usize {
+    if tokens < KEY_TILE { tokens.next_multiple_of(2) } else { KEY_TILE }
+}
+
+/// A tile, a row of sums, and two rows.
+pub(super) const fn scratch(width: usize) -> usize {
+    TileBuffer::WORDS + width + 2 * halves(width)
+}
+
+const fn has_epsilon(parameters: &Favor<'_>) -> bool {
+    !matches!(parameters.epsilon, Epsilon::Zero)
 }
 
 /// Features of a direction.
@@ -30,200 +47,416 @@ const fn stride(parameters: &Favor<'_>) -> usize {
     parameters.directions.next_multiple_of(2)
 }
 
-/// Attends in place, with features that are powers.
-pub(super) fn attend<'a>(parameters: Favor<'_>, head: Head<'a>, scratch: &mut [u32]) {
-    let Head { width, rows, keys, values, visible, gain, .. } = head;
-    // The model was parsed: no width is zero, and no division can panic.
-    let columns = NonZeroUsize::new(width).unwrap_or(NonZeroUsize::MIN);
-    let width = columns.get();
-    let mut carver = Carver::new(scratch);
-    let sum = carver.i32s(width);
-    zip_pairs(values, width, sum);
-    let tiles = || {
-        let size = (KEY_TILE * width).max(1);
-        keys.chunks(size).zip(values.chunks(size)).enumerate().filter_map(|(tile, (keys, values))| {
-            let visible = bits(visible, tile * KEY_TILE, keys.len() / width);
-            (visible != 0).then_some(KeyTile { keys, values, visible, weight: Weight::One })
-        })
-    };
-    let mut buffer = TileBuffer::new();
-    let mut features = FeatureRows::new(parameters, columns, &mut carver);
-    tiles().for_each(|tile| features.look_at(tile, &mut buffer));
-    tiles().for_each(|tile| features.absorb(tile, &mut buffer));
-    if features.totals.first().is_none_or(|&total| total == 0) {
-        return rows.fill(0); // No key is visible.
-    }
-    let [constant, zeros] = [carver.i16s(width), carver.i16s(width)];
-    zeros.fill(0);
-    if parameters.epsilon != Epsilon::Zero {
-        // As much of every value in every feature: like a key of zeros whose value is the mean of all.
-        let mut all = Accumulator::new(sum, &mut buffer);
-        tiles().for_each(|tile| all.absorb(&[], tile, Requant { multiplier: 0, shift: 1 }));
-        let count = all.state().log2();
-        all.finish(0, constant);
-        let seen = |tile: KeyTile<'a>| {
-            let rows = tile.keys.chunks_exact(width).enumerate();
-            rows.filter(move |(j, _)| tile.visible >> j & 1 == 1)
-        };
-        let peaks = tiles().flat_map(seen).map(|(_, key)| peak(&parameters, parameters.key, key));
-        let peak = if parameters.epsilon == Epsilon::Fixed { 0 } else { peaks.max().unwrap_or_default() };
-        let log = parameters.key.epsilon.saturating_add(peak).saturating_add(count).clamp(-LIMIT, LIMIT);
-        let tile = KeyTile { keys: zeros, values: constant, visible: 1, weight: Weight::One };
-        features.absorb_weighted(tile, &[log], &mut buffer);
-    }
-    features.finish(sum, &mut buffer);
-    let mut all = Accumulator::new(sum, &mut buffer);
-    if parameters.epsilon != Epsilon::Zero {
-        // As much of every feature: like a direction of zeros whose mean is the mean of all.
-        features.attend(&[], &mut all);
-    }
-    let total = all.state().log2();
-    all.finish(features.extra, constant);
-    for row in rows.chunks_exact_mut(width) {
-        let mut accumulator = Accumulator::new(sum, &mut buffer);
-        features.attend(row, &mut accumulator);
-        if parameters.epsilon != Epsilon::Zero {
-            let offset = norm(row, parameters.query).saturating_add(peak(&parameters, parameters.query, row));
-            let log = parameters.query.epsilon.saturating_add(offset).saturating_add(total);
-            let weight =
-                Weight::Power { offsets: &[log.clamp(-LIMIT, LIMIT)], base: 0, extra: features.extra };
-            let tile = KeyTile { keys: zeros, values: constant, visible: 1, weight };
-            accumulator.absorb(&[], tile, parameters.query.projection);
+const fn rows(parameters: &Favor<'_>) -> usize {
+    signs(parameters) * stride(parameters)
+}
+
+/// A word of [`Means::places`].
+#[derive(Clone, Copy)]
+enum Place {
+    /// Keys of the tile.
+    Filled,
+    /// Those of them that are not masked, 32 each.
+    MaskLow,
+    MaskHigh,
+    /// Keys of all tiles that are not masked.
+    Seen,
+    /// Steps done of the work that is under way.
+    Done,
+    /// The work under way after the last key; see [`Means::close`].
+    Closing,
+    /// Largest magnitude of the means, then the fractional bits that they have more than the values.
+    Extra,
+    /// With an epsilon: largest `u` of the keys, then the logarithm of the sum of all features.
+    Peak,
+    /// With an epsilon: total and top of the sum of all values.
+    AllTotal,
+    AllTop,
+}
+
+const PLACES: usize = Place::AllTop as usize + 1;
+
+pub(in crate::attention) struct Means<'m> {
+    parameters: Favor<'m>,
+    head: Head<'m>,
+    places: &'m mut [u32],
+    /// `[rows, width]`; then, in the first half, means in pairs, `[rows, width]` of i16: `S_i / z_i`.
+    sums: &'m mut [i32],
+    /// `[rows]`, then `log2 z_i`.
+    totals: &'m mut [u32],
+    /// `[rows]`.
+    tops: &'m mut [i32],
+    /// A tile, at most `[KEY_TILE, width]`.
+    keys: &'m mut [i16],
+    /// The same of values, in pairs once the tile is full.
+    values: &'m mut [i16],
+    /// `[width]`, with an epsilon: the sum of all values.
+    all: &'m mut [i32],
+    /// `[width]`, with an epsilon: the mean of all values, then of all means.
+    constant: &'m mut [i16],
+    buffer: TileBuffer<'m>,
+    /// `[width]`.
+    sum: &'m mut [i32],
+    /// `[width]` each.
+    spare: [&'m mut [i16]; 2],
+}
+
+impl<'m> Means<'m> {
+    pub(super) fn new(
+        parameters: Favor<'m>,
+        head: &Head<'m>,
+        words: &'m mut [u32],
+        scratch: &'m mut [u32],
+    ) -> Self {
+        let (rows, width) = (rows(&parameters), head.width);
+        let of_epsilon = if has_epsilon(&parameters) { width } else { 0 };
+        let mut carver = Carver::new(words);
+        let mut shared = Carver::new(scratch);
+        Self {
+            parameters,
+            head: *head,
+            places: carver.words(PLACES),
+            sums: carver.i32s(rows * width),
+            totals: carver.words(rows),
+            tops: carver.i32s(rows),
+            keys: carver.i16s(tile_rows(head.tokens) * width),
+            values: carver.i16s(tile_rows(head.tokens) * width),
+            all: carver.i32s(of_epsilon),
+            constant: carver.i16s(of_epsilon),
+            buffer: TileBuffer::new(shared.words(TileBuffer::WORDS)),
+            sum: shared.i32s(width),
+            spare: [shared.i16s(width), shared.i16s(width)],
         }
-        accumulator.finish(gain, row);
+    }
+
+    fn at(&self, place: Place) -> u32 {
+        self.places.get(place as usize).copied().unwrap_or_default()
+    }
+
+    fn put(&mut self, place: Place, word: u32) {
+        if let Some(slot) = self.places.get_mut(place as usize) {
+            *slot = word;
+        }
+    }
+
+    fn mask(&self) -> u64 {
+        u64::from(self.at(Place::MaskLow)) | u64::from(self.at(Place::MaskHigh)) << 32
+    }
+
+    /// Whether the largest `u` of the keys is asked for.
+    const fn needs_peak(&self) -> bool {
+        matches!(self.parameters.epsilon, Epsilon::Seen | Epsilon::Sequence)
+    }
+
+    /// The features from `first` on, each with its direction and with what makes exponents of its products with the rows of
+    /// `input`.
+    fn features(&self, input: FavorInput, first: usize) -> impl Iterator<Item = (usize, &'m [i16], Requant)> + use<'m> {
+        let (stride, signs, width) = (stride(&self.parameters), signs(&self.parameters), self.head.width.max(1));
+        let projection = self.parameters.projection;
+        (first..signs * stride).filter_map(move |row| {
+            let (sign, direction) = if row < stride { (1, row) } else { (-1, row - stride) };
+            let direction = projection.get(direction * width..(direction + 1) * width)?;
+            let multiplier = sign * input.projection.multiplier;
+            Some((row, direction, Requant { multiplier, ..input.projection }))
+        })
+    }
+
+    /// Adds the keys of the tile to everything.
+    fn absorb_tile(&mut self, budget: &mut Budget) -> bool {
+        let (width, filled, mask) = (self.head.width, self.at(Place::Filled) as usize, self.mask());
+        let looks = if self.needs_peak() { filled } else { 0 };
+        let mut done = self.at(Place::Done) as usize;
+        if mask != 0 && done == 0 {
+            pairs::zip_in_place(self.values, filled, width, self.spare[0]);
+            if has_epsilon(&self.parameters) {
+                self.add_to_all(filled, mask);
+            }
+            budget.charge(filled * width * 6);
+            done = 1;
+        }
+        while mask != 0 && done <= looks && !budget.is_spent() {
+            if mask >> (done - 1) & 1 == 1 {
+                let key = self.keys.get((done - 1) * width..done * width).unwrap_or_default();
+                let peak = peak(&self.parameters, self.parameters.key, key).max(self.at(Place::Peak) as i32);
+                self.put(Place::Peak, peak as u32);
+                budget.charge_keys(self.parameters.directions, width);
+            }
+            done += 1;
+        }
+        let ends = looks + 1 + rows(&self.parameters);
+        if mask != 0 && done > looks && !budget.is_spent() {
+            let offsets = self.offsets(filled);
+            budget.charge(filled * 3 * width);
+            let first = done - looks - 1;
+            done = ends;
+            for (row, direction, projection) in self.features(self.parameters.key, first) {
+                if budget.is_spent() {
+                    done = looks + 1 + row;
+                    break;
+                }
+                let weight = Weight::Power { offsets: &offsets, base: 0, extra: 0 };
+                let tile = tile(self.keys, self.values, filled, width, mask, weight);
+                let (sums, state) = feature(self.sums, self.totals, self.tops, row, width);
+                let mut accumulator = Accumulator::resume(sums, self.buffer.lend(), state);
+                accumulator.absorb(direction, tile, projection);
+                let state = accumulator.state();
+                keep(self.totals, self.tops, row, state);
+                budget.charge_keys(filled, width);
+            }
+        }
+        if mask != 0 && done < ends {
+            self.put(Place::Done, done as u32);
+            return false;
+        }
+        for place in [Place::Done, Place::Filled, Place::MaskLow, Place::MaskHigh] {
+            self.put(place, 0);
+        }
+        true
+    }
+
+    /// Minus `n` of every key of the tile.
+    fn offsets(&self, filled: usize) -> [i32; KEY_TILE] {
+        let mut offsets = [0; KEY_TILE];
+        let keys = self.keys.chunks_exact(self.head.width.max(1)).take(filled);
+        for (offset, key) in offsets.iter_mut().zip(keys) {
+            *offset = -norm(key, self.parameters.key);
+        }
+        offsets
+    }
+
+    /// Adds the values of the tile to the sum of all.
+    fn add_to_all(&mut self, filled: usize, mask: u64) {
+        let state = State::of([self.at(Place::AllTotal), self.at(Place::AllTop)]);
+        let mut all = Accumulator::resume(self.all, self.buffer.lend(), state);
+        let tile = tile(self.keys, self.values, filled, self.head.width, mask, Weight::One);
+        all.absorb(&[], tile, Requant { multiplier: 0, shift: 1 });
+        let [total, top] = all.state().words();
+        self.put(Place::AllTotal, total);
+        self.put(Place::AllTop, top);
+    }
+
+    /// Adds the mean of all values to feature `row`, as if a key of zeros had it.
+    fn add_constant(&mut self, row: usize) {
+        let state = State::of([self.at(Place::AllTotal), self.at(Place::AllTop)]);
+        Accumulator::resume(self.all, self.buffer.lend(), state).finish(0, self.constant);
+        let key = self.parameters.key;
+        let peak = if self.needs_peak() { self.at(Place::Peak) as i32 } else { 0 };
+        let log = key.epsilon.saturating_add(peak).saturating_add(state.log2()).clamp(-LIMIT, LIMIT);
+        let [zeros, _] = &mut self.spare;
+        zeros.fill(0);
+        let weight = Weight::Power { offsets: &[log], base: 0, extra: 0 };
+        let tile = KeyTile { keys: zeros, values: self.constant, visible: 1, weight };
+        let (sums, state) = feature(self.sums, self.totals, self.tops, row, self.head.width);
+        let mut accumulator = Accumulator::resume(sums, self.buffer.lend(), state);
+        accumulator.absorb(&[], tile, key.projection);
+        let state = accumulator.state();
+        keep(self.totals, self.tops, row, state);
+    }
+
+    /// The mean of feature `row`, with `gain` more fractional bits than the values, in a spare row.
+    fn mean(&mut self, row: usize, gain: u32) -> &[i16] {
+        let (sums, state) = feature(self.sums, self.totals, self.tops, row, self.head.width);
+        let [even, odd] = &mut self.spare;
+        let mean = if row.is_multiple_of(2) { even } else { odd };
+        Accumulator::resume(sums, self.buffer.lend(), state).finish(gain, mean);
+        mean
+    }
+
+    /// Puts the means of the features `row` and `row + 1` in the place of sums that are means already.
+    fn put_means(&mut self, row: usize) {
+        let (width, extra) = (self.head.width, self.at(Place::Extra));
+        for row in row..row + 2 {
+            self.mean(row, extra);
+            let (_, state) = feature(self.sums, self.totals, self.tops, row, width);
+            let log = state.log2().clamp(-LIMIT, LIMIT);
+            self.totals.iter_mut().skip(row).take(1).for_each(|total| *total = log as u32);
+        }
+        let [even, odd] = &self.spare;
+        let words = self.sums.iter_mut().skip(row / 2 * width);
+        for (word, (&a, &b)) in words.zip(even.iter().zip(odd.iter())) {
+            *word = i32::from(b) << 16 | i32::from(a as u16);
+        }
+    }
+
+    /// The features as keys of a query, [`KEY_TILE`] at a time; with `u` left out if `q` is empty.
+    fn attend(&mut self, q: &[i16]) -> State {
+        let (width, extra) = (self.head.width.max(1), self.at(Place::Extra));
+        let Favor { query, projection: directions, .. } = self.parameters;
+        let size = (KEY_TILE * width).max(1);
+        let means = memory::i16s(self.sums);
+        let logs = memory::i32s(self.totals);
+        let mut accumulator = Accumulator::new(self.sum, self.buffer.lend());
+        for sign in 0..signs(&self.parameters) {
+            let first = sign * stride(&self.parameters);
+            let multiplier = if sign == 0 { query.projection.multiplier } else { -query.projection.multiplier };
+            let projection = Requant { multiplier, ..query.projection };
+            let tiles = directions.chunks(size).zip(logs.get(first..).unwrap_or_default().chunks(KEY_TILE));
+            for (index, (keys, offsets)) in tiles.enumerate() {
+                let count = keys.len() / width;
+                let start = first * width + index * size;
+                let values = means.get(start..start + count.next_multiple_of(2) * width).unwrap_or_default();
+                let visible = u64::MAX >> (KEY_TILE - count);
+                let weight = Weight::Power { offsets, base: 0, extra };
+                accumulator.absorb(q, KeyTile { keys, values, visible, weight }, projection);
+            }
+        }
+        accumulator.state()
+    }
+}
+
+impl<'m> Memory<'m> for Means<'m> {
+    fn begin(&mut self) {
+        self.places.fill(0);
+        self.put(Place::Peak, i32::MIN as u32);
+        self.sums.fill(0);
+        self.totals.fill(0);
+        self.all.fill(0);
+    }
+
+    fn room(self, tokens: Range<usize>) -> Room<'m> {
+        let width = self.head.width;
+        let start = tokens.start % KEY_TILE * width;
+        let rows = start..start + tokens.len() * width;
+        Room {
+            queries: &mut [],
+            keys: self.keys.get_mut(rows.clone()).unwrap_or_default(),
+            values: self.values.get_mut(rows).unwrap_or_default(),
+        }
+    }
+
+    fn absorb(&mut self, tokens: Range<usize>, visible: u32, resumed: bool, budget: &mut Budget) -> bool {
+        if !resumed {
+            let slot = tokens.start % KEY_TILE;
+            let mask = u64::from(visible & ((1 << tokens.len()) - 1)) << slot;
+            let all = self.mask() | mask;
+            self.put(Place::MaskLow, all as u32);
+            self.put(Place::MaskHigh, (all >> 32) as u32);
+            self.put(Place::Filled, (slot + tokens.len()) as u32);
+            self.put(Place::Seen, self.at(Place::Seen) + mask.count_ones());
+        }
+        (self.at(Place::Filled) as usize) < KEY_TILE || self.absorb_tile(budget)
+    }
+
+    fn close(&mut self, _: bool, budget: &mut Budget) -> bool {
+        let rows = rows(&self.parameters);
+        loop {
+            let (closing, done) = (self.at(Place::Closing), self.at(Place::Done) as usize);
+            let next = match closing {
+                // The last keys.
+                0 => {
+                    if !self.absorb_tile(budget) {
+                        return false;
+                    }
+                    None
+                }
+                // As much of every value in every feature.
+                1 if has_epsilon(&self.parameters) && done < rows => {
+                    self.add_constant(done);
+                    Some(done + 1)
+                }
+                // What the largest mean leaves free, all of them use.
+                2 if done < rows => {
+                    let peak = self.mean(done, 0).iter().fold(0, |peak: u16, mean| peak.max(mean.unsigned_abs()));
+                    self.put(Place::Extra, self.at(Place::Extra).max(peak.into()));
+                    Some(done + 1)
+                }
+                2 => {
+                    let free = VALUE_LIMIT as u32 / (self.at(Place::Extra) + 1);
+                    self.put(Place::Extra, free.checked_ilog2().unwrap_or(0).min(MOST_EXTRA));
+                    None
+                }
+                3 if done < rows => {
+                    self.put_means(done);
+                    Some(done + 2)
+                }
+                // As much of every feature: like a direction of zeros whose mean is the mean of all.
+                4 if has_epsilon(&self.parameters) => {
+                    let (state, extra) = (self.attend(&[]), self.at(Place::Extra));
+                    Accumulator::resume(self.sum, self.buffer.lend(), state).finish(extra, self.constant);
+                    self.put(Place::Peak, state.log2() as u32);
+                    None
+                }
+                1..=4 => None,
+                _ => return true,
+            };
+            match next {
+                Some(done) => self.put(Place::Done, done as u32),
+                None => [(Place::Closing, closing + 1), (Place::Done, 0)].into_iter().for_each(|(place, word)| self.put(place, word)),
+            }
+            budget.charge(20 * self.head.width + 100);
+            if budget.is_spent() {
+                return false;
+            }
+        }
+    }
+
+    fn answer(&mut self, _: usize, row: &mut [i16], _: bool, budget: &mut Budget) -> bool {
+        if self.at(Place::Seen) == 0 {
+            row.fill(0);
+            return true;
+        }
+        let state = self.attend(row);
+        budget.charge_keys(rows(&self.parameters), self.head.width);
+        let mut accumulator = Accumulator::resume(self.sum, self.buffer.lend(), state);
+        let Favor { epsilon, query, .. } = self.parameters;
+        if epsilon != Epsilon::Zero {
+            let total = self.places.get(Place::Peak as usize).map_or(0, |&total| total as i32);
+            let offset = norm(row, query).saturating_add(peak(&self.parameters, query, row));
+            let log = query.epsilon.saturating_add(offset).saturating_add(total).clamp(-LIMIT, LIMIT);
+            let extra = self.places.get(Place::Extra as usize).copied().unwrap_or_default();
+            let weight = Weight::Power { offsets: &[log], base: 0, extra };
+            let [zeros, _] = &mut self.spare;
+            zeros.fill(0);
+            let tile = KeyTile { keys: zeros, values: self.constant, visible: 1, weight };
+            accumulator.absorb(&[], tile, query.projection);
+            budget.charge_keys(self.parameters.directions, row.len());
+        }
+        accumulator.finish(self.head.gain, row);
+        true
     }
 }
 
 /// Largest magnitude of what is added to an exponent.
 const LIMIT: i32 = 1 << 29;
 
-/// One accumulator for every feature, and what it comes to.
-struct FeatureRows<'p, 's> {
-    parameters: Favor<'p>,
-    width: NonZeroUsize,
-    /// `[rows, width]`.
-    sums: &'s mut [i32],
-    /// `[rows]`.
-    totals: &'s mut [u32],
-    /// `[rows]`.
-    tops: &'s mut [i32],
-    /// `[rows, width]`, pairs zipped: `S_i / z_i`.
-    means: &'s mut [i16],
-    /// `[rows]`, the largest exponent of the keys, then `log2 z_i`.
-    logs: &'s mut [i32],
-    /// Fractional bits that the means have more than the values.
-    extra: u32,
-}
-
-impl<'p, 's> FeatureRows<'p, 's> {
-    /// Empty.
-    fn new(parameters: Favor<'p>, width: NonZeroUsize, carver: &mut Carver<'s>) -> Self {
-        let rows = signs(&parameters) * stride(&parameters);
-        let elements = rows * width.get();
-        let (sums, totals, tops) = (carver.i32s(elements), carver.words(rows), carver.i32s(rows));
-        let (means, logs) = (carver.i16s(elements), carver.i32s(rows));
-        sums.fill(0);
-        totals.fill(0);
-        logs.fill(HIDDEN);
-        Self { parameters, width, sums, totals, tops, means, logs, extra: 0 }
-    }
-
-    /// Notes the largest exponent of every feature: relative to it, weights have as many bits as there are.
-    fn look_at(&mut self, tile: KeyTile<'_>, buffer: &mut TileBuffer) {
-        let offsets = &self.offsets(tile);
-        let tile = KeyTile { weight: Weight::Power { offsets, base: 0, extra: 0 }, ..tile };
-        for (first, projection) in self.signs(self.parameters.key) {
-            let directions = self.parameters.projection.chunks_exact(self.width.get());
-            for (direction, peak) in directions.zip(self.logs.iter_mut().skip(first)) {
-                *peak = buffer.peak(direction, tile, projection).max(*peak);
-            }
-        }
-    }
-
-    /// Adds visible keys to every feature.
-    fn absorb(&mut self, tile: KeyTile<'_>, buffer: &mut TileBuffer) {
-        self.absorb_weighted(tile, &self.offsets(tile), buffer);
-    }
-
-    /// Minus `n` of every key.
-    fn offsets(&self, tile: KeyTile<'_>) -> [i32; KEY_TILE] {
-        let mut offsets = [0; KEY_TILE];
-        for (offset, key) in offsets.iter_mut().zip(tile.keys.chunks_exact(self.width.get())) {
-            *offset = -norm(key, self.parameters.key);
-        }
-        offsets
-    }
-
-    /// Adds visible keys whose exponents have an offset.
-    fn absorb_weighted(&mut self, tile: KeyTile<'_>, offsets: &[i32], buffer: &mut TileBuffer) {
-        for (first, projection) in self.signs(self.parameters.key) {
-            let directions = self.parameters.projection.chunks_exact(self.width.get());
-            let sums = self.sums.chunks_exact_mut(self.width.get()).zip(&*self.logs);
-            let states = self.totals.iter_mut().zip(self.tops.iter_mut());
-            let rows = directions.zip(sums.zip(states).skip(first));
-            for (direction, ((sums, &base), (total, top))) in rows {
-                let state = State { total: *total, top: *top };
-                let mut accumulator = Accumulator::resume(sums, buffer, state);
-                let weight = Weight::Power { offsets, base, extra: 0 };
-                accumulator.absorb(direction, KeyTile { weight, ..tile }, projection);
-                State { total: *total, top: *top } = accumulator.state();
-            }
-        }
-    }
-
-    /// First rows of the features of either sign, and how products become exponents there.
-    fn signs(&self, input: FavorInput) -> impl Iterator<Item = (usize, Requant)> + use<> {
-        let plus = input.projection;
-        let minus = Requant { multiplier: -plus.multiplier, ..plus };
-        [(0, plus), (stride(&self.parameters), minus)].into_iter().take(signs(&self.parameters))
-    }
-
-    /// Turns sums and totals into means and logarithms.
-    fn finish(&mut self, sum: &mut [i32], buffer: &mut TileBuffer) {
-        // What the largest mean leaves free, all of them use.
-        let mut peak = 0;
-        for gain in [Some(0), None] {
-            let gain = gain.unwrap_or(
-                (i32::from(VALUE_LIMIT) / (peak + 1)).checked_ilog2().unwrap_or(0).min(MOST_EXTRA),
-            );
-            self.extra = gain;
-            let rows = self
-                .sums
-                .chunks_exact_mut(self.width.get())
-                .zip(self.means.chunks_exact_mut(self.width.get()));
-            for ((sums, mean), (&total, &top)) in rows.zip(self.totals.iter().zip(&*self.tops)) {
-                Accumulator::resume(sums, buffer, State { total, top }).finish(gain, mean);
-                peak = mean.iter().fold(peak, |peak, &mean| peak.max(i32::from(mean).abs()));
-            }
-        }
-        for (log, (&total, &top)) in self.logs.iter_mut().zip(self.totals.iter().zip(&*self.tops)) {
-            *log = log.saturating_add(State { total, top }.log2()).clamp(-LIMIT, LIMIT);
-        }
-        zip_pairs(self.means, self.width.get(), sum);
-    }
-
-    /// The features as keys of a query, [`KEY_TILE`] at a time; with `u` left out if it is empty.
-    fn attend(&self, q: &[i16], accumulator: &mut Accumulator<'_>) {
-        let Favor { query, projection: directions, .. } = self.parameters;
-        let width = self.width;
-        let size = (KEY_TILE * width.get()).max(1);
-        for (first, projection) in self.signs(query) {
-            let means = self.means.get(first * width.get()..).unwrap_or_default();
-            let logs = self.logs.get(first..).unwrap_or_default();
-            let tiles = directions.chunks(size).zip(means.chunks(size)).zip(logs.chunks(KEY_TILE));
-            for ((keys, values), offsets) in tiles {
-                let visible = u64::MAX >> (KEY_TILE - keys.len() / width);
-                let values =
-                    values.get(..keys.len().next_multiple_of((2 * width.get()).max(1))).unwrap_or(values);
-                let weight = Weight::Power { offsets, base: 0, extra: self.extra };
-                accumulator.absorb(q, KeyTile { keys, values, visible, weight }, projection);
-            }
-        }
-    }
-}
-
 /// Most further bits of means: of values that are all zero there would be no end.
 const MOST_EXTRA: u32 = 10;
+
+/// Sums of feature `row`, and what belongs to them.
+fn feature<'f>(
+    sums: &'f mut [i32],
+    totals: &[u32],
+    tops: &[i32],
+    row: usize,
+    width: usize,
+) -> (&'f mut [i32], State) {
+    let state = State {
+        total: totals.get(row).copied().unwrap_or_default(),
+        top: tops.get(row).copied().unwrap_or_default(),
+    };
+    (sums.get_mut(row * width..(row + 1) * width).unwrap_or_default(), state)
+}
+
+/// Notes what belongs to the sums of feature `row`.
+fn keep(totals: &mut [u32], tops: &mut [i32], row: usize, state: State) {
+    if let (Some(total), Some(top)) = (totals.get_mut(row), tops.get_mut(row)) {
+        (*total, *top) = (state.total, state.top);
+    }
+}
+
+/// The first `filled` keys of a tile.
+fn tile<'t>(
+    keys: &'t [i16],
+    values: &'t [i16],
+    filled: usize,
+    width: usize,
+    visible: u64,
+    weight: Weight<'t>,
+) -> KeyTile<'t> {
+    let keys = keys.get(..filled * width).unwrap_or_default();
+    let values = values.get(..filled.next_multiple_of(2) * width).unwrap_or_default();
+    KeyTile { keys, values, visible, weight }
+}
 
 /// The largest `u` of a row, or magnitude of one where the features have both signs.
 fn peak(parameters: &Favor<'_>, input: FavorInput, row: &[i16]) -> i32 {

@@ -12,7 +12,9 @@ use std::vec::Vec;
 
 pub use rates::derive;
 
+use crate::attention::{Order, Way};
 use crate::kernels::Activation;
+use crate::session::{Stage, side_by_side};
 use crate::model::{AttentionKind, Block, Input, Linear, Model, Norm, NormOrder, Positions};
 
 /// `CORE NAME RATE...`, one line each.
@@ -24,7 +26,7 @@ const ROWS_PER_CALL: usize = 4;
 /// Estimated instructions of a layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerCost {
-    /// `embedding`, `block0.attention`, … as in the profile of `cargo xtask bench`.
+    /// `embed`, `block0.attend`, … as in the profile of `cargo xtask bench`.
     pub name: String,
     /// Executed instructions.
     pub instructions: f64,
@@ -60,19 +62,19 @@ impl Core {
         let mut push = |name: &str, instructions| {
             layers.push(LayerCost { name: name.to_string(), instructions });
         };
-        push("embedding", self.embedding(model, tokens));
+        push(Stage::Embed.name(), self.embedding(model, tokens));
         for (index, block) in model.blocks().enumerate() {
-            for (name, instructions) in self.block(model, &block, tokens) {
-                push(&format!("block{index}.{name}"), instructions);
+            for (stage, instructions) in self.block(model, &block, tokens) {
+                push(&format!("block{index}.{stage}"), instructions);
             }
         }
         let norm = model.final_norm.as_ref().map_or(0.0, |norm| self.norm(norm, tokens));
-        push("pooling", norm + self.each("add", tokens * model.width));
+        push(Stage::Pool.name(), norm + self.each("add", tokens * model.width));
         let hidden = model.head_hidden.as_ref().map_or(0.0, |layer| {
             let outputs = layer.linear.outputs;
             self.linear(&layer.linear, 1, outputs) + self.each(activation(layer.activation), outputs)
         });
-        push("head", hidden + self.linear(&model.head, 1, model.classes));
+        push(Stage::Head.name(), hidden + self.linear(&model.head, 1, model.classes));
         layers
     }
 
@@ -101,25 +103,40 @@ impl Core {
         rows + positions + model.embedding_norm.as_ref().map_or(0.0, |norm| self.norm(norm, tokens))
     }
 
-    fn block(&self, model: &Model<'_>, block: &Block<'_>, tokens: usize) -> [(&'static str, f64); 4] {
+    fn block(&self, model: &Model<'_>, block: &Block<'_>, tokens: usize) -> [(Stage, f64); 4] {
         let (attention, network) = (&block.attention, &block.feed_forward);
         let (heads, width) = (model.heads, model.head_width);
         let elements = tokens * model.width;
         let post = block.order == NormOrder::Post;
         let (norm1, norm2) = (self.norm(&block.norm1, tokens), self.norm(&block.norm2, tokens));
         let of_head = |layer| self.linear(layer, tokens, width) + self.each("clamp", tokens * width);
-        let layers = [Some(&attention.query), attention.key.as_ref(), Some(&attention.value)];
-        let of_heads: f64 = layers.into_iter().flatten().map(of_head).sum();
+        let norm1_before = if post { 0.0 } else { norm1 };
+        let query = of_head(&attention.query);
+        let key_and_value = attention.key.as_ref().map_or(0.0, of_head) + of_head(&attention.value);
+        let (order, side_by_side) = (Way::of(&attention.kind, attention.causal).order, side_by_side(model, block));
+        // With the keys come those queries that wait for them; the others are made when they are answered.
+        let sweeps = if side_by_side { 1 } else { heads };
+        let (with_keys, again) = match order {
+            Order::Backwards | Order::Together => (heads, 0),
+            Order::KeysFirst if attention.kind.shares_query() => (heads, 1),
+            Order::KeysFirst if side_by_side => (0, heads),
+            Order::KeysFirst => (heads - 1, 1),
+            Order::Twice => (2 * heads, 0),
+        };
+        let again_norm = if again > 0 { norm1_before } else { 0.0 };
         let attend = self.head(&attention.kind, tokens, width, attention.causal);
         let add = self.each("add", elements);
         let all = |layer: &Linear<'_>| self.linear(layer, tokens, layer.outputs);
         [
-            ("projections", heads as f64 * (of_heads + if post { 0.0 } else { norm1 })),
-            // The heads side by side: a copy.
-            ("attention", heads as f64 * attend + add),
-            ("output", all(&attention.output) + add + if post { norm1 } else { 0.0 }),
             (
-                "feed_forward",
+                Stage::Project,
+                heads as f64 * key_and_value + with_keys as f64 * query + sweeps as f64 * norm1_before,
+            ),
+            (Stage::Attend, heads as f64 * attend + again as f64 * query + again_norm),
+            // The heads side by side: a copy.
+            (Stage::Join, all(&attention.output) + 2.0 * add + if post { norm1 } else { 0.0 }),
+            (
+                Stage::Feed,
                 all(&network.expand)
                     + self.each(activation(network.activation), tokens * network.expand.outputs)
                     + all(&network.contract)

@@ -6,8 +6,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::{Case, Extra, Mechanism};
-use crate::attention::MASK_BITS;
-use crate::attention::{self, Head};
+use crate::attention::{self, Given};
 use crate::host::quantize::favor::{Formats, KeyOffset, favor_parameters};
 use crate::host::quantize::{fractional_bits, log_scores, score_scale};
 use crate::host::reference::bigbird::{Pattern, Window};
@@ -35,7 +34,7 @@ impl Case {
                     Extra::Hierarchical { bias: Some(bias) } => log_scores(bias.iter())?,
                     _ => Vec::new(),
                 };
-                let kind = Hierarchical { block: parameters.block, bias: &bias };
+                let kind = Hierarchical { block: parameters.block, bias: &bias, extra: &[0; 14] };
                 plain.then(|| self.attend(AttentionKind::Hierarchical(kind), head, parameters.causal))?
             }
             Mechanism::BigBird(parameters) if parameters.pattern == Pattern::Internal => {
@@ -95,18 +94,18 @@ impl Case {
     fn attend(&self, kind: AttentionKind<'_>, head: &super::Head, causal: bool) -> Option<Vec<f64>> {
         let limit = dot_limit(self.width);
         let (mut rows, query_frac) = integers(&head.q, limit);
-        let (mut keys, key_frac) = integers(&head.k, limit);
-        let (mut values, value_frac) = integers(&head.v, VALUE_LIMIT);
+        let (keys, key_frac) = integers(&head.k, limit);
+        let (values, value_frac) = integers(&head.v, VALUE_LIMIT);
         let scale = score_scale(query_frac + key_frac, self.width)?;
         let gain = (fractional_bits(peak(&head.expected), i16::MAX) - value_frac).clamp(0, 12);
         let visible = self.visible();
-        let mut scratch = vec![0; attention::scratch(&kind, self.tokens, self.width, causal)];
-        let work = Head {
+        let mut scratch = vec![0; attention::words(&kind, self.tokens, self.width, causal)];
+        let work = Given {
             index: 0,
             width: self.width,
             rows: &mut rows,
-            keys: &mut keys,
-            values: &mut values,
+            keys: &keys,
+            values: &values,
             visible: &visible,
             causal,
             scale,
@@ -121,8 +120,8 @@ impl Case {
     fn visible(&self) -> Vec<u16> {
         let seen = |token: usize| token < self.tokens && self.keys.as_ref().is_none_or(|keys| keys[token]);
         let word =
-            |first: usize| (0..MASK_BITS).fold(0, |word, bit| word | u16::from(seen(first + bit)) << bit);
-        (0..self.tokens).step_by(MASK_BITS).map(word).collect()
+            |first: usize| (0..16).fold(0, |word, bit| word | u16::from(seen(first + bit)) << bit);
+        (0..self.tokens).step_by(16).map(word).collect()
     }
 }
 

@@ -22,7 +22,7 @@ mod board {
     use crate::workload::{Buffers, MAX_TOKENS, heads, kernels};
     use core::ffi::CStr;
     use fixformer::InputError;
-    use fixformer::arena::Once;
+    use fixformer::memory::Once;
     use fixformer_boards::{counter, host, println};
 
     static BUFFERS: Once<Buffers> = Once::new(Buffers::new());

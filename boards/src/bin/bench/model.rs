@@ -1,8 +1,8 @@
-//! The model of this build: as a whole, and layer by layer.
+//! The model of this build: as a whole, and stage by stage.
 
 use crate::workload::Source;
 use fixformer::model::Input;
-use fixformer::{Arena, Embedded, InputError, arena::Once};
+use fixformer::{Arena, Embedded, InputError, memory::Once};
 use fixformer_boards::{counter, println, profile::Profile};
 
 fixformer::model! {
@@ -12,7 +12,7 @@ fixformer::model! {
 
 static ARENA: Arena<Net> = Arena::new();
 static INPUT: Once<[i16; Net::MAX_INPUT]> = Once::new([0; Net::MAX_INPUT]);
-static PROFILE: Once<Profile<{ Net::BLOCKS.len() }>> = Once::new(Profile::new(Net::BLOCKS));
+static PROFILE: Once<Profile<{ Net::BLOCKS.len() }>> = Once::new(Profile::new());
 
 /// A drawn recording as long as the model takes.
 pub(crate) fn measure() -> Result<(), InputError> {
@@ -32,8 +32,7 @@ pub(crate) fn measure() -> Result<(), InputError> {
     result?;
     println!("model {name} instructions {instructions}");
 
-    profile.start();
-    net.run_traced(input, None, profile)?;
-    profile.each(|layer, instructions| println!("layer {name} layer {layer} instructions {instructions}"));
+    profile.run(net.start(input)?)?;
+    profile.each(|part, instructions| println!("layer {name} layer {part} instructions {instructions}"));
     Ok(())
 }

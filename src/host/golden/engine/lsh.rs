@@ -44,7 +44,7 @@ impl Case {
         let mut rows = Rows::new(self, parameters, head)?;
         let record = Record::new(parameters, rotations, self.width, rows.frac)?;
         let kind = AttentionKind::Lsh(record.parameters());
-        let mut scratch = vec![0; attention::scratch(&kind, self.tokens, self.width, parameters.causal)];
+        let mut scratch = vec![0; attention::words(&kind, self.tokens, self.width, parameters.causal)];
         let unit = f64::powi(0.5, rows.value_frac + rows.gain as i32);
         let work = rows.head(self.width, parameters.causal);
         match buckets {
@@ -124,13 +124,13 @@ impl Rows {
         })
     }
 
-    fn head(&mut self, width: usize, causal: bool) -> attention::Head<'_> {
-        attention::Head {
+    fn head(&mut self, width: usize, causal: bool) -> attention::Given<'_> {
+        attention::Given {
             index: 0,
             width,
             rows: &mut self.rows,
-            keys: &mut self.keys,
-            values: &mut self.values,
+            keys: &self.keys,
+            values: &self.values,
             visible: &self.visible,
             causal,
             scale: self.scale,

@@ -137,16 +137,11 @@ impl<'m> Carver<'m> {
     }
 
     pub(crate) fn i32s(&mut self, count: usize) -> &'m mut [i32] {
-        let words = self.words(count);
-        // SAFETY: same size and alignment, any bits are valid, the borrow is passed on.
-        unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len()) }
+        i32s_mut(self.words(count))
     }
 
     pub(crate) fn i16s(&mut self, count: usize) -> &'m mut [i16] {
-        let words = self.words(count.div_ceil(2));
-        let count = count.min(words.len() * 2);
-        // SAFETY: the words hold at least `count` halves, i16 is less aligned, any bits are valid.
-        unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), count) }
+        i16s_mut(self.words(halves(count)), count)
     }
 
     pub(crate) fn u16s(&mut self, count: usize) -> &'m mut [u16] {
@@ -154,4 +149,34 @@ impl<'m> Carver<'m> {
         // SAFETY: same size and alignment, any bits are valid, the borrow is passed on.
         unsafe { core::slice::from_raw_parts_mut(halves.as_mut_ptr().cast(), halves.len()) }
     }
+}
+
+/// Words that hold `count` 16-bit elements.
+pub(crate) const fn halves(count: usize) -> usize {
+    count.div_ceil(2)
+}
+
+/// The words as signed integers.
+pub(crate) fn i32s_mut(words: &mut [u32]) -> &mut [i32] {
+    // SAFETY: same size and alignment, any bits are valid, the borrow is passed on.
+    unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len()) }
+}
+
+/// The first `count` halves of the words, fewer where there are fewer.
+pub(crate) fn i16s_mut(words: &mut [u32], count: usize) -> &mut [i16] {
+    let count = count.min(words.len() * 2);
+    // SAFETY: the words hold at least `count` halves, i16 is less aligned, any bits are valid.
+    unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), count) }
+}
+
+/// The halves of the words.
+pub(crate) fn i16s(words: &[i32]) -> &[i16] {
+    // SAFETY: a word has two halves, i16 is less aligned, any bits are valid.
+    unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), words.len() * 2) }
+}
+
+/// The words as signed integers.
+pub(crate) fn i32s(words: &[u32]) -> &[i32] {
+    // SAFETY: same size and alignment, any bits are valid, the borrow is passed on.
+    unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), words.len()) }
 }

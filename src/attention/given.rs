@@ -1,0 +1,100 @@
+//! One head on rows that lie in memory already: for tests, counts of instructions and golden files.
+
+use super::{Budget, Head, Mechanisms, Order, ROW_TILE, Room, Way, memory, scratch};
+use crate::model::AttentionKind;
+use crate::num::Requant;
+
+/// Rows of one head, all `[tokens, width]`.
+pub struct Given<'a> {
+    /// Which head, from 0.
+    pub index: usize,
+    /// Width of a row.
+    pub width: usize,
+    /// Queries in, magnitudes up to [`crate::kernels::dot_limit`]; outputs out, with `gain` more
+    /// fractional bits than the values.
+    pub rows: &'a mut [i16],
+    /// Keys, magnitudes up to [`crate::kernels::dot_limit`]. LSH attention does not read them.
+    pub keys: &'a [i16],
+    /// Values, magnitudes up to [`crate::kernels::VALUE_LIMIT`].
+    pub values: &'a [i16],
+    /// Bit `j` of element `i`: token `16 i + j` is not masked.
+    pub visible: &'a [u16],
+    /// A token attends to itself and to earlier ones only.
+    pub causal: bool,
+    /// From a product of query and key to a score in units of log2.
+    pub scale: Requant,
+    /// Fractional bits that outputs have more than values.
+    pub gain: u32,
+}
+
+/// Words that [`attend`] needs for up to `tokens` tokens of `width` columns.
+pub const fn words(kind: &AttentionKind<'_>, tokens: usize, width: usize, causal: bool) -> usize {
+    memory(kind, tokens, width, causal) + scratch(kind, width, causal)
+}
+
+/// Attends in place. `memory` has at least [`words`] words and need not be cleared.
+pub fn attend(kind: AttentionKind<'_>, given: Given<'_>, memory: &mut [u32]) {
+    given.attend(kind, memory, |_, _, _| {});
+}
+
+impl Given<'_> {
+    /// Number of tokens.
+    pub fn tokens(&self) -> usize {
+        self.rows.len() / self.width.max(1)
+    }
+
+    pub(super) fn is_visible(&self, token: usize) -> bool {
+        self.visible.get(token / 16).copied().unwrap_or_default() >> (token % 16) & 1 == 1
+    }
+
+    /// [`attend`]; `closing` changes the memory before it is closed.
+    pub(super) fn attend(
+        self,
+        kind: AttentionKind<'_>,
+        memory: &mut [u32],
+        closing: impl FnOnce(&Head<'_>, &mut [u32], &mut [u32]),
+    ) {
+        let (tokens, budget) = (self.tokens(), &mut Budget::UNLIMITED.clone());
+        let Self { index, width, causal, scale, gain, .. } = self;
+        let head = &Head { kind, index, width, tokens, causal, scale, gain };
+        let Some((words, scratch)) = memory.split_at_mut_checked(head.memory()) else { return };
+        let mechanisms = const { Mechanisms::all() };
+        let Some(life) = mechanisms.life(&kind) else { return };
+        let order = Way::of(&kind, causal).order;
+        (life.begin)(head, words, scratch);
+        if order != Order::Together {
+            for first in (0..tokens).step_by(ROW_TILE) {
+                let tile = first..tokens.min(first + ROW_TILE);
+                self.fill((life.room)(head, words, scratch, tile.clone()), tile.start);
+                (life.absorb)(head, words, scratch, tile.clone(), self.mask(tile.start), false, budget);
+            }
+            closing(head, words, scratch);
+            (life.close)(head, words, scratch, false, budget);
+        }
+        for at in 0..tokens {
+            let token = if order == Order::Backwards { tokens - 1 - at } else { at };
+            if matches!(order, Order::Together | Order::Twice) {
+                if token.is_multiple_of(ROW_TILE) {
+                    let tile = token..tokens.min(token + ROW_TILE);
+                    self.fill((life.room)(head, words, scratch, tile), token);
+                }
+                (life.absorb)(head, words, scratch, token..token + 1, self.mask(token), false, budget);
+            }
+            let row = self.rows.get_mut(token * width..(token + 1) * width).unwrap_or_default();
+            (life.answer)(head, words, scratch, token, row, false, budget);
+        }
+    }
+
+    /// Copies the rows from a token on.
+    fn fill(&self, room: Room<'_>, first: usize) {
+        let start = first * self.width;
+        for (to, from) in [(room.queries, &*self.rows), (room.keys, self.keys), (room.values, self.values)] {
+            to.iter_mut().zip(from.iter().skip(start)).for_each(|(to, &from)| *to = from);
+        }
+    }
+
+    /// Which of the tokens from one on are not masked.
+    fn mask(&self, first: usize) -> u32 {
+        (0..ROW_TILE).fold(0, |mask, bit| mask | u32::from(self.is_visible(first + bit)) << bit)
+    }
+}

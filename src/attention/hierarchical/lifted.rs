@@ -1,0 +1,400 @@
+//! The whole sequence: keys, values and queries of all levels in the place of those of the tokens.
+//!
+//! **Lifting.** A row and its neighbour become their mean, which takes the place of the first, and their difference, which
+//! takes that of the second; so do the means in their turn. Row `j` of level `l` lies in the place of token `j 2^l`, the
+//! difference of its two halves in that of token `j 2^l + 2^(l-1)`. Both rows follow exactly from mean and difference.
+//!
+//! **The sweep** goes from the last token to the first. Of every level three blocks lie beside each other, that of the
+//! token at work and its neighbours; when a token enters the block before, one block of a level is expanded from half a
+//! block of the level above.
+
+use core::ops::Range;
+
+use super::mean::{Mean, half};
+use super::{Gathered, Rows, levels, ranges, row};
+use crate::attention::life::{Memory, Room};
+use crate::attention::{Accumulator, Budget, Head, TileBuffer, pairs};
+use crate::kernels::VALUE_LIMIT;
+use crate::memory::{Carver, halves};
+use crate::model::Hierarchical;
+use crate::visible::{self, Visible};
+
+/// See [`Lifted`].
+pub(super) const fn memory(block: usize, tokens: usize, width: usize) -> usize {
+    let levels = levels(block, tokens);
+    let rows = if levels == 0 { 0 } else { (levels + 1) * (halves(6 * block * width) + width) };
+    PLACE
+        + visible::words(tokens)
+        + (levels + 1) * (width + 3)
+        + 2 * halves(tokens * width)
+        + halves(tokens.next_multiple_of(2) * width)
+        + rows
+}
+
+/// A tile, or a row that is zipped.
+pub(super) const fn scratch(width: usize) -> usize {
+    TileBuffer::WORDS + halves(width)
+}
+
+/// Words of [`Lifted::place`].
+const PLACE: usize = 5;
+
+pub(in crate::attention) struct Lifted<'m> {
+    parameters: Hierarchical<'m>,
+    head: Head<'m>,
+    levels: usize,
+    /// Tokens that are not masked; then where lifting paused: its level, row, largest magnitude, and whether the level is
+    /// being halved. While the levels are gathered the second is the level to go on with.
+    place: &'m mut [u32],
+    visible: &'m mut [u32],
+    /// `[levels + 1]`: fractional bits that values of a level have more than the tokens'.
+    extra: &'m mut [u32],
+    gathered: Gathered<'m>,
+    keys: &'m mut [i16],
+    queries: &'m mut [i16],
+    /// In pairs if there are no levels: nothing is lifted then.
+    values: &'m mut [i16],
+    /// `[levels + 1, 3, Nr, width]`: the block of the token at work, and one on either side.
+    near_keys: &'m mut [i16],
+    /// The same of values, in pairs.
+    near_values: &'m mut [i16],
+    /// `[levels + 1, 2, width]`: of each level the latest query row of even and of odd number.
+    near_queries: &'m mut [i16],
+    buffer: TileBuffer<'m>,
+    /// `[width]`.
+    spare: &'m mut [i16],
+}
+
+impl<'m> Lifted<'m> {
+    pub(super) fn new(
+        parameters: Hierarchical<'m>,
+        head: &Head<'m>,
+        words: &'m mut [u32],
+        scratch: &'m mut [u32],
+    ) -> Self {
+        let Head { width, tokens, .. } = *head;
+        let levels = levels(parameters.block, tokens);
+        let near = if levels == 0 { 0 } else { (levels + 1) * width };
+        let mut carver = Carver::new(words);
+        let mut shared = Carver::new(scratch);
+        Self {
+            parameters,
+            head: *head,
+            levels,
+            place: carver.words(PLACE),
+            visible: carver.words(visible::words(tokens)),
+            extra: carver.words(levels + 1),
+            gathered: Gathered {
+                width,
+                states: carver.words(2 * (levels + 1)),
+                sums: carver.i32s((levels + 1) * width),
+            },
+            keys: carver.i16s(tokens * width),
+            queries: carver.i16s(tokens * width),
+            values: carver.i16s(tokens.next_multiple_of(2) * width),
+            near_keys: carver.i16s(3 * parameters.block * near),
+            near_values: carver.i16s(3 * parameters.block * near),
+            near_queries: carver.i16s(2 * near),
+            buffer: TileBuffer::new(shared.words(TileBuffer::WORDS)),
+            spare: shared.i16s(width),
+        }
+    }
+
+    /// Rows of a level.
+    fn rows(&self, level: usize) -> usize {
+        (self.head.tokens + (1 << level) - 1) >> level
+    }
+
+    fn mask(&self) -> Mask<'_> {
+        Mask::of(self.place, self.visible, self.head.tokens)
+    }
+
+    /// Makes row `row` of a level from 1 on, of all three; returns the largest magnitude of twice the values.
+    fn lift(&mut self, level: usize, row: usize) -> i32 {
+        let (width, tokens) = (self.head.width, self.mask().halves(level, row));
+        let place = row << level;
+        let second = place + (1 << (level - 1));
+        let odd = row % 2 == 1;
+        let lift = |rows: &mut [i16], mean: Mean| {
+            let (head, tail) = rows.split_at_mut((second * width).min(rows.len()));
+            let first = head.get_mut(place * width..(place + 1) * width).unwrap_or_default();
+            let second = if second < self.head.tokens { tail.get_mut(..width).unwrap_or_default() } else { &mut [] };
+            mean.lift(first, second)
+        };
+        // Keys meet queries in scores, which have one scale: no further bits.
+        lift(self.keys, Mean::of_children(tokens, odd));
+        lift(self.queries, Mean::of_children(tokens, odd));
+        lift(self.values, Mean::of_tokens(tokens, odd, false))
+    }
+
+    /// Fractional bits that the values of a level have more than those of the tokens.
+    fn extra(&self, level: usize) -> u32 {
+        self.extra.get(level).copied().unwrap_or_default()
+    }
+
+    /// How row `row` of a level from 1 on came from its halves.
+    fn mean_of_values(&self, level: usize, row: usize) -> Mean {
+        let whole = self.extra(level) == self.extra(level - 1);
+        Mean::of_tokens(self.mask().halves(level, row), row % 2 == 1, whole)
+    }
+
+    /// Puts the rows of a level around row `row` where they are read; `last`: nothing is there yet. `changed`: the level up
+    /// to which rows have changed.
+    fn bring(&mut self, level: usize, row: usize, last: bool, changed: usize) {
+        let size = self.parameters.block.max(1);
+        if level == self.levels {
+            self.bring_query_from_top(row);
+        } else if level < changed {
+            self.bring_queries(level + 1, row / 2);
+        }
+        let block = row / size;
+        if last {
+            self.bring_block(level, block, 1, block);
+        } else if (row + 1).is_multiple_of(size) {
+            let length = size * self.head.width;
+            let here = 3 * level * length;
+            for near in [&mut *self.near_keys, &mut *self.near_values] {
+                if let Some(near) = near.get_mut(here..here + 3 * length) {
+                    near.copy_within(..2 * length, length);
+                }
+            }
+        } else {
+            return;
+        }
+        if let Some(before) = block.checked_sub(1) {
+            self.bring_block(level, before, 0, block);
+        }
+    }
+
+    fn bring_query_from_top(&mut self, at: usize) {
+        let (width, level) = (self.head.width, self.levels);
+        let from = row(self.queries, at << level, width);
+        let to = self.near_queries.get_mut((2 * level + at % 2) * width..).unwrap_or_default();
+        to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
+    }
+
+    /// The two query rows below row `at` of a level from 1 on.
+    fn bring_queries(&mut self, level: usize, at: usize) {
+        let width = self.head.width;
+        let mean = Mean::of_children(self.mask().halves(level, at), at % 2 == 1);
+        let difference = self.difference(self.queries, level, at);
+        let (below, here) = self.near_queries.split_at_mut((2 * level * width).min(self.near_queries.len()));
+        let from = row(here, at % 2, width).iter().copied();
+        let below = below.get_mut(2 * (level - 1) * width..).unwrap_or_default();
+        let Some((first, second)) = below.split_at_mut_checked(width) else { return };
+        mean.expand(from, difference, |column, a, b| {
+            if let (Some(first), Some(second)) = (first.get_mut(column), second.get_mut(column)) {
+                (*first, *second) = (a, b);
+            }
+        });
+    }
+
+    /// The difference of the halves of row `at`, empty if there is no second half.
+    fn difference<'r>(&self, rows: &'r [i16], level: usize, at: usize) -> &'r [i16] {
+        let second = (at << level) + (1 << (level - 1));
+        if second < self.head.tokens { row(rows, second, self.head.width) } else { &[] }
+    }
+
+    /// Puts block `block` of a level in slot `slot` of three, where `around` is the block of the token at work.
+    fn bring_block(&mut self, level: usize, block: usize, slot: usize, around: usize) {
+        let (width, size) = (self.head.width, self.parameters.block);
+        let here = (3 * level + slot) * size * width;
+        if level == self.levels {
+            let rows = block * size..((block + 1) * size).min(self.rows(level));
+            let to = self.near_keys.get_mut(here..).unwrap_or_default().chunks_exact_mut(width.max(1));
+            for (at, to) in rows.clone().zip(to) {
+                to.iter_mut().zip(row(self.keys, at << level, width)).for_each(|(to, &from)| *to = from);
+            }
+            let pairs = self.near_values.get_mut(here..).unwrap_or_default();
+            for (first, pair) in rows.clone().step_by(2).zip(pairs.chunks_exact_mut((2 * width).max(1))) {
+                let second = if first + 1 < rows.end { row(self.values, (first + 1) << level, width) } else { &[] };
+                pairs::zip(row(self.values, first << level, width), second, pair);
+            }
+            return;
+        }
+        let parent = level + 1;
+        // Row `at` of the level above lies this far from the first of its three blocks.
+        let before = (around / 2 + 2) * size;
+        let rows = block * size / 2..((block + 1) * size / 2).min(self.rows(parent));
+        let split = 3 * parent * size * width;
+        for (place, at) in rows.enumerate() {
+            let local = at + 3 * size - before;
+            let tokens = self.mask().halves(parent, at);
+            let mean = Mean::of_children(tokens, at % 2 == 1);
+            let difference = self.difference(self.keys, parent, at);
+            let (below, above) = self.near_keys.split_at_mut(split.min(self.near_keys.len()));
+            let to = below.get_mut(here + 2 * place * width..).unwrap_or_default();
+            let Some((first, second)) = to.split_at_mut_checked(width) else { return };
+            mean.expand(row(above, local, width).iter().copied(), difference, |column, a, b| {
+                if let (Some(first), Some(second)) = (first.get_mut(column), second.get_mut(column)) {
+                    (*first, *second) = (a, b);
+                }
+            });
+            let mean = self.mean_of_values(parent, at);
+            let difference = self.difference(self.values, parent, at);
+            let (below, above) = self.near_values.split_at_mut(split.min(self.near_values.len()));
+            let pair = below.get_mut(here + 2 * place * width..).unwrap_or_default().as_chunks_mut().0;
+            mean.expand(pairs::row(above, local, width), difference, |column, a, b| {
+                if let Some(slot) = pair.get_mut(column) {
+                    *slot = [a, b];
+                }
+            });
+        }
+    }
+}
+
+impl<'m> Memory<'m> for Lifted<'m> {
+    fn begin(&mut self) {
+        self.place.fill(0);
+        self.extra.fill(0);
+    }
+
+    fn room(self, tokens: Range<usize>) -> Room<'m> {
+        let width = self.head.width;
+        let rows = tokens.start * width..tokens.end * width;
+        Room {
+            queries: self.queries.get_mut(rows.clone()).unwrap_or_default(),
+            keys: self.keys.get_mut(rows.clone()).unwrap_or_default(),
+            values: self.values.get_mut(rows).unwrap_or_default(),
+        }
+    }
+
+    fn absorb(&mut self, tokens: Range<usize>, visible: u32, _: bool, _: &mut Budget) -> bool {
+        let width = self.head.width;
+        for (bit, token) in tokens.clone().enumerate() {
+            visible::set(self.visible, token, visible >> bit & 1 == 1);
+        }
+        let seen = visible & ((1 << tokens.len()) - 1);
+        self.place.iter_mut().take(1).for_each(|count| *count += seen.count_ones());
+        if self.levels == 0 {
+            let rows = self.values.get_mut(tokens.start * width..).unwrap_or_default();
+            pairs::zip_in_place(rows, tokens.len(), width, self.spare);
+        }
+        true
+    }
+
+    fn close(&mut self, _: bool, budget: &mut Budget) -> bool {
+        let limit = i32::from(VALUE_LIMIT);
+        loop {
+            let (&mut [_, done, row, peak, halving], width) = (&mut *self.place, self.head.width) else { return true };
+            let level = done as usize + 1;
+            if level > self.levels {
+                return true;
+            }
+            let next = if (row as usize) == self.rows(level) {
+                // Where a level's means leave the upper half of the range free, they keep a further bit: means of noise
+                // shrink from level to level, and their rounding would not.
+                let keeps = halving == 0 && peak as i32 <= limit;
+                if halving == 1 || keeps {
+                    let extra = self.extra(level - 1) + u32::from(keeps);
+                    self.extra.iter_mut().skip(level).take(1).for_each(|slot| *slot = extra);
+                    [done + 1, 0, 0, 0]
+                } else {
+                    [done, 0, 0, 1]
+                }
+            } else if halving == 1 {
+                let place = ((row as usize) << level) * width;
+                let values = self.values.get_mut(place..place + width).unwrap_or_default();
+                values.iter_mut().for_each(|v| *v = half(i32::from(*v), row % 2 == 1) as i16);
+                budget.charge(6 * width);
+                [done, row + 1, 0, 1]
+            } else {
+                let twice = self.lift(level, row as usize);
+                budget.charge(30 * width);
+                [done, row + 1, peak.max(twice as u32), 0]
+            };
+            self.place.iter_mut().skip(1).zip(next).for_each(|(slot, word)| *slot = word);
+            if budget.is_spent() {
+                return false;
+            }
+        }
+    }
+
+    fn answer(&mut self, token: usize, out: &mut [i16], resumed: bool, budget: &mut Budget) -> bool {
+        let Head { index, width, tokens, scale, gain, .. } = self.head;
+        let size = self.parameters.block.max(1);
+        let last = token + 1 == tokens;
+        let changed = if last { self.levels } else { self.levels.min((token + 1).trailing_zeros() as usize) };
+        let paused = self.place.get(1).copied().unwrap_or_default() as usize;
+        for level in (0..=if resumed { paused } else { changed }).rev() {
+            let at = token >> level;
+            if self.levels > 0 {
+                self.bring(level, at, last, changed);
+            }
+            // Rows are counted from the first one of the block before.
+            let start = at / size * size;
+            let (at, end) = (at + size - start, self.rows(level) + size - start);
+            let mask = Mask::of(self.place, self.visible, tokens);
+            let near = 3 * level * size * width..3 * (level + 1) * size * width;
+            let (q, keys, values, first) = if self.levels > 0 {
+                let q = row(self.near_queries, 2 * level + (token >> level) % 2, width);
+                (q, self.near_keys.get(near.clone()), self.near_values.get(near), 0)
+            } else {
+                let first = size.saturating_sub(start);
+                (row(self.queries, token, width), Some(&*self.keys), Some(&*self.values), first)
+            };
+            let rows = Rows {
+                width,
+                level,
+                first,
+                keys: keys.unwrap_or_default(),
+                values: values.unwrap_or_default(),
+                extra: self.extra(level),
+                scale,
+                bias: self.parameters.bias_of(index),
+                bias_middle: 2 * size - 1,
+            };
+            let count = |row: usize| {
+                let first = (row + start).saturating_sub(size) << level;
+                mask.count(first..first + (1 << level))
+            };
+            let (sums, state) = self.gathered.go_on(level);
+            let mut accumulator = Accumulator::resume(sums, self.buffer.lend(), state);
+            for range in ranges(level, at, size, start == 0, end, false) {
+                let whole = mask.full && (range.end + start).saturating_sub(size) << level <= tokens;
+                let count: Option<&dyn Fn(usize) -> usize> = if whole { None } else { Some(&count) };
+                rows.absorb(&mut accumulator, q, at, range, count, budget);
+            }
+            if level == 0 {
+                accumulator.finish(gain, out);
+                return true;
+            }
+            let state = accumulator.state();
+            self.gathered.keep(level, state);
+            if budget.is_spent() {
+                self.place.iter_mut().skip(1).take(1).for_each(|paused| *paused = level as u32 - 1);
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Tokens that are not masked.
+#[derive(Clone, Copy)]
+struct Mask<'a> {
+    visible: Visible<'a>,
+    tokens: usize,
+    /// No token is masked.
+    full: bool,
+}
+
+impl<'a> Mask<'a> {
+    /// Of a map; the first word of `place` says how many of its tokens are not masked.
+    fn of(place: &[u32], visible: &'a [u32], tokens: usize) -> Self {
+        let full = place.first().is_some_and(|&seen| seen as usize == tokens);
+        Self { visible: Visible(visible), tokens, full }
+    }
+
+    /// How many of a range.
+    fn count(self, range: Range<usize>) -> usize {
+        let end = range.end.min(self.tokens);
+        if self.full { end.saturating_sub(range.start) } else { self.visible.count(range.start..end) }
+    }
+
+    /// How many of either half of row `row` of a level from 1 on.
+    fn halves(self, level: usize, row: usize) -> [usize; 2] {
+        let (first, half) = (row << level, 1 << (level - 1));
+        [self.count(first..first + half), self.count(first + half..first + 2 * half)]
+    }
+}

@@ -1,0 +1,101 @@
+//! Two rows become their mean, and the mean two rows again.
+//!
+//! Half of all sums are odd: rounded up they would all lean one way, and further at each level. Odd rows round up, even
+//! rows down.
+
+/// How two rows of a level become a row of the next.
+#[derive(Clone, Copy)]
+pub(super) struct Mean {
+    /// What either row counts.
+    pub(super) counts: [i32; 2],
+    /// Whether the mean is a row of odd number.
+    pub(super) odd: bool,
+    /// The mean is kept, not twice the mean, which has a fractional bit more.
+    pub(super) whole: bool,
+}
+
+impl Mean {
+    /// Children count equally, whatever they stand for; one without tokens does not count.
+    pub(super) fn of_children(tokens: [usize; 2], odd: bool) -> Self {
+        Self { counts: tokens.map(|count| i32::from(count > 0)), odd, whole: true }
+    }
+
+    /// Every token counts equally.
+    pub(super) fn of_tokens(tokens: [usize; 2], odd: bool, whole: bool) -> Self {
+        Self { counts: tokens.map(|count| count as i32), odd, whole }
+    }
+
+    /// Whether the mean is half of the sum.
+    const fn is_even(self) -> bool {
+        let [a, b] = self.counts;
+        a == b && a > 0
+    }
+
+    /// Twice the mean of two values; zero if neither counts.
+    #[inline(always)]
+    pub(super) fn twice(self, x: i32, y: i32) -> i32 {
+        let [a, b] = self.counts;
+        if self.is_even() {
+            return x + y;
+        }
+        let total = (a + b).max(1);
+        (4 * (a * x + b * y) + total).div_euclid(2 * total)
+    }
+
+    /// What is kept of twice a mean.
+    #[inline(always)]
+    pub(super) fn round(self, twice: i32) -> i32 {
+        if self.whole { half(twice, self.odd) } else { twice }
+    }
+
+    /// Puts the mean in the place of the first row and the difference in that of the second; returns the largest
+    /// magnitude of twice the mean. Without a second row, `second` is empty.
+    pub(super) fn lift(self, first: &mut [i16], second: &mut [i16]) -> i32 {
+        let mut peak = 0;
+        if second.is_empty() {
+            for x in first {
+                let twice = self.twice(i32::from(*x), 0);
+                peak = peak.max(twice.abs());
+                *x = self.round(twice) as i16;
+            }
+            return peak;
+        }
+        for (x, y) in first.iter_mut().zip(second) {
+            let (a, b) = (i32::from(*x), i32::from(*y));
+            let twice = self.twice(a, b);
+            peak = peak.max(twice.abs());
+            (*x, *y) = (self.round(twice) as i16, (a - b) as i16);
+        }
+        peak
+    }
+
+    /// The two rows of which `mean` is the mean and `difference` the difference, column by column. Where neither counts
+    /// they are zero; without a difference there is no second row.
+    pub(super) fn expand(
+        self,
+        mean: impl Iterator<Item = i16>,
+        difference: &[i16],
+        mut give: impl FnMut(usize, i16, i16),
+    ) {
+        if self.counts == [0; 2] {
+            return mean.enumerate().for_each(|(column, _)| give(column, 0, 0));
+        }
+        if difference.is_empty() {
+            let alone = |mean: i16| if self.whole { mean } else { mean >> 1 };
+            return mean.enumerate().for_each(|(column, mean)| give(column, alone(mean), 0));
+        }
+        for (column, (mean, &difference)) in mean.zip(difference).enumerate() {
+            let (mean, difference) = (i32::from(mean), i32::from(difference));
+            // Twice the mean is twice the second value and this.
+            let rest = self.twice(difference, 0);
+            let second = if self.whole { mean - half(rest, self.odd) } else { (mean - rest) >> 1 };
+            give(column, (second + difference) as i16, second as i16);
+        }
+    }
+}
+
+/// Half of a value, rounded up in odd rows and down in even ones.
+#[inline(always)]
+pub(super) const fn half(twice: i32, odd: bool) -> i32 {
+    (twice + odd as i32) >> 1
+}

@@ -1,0 +1,223 @@
+//! Hierarchical attention, H-Transformer-1D (Zhu and Soricut 2021): near keys one by one, far keys as means of
+//! runs whose length doubles with the distance.
+//!
+//! At level `l` a row stands for a run of `2^l` tokens. A token sees, at level 0, its own block of `Nr` rows and
+//! the neighbours; at every level above, the neighbours' rows that the level below has not covered. All
+//! levels meet in one accumulator with weight `2^l`, so no level has a maximum of its own.
+//!
+//! What a token sees at a level and above is the same for its whole run: each level goes on from where the one above
+//! stopped, and is done again only when its row changes. So the work is linear. [`lifted`] has the whole sequence before
+//! it, [`running`] only what came before.
+
+mod lifted;
+mod mean;
+mod running;
+
+use core::ops::Range;
+
+use super::accumulator::{Accumulator, State};
+use super::life::{self, Room};
+use super::{Budget, Head, KEY_TILE, KeyTile, Weight};
+use crate::model::{AttentionKind, Hierarchical};
+use crate::num::Requant;
+
+/// Words that a head keeps for up to `tokens` tokens; causal: for any number.
+pub(super) const fn memory(parameters: &Hierarchical<'_>, tokens: usize, width: usize, causal: bool) -> usize {
+    if causal {
+        running::memory(parameters.block, parameters.extra.len(), width)
+    } else {
+        lifted::memory(parameters.block, tokens, width)
+    }
+}
+
+/// Working memory.
+pub(super) const fn scratch(parameters: &Hierarchical<'_>, width: usize, causal: bool) -> usize {
+    if causal { running::scratch(parameters.block, width) } else { lifted::scratch(width) }
+}
+
+/// Hierarchical attention of either direction.
+pub(super) struct Mechanism;
+
+impl life::Mechanism for Mechanism {
+    type Memory<'m> = Direction<'m>;
+
+    fn carve<'m>(head: &Head<'m>, words: &'m mut [u32], scratch: &'m mut [u32]) -> Option<Direction<'m>> {
+        let AttentionKind::Hierarchical(parameters) = head.kind else { return None };
+        Some(if head.causal {
+            Direction::Running(running::Running::new(parameters, head, words, scratch))
+        } else {
+            Direction::Lifted(lifted::Lifted::new(parameters, head, words, scratch))
+        })
+    }
+}
+
+pub(super) enum Direction<'m> {
+    Lifted(lifted::Lifted<'m>),
+    Running(running::Running<'m>),
+}
+
+impl<'m> life::Memory<'m> for Direction<'m> {
+    fn begin(&mut self) {
+        match self {
+            Self::Lifted(memory) => memory.begin(),
+            Self::Running(memory) => memory.begin(),
+        }
+    }
+
+    fn room(self, tokens: Range<usize>) -> Room<'m> {
+        match self {
+            Self::Lifted(memory) => memory.room(tokens),
+            Self::Running(memory) => memory.room(tokens),
+        }
+    }
+
+    fn absorb(&mut self, tokens: Range<usize>, visible: u32, resumed: bool, budget: &mut Budget) -> bool {
+        match self {
+            Self::Lifted(memory) => memory.absorb(tokens, visible, resumed, budget),
+            Self::Running(memory) => memory.absorb(tokens, visible, resumed, budget),
+        }
+    }
+
+    fn close(&mut self, resumed: bool, budget: &mut Budget) -> bool {
+        match self {
+            Self::Lifted(memory) => memory.close(resumed, budget),
+            Self::Running(memory) => memory.close(resumed, budget),
+        }
+    }
+
+    fn answer(&mut self, token: usize, row: &mut [i16], resumed: bool, budget: &mut Budget) -> bool {
+        match self {
+            Self::Lifted(memory) => memory.answer(token, row, resumed, budget),
+            Self::Running(memory) => memory.answer(token, row, resumed, budget),
+        }
+    }
+}
+
+/// Number of levels above the tokens: up to where two blocks cover everything.
+pub(crate) const fn levels(block: usize, tokens: usize) -> usize {
+    let (mut levels, mut rows) = (0, tokens);
+    while rows > 2 * block {
+        rows = rows.div_ceil(2);
+        levels += 1;
+    }
+    levels
+}
+
+/// Row sums, totals and tops of every level: what a token has gathered down to it.
+struct Gathered<'m> {
+    width: usize,
+    /// `[levels + 1, width]`.
+    sums: &'m mut [i32],
+    /// `[levels + 1, 2]`.
+    states: &'m mut [u32],
+}
+
+impl Gathered<'_> {
+    /// Sums of a level, begun with those of the level above or with zero at the top, and the state that belongs to them.
+    fn go_on(&mut self, level: usize) -> (&mut [i32], State) {
+        let width = self.width;
+        let (below, above) = self.sums.split_at_mut(((level + 1) * width).min(self.sums.len()));
+        let sums = below.get_mut(level * width..).unwrap_or_default();
+        let above = above.iter().copied().chain(core::iter::repeat(0));
+        sums.iter_mut().zip(above).for_each(|(sum, above)| *sum = above);
+        let state = match self.states.get(2 * level + 2..2 * level + 4) {
+            Some(&[total, top]) => State::of([total, top]),
+            _ => State::default(),
+        };
+        (sums, state)
+    }
+
+    fn keep(&mut self, level: usize, state: State) {
+        let words = self.states.iter_mut().skip(2 * level);
+        words.zip(state.words()).for_each(|(slot, word)| *slot = word);
+    }
+}
+
+/// Key rows that a query row sees at a level, both counted from the first row of the block before its own: the paper's
+/// band with the quadrants of finer levels removed. `first`: there is no block before. No row is at or after `end`.
+fn ranges(level: usize, row: usize, size: usize, first: bool, end: usize, causal: bool) -> [Range<usize>; 2] {
+    let left = if first { size } else { 0 };
+    if level == 0 {
+        return [left..if causal { row + 1 } else { end.min(3 * size) }, 0..0];
+    }
+    let second_half = row - size >= size / 2;
+    let before = left..if second_half { size } else { size / 2 };
+    let before = before.start..before.end.max(before.start);
+    let right = 2 * size;
+    let after = if second_half { right + size / 2 } else { right };
+    [before, if causal { 0..0 } else { after..end.min(right + size) }]
+}
+
+/// Rows of one level around a query.
+struct Rows<'a> {
+    width: usize,
+    level: usize,
+    /// Number of the first row here.
+    first: usize,
+    keys: &'a [i16],
+    /// In pairs.
+    values: &'a [i16],
+    /// Fractional bits that the values have more than those of the tokens.
+    extra: u32,
+    scale: Requant,
+    /// By key row minus query row plus `bias_middle`.
+    bias: Option<&'a [i16]>,
+    bias_middle: usize,
+}
+
+impl Rows<'_> {
+    /// Adds the rows of a range. An empty `q` is a row of zeros. `count`: tokens of a row that are not masked, or `None`
+    /// where all rows have all.
+    fn absorb(
+        &self,
+        accumulator: &mut Accumulator<'_>,
+        q: &[i16],
+        row: usize,
+        range: Range<usize>,
+        count: Option<&dyn Fn(usize) -> usize>,
+        budget: &mut Budget,
+    ) {
+        let Self { width, level, .. } = *self;
+        let mut from = range.start;
+        while from < range.end {
+            // A tile begins with a whole pair, of which the first may not be meant.
+            let skipped = from % 2;
+            let start = from - skipped;
+            let to = range.end.min(start + KEY_TILE);
+            let mut visible = u64::MAX >> (KEY_TILE - (to - start)) >> skipped << skipped;
+            let counts = count.map(|count| {
+                let mut counts = [0; KEY_TILE];
+                for (j, slot) in counts.iter_mut().enumerate().take(to - start).skip(skipped) {
+                    *slot = count(start + j) as u16;
+                    if *slot == 0 {
+                        visible &= !(1 << j);
+                    }
+                }
+                counts
+            });
+            let bias = self.bias.and_then(|table| table.get(from + self.bias_middle - row..));
+            let (at, end) = (start - self.first, to - self.first);
+            let tile = KeyTile {
+                keys: self.keys.get(at * width..end * width).unwrap_or_default(),
+                values: self.values.get(at * width..end.next_multiple_of(2) * width).unwrap_or_default(),
+                visible,
+                weight: Weight::Coarse {
+                    level: level as u32,
+                    counts: counts.as_ref(),
+                    bias: bias.map(|bias| (skipped, bias)),
+                    extra: self.extra,
+                },
+            };
+            if visible != 0 {
+                accumulator.absorb(q, tile, self.scale);
+            }
+            budget.charge_keys(to - start, width);
+            from = to;
+        }
+    }
+}
+
+/// Row `index` of rows of `width` columns.
+fn row(rows: &[i16], index: usize, width: usize) -> &[i16] {
+    rows.get(index * width..(index + 1) * width).unwrap_or_default()
+}

@@ -1,0 +1,141 @@
+//! A run on its way.
+
+use core::task::Poll;
+
+use super::blocks::{Position, Visit};
+use super::order::{Course, Place, Task};
+use super::plan::{Name, Plan};
+use super::{Scores, Stage, whole};
+use crate::attention::{Budget, Mechanisms, Order, ROW_TILE};
+use crate::layers::{InputError, embed};
+use crate::memory::i16s_mut;
+use crate::model::Model;
+use crate::trace::Trace;
+
+/// Work of a step.
+const STEP: usize = 12_000;
+
+/// A run of a session, done in steps. The session waits for it, so that no second one can begin.
+#[derive(Debug)]
+pub struct Running<'s> {
+    pub(super) model: &'s Model<'s>,
+    pub(super) plan: &'s Plan,
+    pub(super) mechanisms: &'static Mechanisms,
+    visit: Visit,
+    position: Position<'s>,
+    pub(super) memory: &'s mut [u32],
+    pub(super) input: &'s [i16],
+    pub(super) mask: Option<&'s [bool]>,
+    pub(super) course: Course,
+    pub(super) place: Place,
+    /// Fractional bits of the residuals before the block at work.
+    pub(super) fracs: [i32; 2],
+    /// First word of the memory of the heads of the block at work.
+    pub(super) words: usize,
+    /// Tokens that were pooled.
+    pub(super) pooled: usize,
+}
+
+impl<'s> Running<'s> {
+    pub(super) fn new(
+        model: &'s Model<'s>,
+        plan: &'s Plan,
+        mechanisms: &'static Mechanisms,
+        visit: Visit,
+        memory: &'s mut [u32],
+        input: &'s [i16],
+        mask: Option<&'s [bool]>,
+    ) -> Result<Self, InputError> {
+        let tokens = embed::check(model, input)?;
+        if let Some(mask) = mask
+            && mask.len() != tokens
+        {
+            return Err(InputError::MaskLength { found: mask.len(), tokens });
+        }
+        let span = if plan.is_tile_by_tile() { ROW_TILE } else { tokens };
+        let (heads, blocks) = (model.heads, model.block_count);
+        let course = Course { tokens, span, heads, blocks, order: Order::KeysFirst, side_by_side: false };
+        Ok(Self {
+            model,
+            plan,
+            mechanisms,
+            visit,
+            position: Position::default(),
+            memory,
+            input,
+            mask,
+            course,
+            place: Place::start(),
+            fracs: [0; 2],
+            words: 0,
+            pooled: 0,
+        })
+    }
+
+    /// Does a piece of the work, of a size that does not depend on the length of the sequence. The results are those of
+    /// [`super::Session::run`], bit by bit.
+    ///
+    /// # Errors
+    /// [`InputError`] in one of the first steps if the recording has a value that the model does not know, or its mask
+    /// hides every token. The session stays usable.
+    pub fn step(&mut self) -> Result<Poll<()>, InputError> {
+        self.advance(&mut Budget::new(STEP), &mut ())
+    }
+
+    /// What the next step does.
+    pub fn stage(&self) -> Stage {
+        self.place.task.stage()
+    }
+
+    /// The block at work, if the next step is part of one.
+    pub fn block(&self) -> Option<usize> {
+        self.place.task.is_of_block().then_some(self.place.block)
+    }
+
+    /// The scores, once a step was [`Poll::Ready`].
+    pub fn scores(self) -> Option<Scores<'s>> {
+        (self.place.task == Task::Done).then(|| scores(self.model, self.plan, self.memory))
+    }
+
+    /// The arena, for a look at what is needed of it.
+    #[doc(hidden)]
+    pub fn memory_mut(&mut self) -> &mut [u32] {
+        self.memory
+    }
+
+    /// Works until the budget is spent.
+    #[doc(hidden)]
+    pub fn advance(&mut self, budget: &mut Budget, trace: &mut impl Trace) -> Result<Poll<()>, InputError> {
+        while self.place.task != Task::Done {
+            let worked = if self.place.task.is_of_block() {
+                let (visit, model, mut position) = (self.visit, self.model, self.position);
+                let (index, mut worked) = (self.place.block, Poll::Ready(()));
+                visit(model, &mut position, index, &mut |block| worked = whole::block(self, block, budget, trace));
+                self.position = position;
+                worked
+            } else {
+                whole::around_blocks(self, budget, trace)?
+            };
+            if worked.is_pending() && self.place.task != Task::Done {
+                return Ok(Poll::Pending);
+            }
+        }
+        Ok(Poll::Ready(()))
+    }
+
+    /// First row in the residuals of a token.
+    pub(super) fn residual_row(&self, token: usize) -> usize {
+        if self.plan.is_tile_by_tile() { token % ROW_TILE } else { token }
+    }
+
+    /// Whether a token counts.
+    pub(super) fn sees(&self, token: usize) -> bool {
+        self.mask.is_none_or(|mask| mask.get(token).copied().unwrap_or_default())
+    }
+}
+
+/// The scores of the last run.
+pub(super) fn scores<'s>(model: &Model<'_>, plan: &Plan, memory: &'s mut [u32]) -> Scores<'s> {
+    let [scores] = plan.take(memory, [Name::Scores]);
+    Scores::new(i16s_mut(scores, model.classes), model.head.frac)
+}

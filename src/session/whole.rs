@@ -1,0 +1,407 @@
+//! What is done at each place of a run.
+
+use core::ops::Range;
+use core::task::Poll;
+
+use super::order::{Place, Sweep, Task};
+use super::plan::{Name, all_at_once, block_memory, head_memory};
+use super::running::Running;
+use crate::attention::{Budget, Head, Life, Order, Way};
+use crate::kernels::{VALUE_LIMIT, dot_limit};
+use crate::layers::block::{Projection, Rows, put_head};
+use crate::layers::{InputError, embed, head, pool, statistics};
+use crate::memory::{i16s_mut, i32s_mut};
+use crate::model::{Block, NormOrder};
+use crate::trace::{Tensor, Trace};
+
+/// Values of a recording that are looked at together.
+const VALUES: usize = 256;
+
+/// Does the work before, between and after the blocks.
+pub(super) fn around_blocks(
+    run: &mut Running<'_>,
+    budget: &mut Budget,
+    trace: &mut impl Trace,
+) -> Result<Poll<()>, InputError> {
+    while !run.place.task.is_of_block() && run.place.task != Task::Done {
+        let done = match run.place.task {
+            Task::Check => check(run, budget)?,
+            Task::Measure => measure(run, budget),
+            Task::Embed => embed_tile(run, budget, trace),
+            Task::Pool => pool_row(run, budget, trace),
+            _ => {
+                let [pooled, hidden, scores] = run.plan.take(run.memory, [Name::Pooled, Name::Hidden, Name::Scores]);
+                let pooled = i16s_mut(pooled, run.model.output_width());
+                let hidden = i16s_mut(hidden, run.model.hidden);
+                head(run.model, pooled, hidden, i16s_mut(scores, run.model.classes), trace);
+                true
+            }
+        };
+        let before = run.place.task.stage();
+        run.place = if done { run.place.next(run.course) } else { Place { resumed: true, ..run.place } };
+        if budget.is_over(run.place.task.stage() != before) {
+            return Ok(Poll::Pending);
+        }
+    }
+    Ok(Poll::Ready(()))
+}
+
+/// Looks at some ids, or for a token that is not masked.
+fn check(run: &mut Running<'_>, budget: &mut Budget) -> Result<bool, InputError> {
+    let (first, ids) = (run.place.row, run.input.len());
+    budget.charge(8 * VALUES);
+    run.place.row = first + VALUES;
+    if first < ids {
+        embed::check_ids(run.model, run.input, first..ids.min(first + VALUES))?;
+        return Ok(false);
+    }
+    let Some(mask) = run.mask else { return Ok(true) };
+    let mut rest = mask.iter().skip(first - ids.next_multiple_of(VALUES));
+    if rest.len() == 0 {
+        return Err(InputError::AllMasked);
+    }
+    Ok(rest.by_ref().take(VALUES).any(|&seen| seen))
+}
+
+/// Takes some samples into the statistics of their channels.
+fn measure(run: &mut Running<'_>, budget: &mut Budget) -> bool {
+    let values = run.input.len();
+    let [of_channels] = run.plan.take(run.memory, [Name::Statistics]);
+    let of_channels = i32s_mut(of_channels);
+    let (pass, first) = (run.place.row / values.max(1), run.place.row % values.max(1));
+    if run.place.row == 0 {
+        of_channels.fill(0);
+    }
+    if pass >= statistics::passes(run.model) {
+        return true;
+    }
+    let last = values.min(first + VALUES);
+    statistics::add(run.model, run.input, pass, first..last, of_channels);
+    if last == values {
+        statistics::finish(run.model, pass, values / run.model.input.step_values().max(1), of_channels);
+    }
+    budget.charge(40 * (last - first));
+    run.place.row += last - first;
+    false
+}
+
+/// Embeds a tile, or a token of it where a tile is too much at a time.
+fn embed_tile(run: &mut Running<'_>, budget: &mut Budget, trace: &mut impl Trace) -> bool {
+    let (model, width, end) = (run.model, run.model.width, run.place.tile_end(run.course));
+    let first = if run.place.resumed { run.place.row } else { run.place.tile };
+    let of_row = width * (model.input.stem_inputs() + 60);
+    let last = if budget.allows((end - first) * of_row) { end } else { first + 1 };
+    let at = run.residual_row(first) * width;
+    let names = [Name::Residual, Name::Second, Name::Statistics, Name::Windows, Name::Normed];
+    let [residual, second, statistics, windows, work] = run.plan.take(run.memory, names);
+    let elements = (last - first) * width;
+    let rows = i16s_mut(residual, at + elements).get_mut(at..).unwrap_or_default();
+    let windows = i16s_mut(windows, (last - first) * model.input.stem_inputs());
+    let work = i16s_mut(work, elements);
+    let frac = embed::embed(model, run.input, first, i32s_mut(statistics), windows, work, rows, trace);
+    let copies = i16s_mut(second, at + elements).get_mut(at..).unwrap_or_default();
+    copies.iter_mut().zip(rows.iter()).for_each(|(copy, &x)| *copy = x);
+    run.fracs = [frac; 2];
+    run.words = 0;
+    budget.charge((last - first) * of_row);
+    run.place.row = last;
+    last == end
+}
+
+/// Adds a row to what is pooled.
+fn pool_row(run: &mut Running<'_>, budget: &mut Budget, trace: &mut impl Trace) -> bool {
+    let (model, token, width) = (run.model, run.place.row, run.model.width);
+    let (at, seen) = (run.residual_row(token) * width, run.sees(token));
+    let names = [Name::Residual, Name::Second, Name::Row, Name::Totals, Name::Pooled];
+    let [residual, second, work, totals, pooled] = run.plan.take(run.memory, names);
+    let totals = i32s_mut(totals);
+    if token == 0 {
+        run.pooled = 0;
+        totals.fill(0);
+    }
+    let [first, second] =
+        [residual, second].map(|rows| &*i16s_mut(rows, at + width).get_mut(at..).unwrap_or_default());
+    let residuals = [(first, run.fracs[0]), (second, run.fracs[1])];
+    let (work, pooled) = (i16s_mut(work, 2 * model.output_width()), i16s_mut(pooled, model.output_width()));
+    let mut pool = pool::Pool { totals, pooled, count: &mut run.pooled };
+    pool::add(model, token, residuals, seen, work, &mut pool, trace);
+    if token + 1 == run.course.tokens {
+        pool::finish(model, run.fracs, &mut pool, trace);
+    }
+    budget.charge(50 * model.output_width());
+    true
+}
+
+/// Does the work of a block, as far as it goes.
+pub(super) fn block<T: Trace>(
+    run: &mut Running<'_>,
+    block: &Block<'_>,
+    budget: &mut Budget,
+    trace: &mut T,
+) -> Poll<()> {
+    let attention = &block.attention;
+    let Some(&life) = run.mechanisms.life(&attention.kind) else { return Poll::Ready(()) };
+    let head = Head {
+        kind: attention.kind,
+        index: 0,
+        width: run.model.head_width,
+        tokens: run.course.tokens,
+        causal: attention.causal,
+        scale: attention.scale,
+        gain: attention.gain,
+    };
+    let tile_by_tile = run.plan.is_tile_by_tile();
+    run.course.order = Way::of(&attention.kind, attention.causal).order;
+    run.course.side_by_side = all_at_once(block, run.model, tile_by_tile);
+    let index = run.place.block;
+    let rows = Rows { block, index, attention_width: run.model.attention_width(), trace, budget };
+    let words = head_memory(block, run.model);
+    let mut pending = false;
+    let mut work = Work { run, head, life, words, rows };
+    while work.run.place.task.is_of_block() && work.run.place.block == index {
+        let done = work.at_place();
+        let place = work.run.place;
+        work.run.place = if done { place.next(work.run.course) } else { Place { resumed: true, ..place } };
+        if work.rows.budget.is_over(work.run.place.task.stage() != place.task.stage()) {
+            pending = true;
+            break;
+        }
+    }
+    if !run.place.task.is_of_block() || run.place.block != index {
+        run.fracs = block.fed(block.attended(run.fracs));
+        run.words += if tile_by_tile { block_memory(block, run.model, true) } else { 0 };
+    }
+    if pending { Poll::Pending } else { Poll::Ready(()) }
+}
+
+/// A block at work.
+struct Work<'w, 's, 'b, T> {
+    run: &'w mut Running<'s>,
+    /// The head at work, but for its number.
+    head: Head<'b>,
+    life: Life,
+    /// Words of the memory of a head.
+    words: usize,
+    rows: Rows<'w, T>,
+}
+
+impl<'b, T: Trace> Work<'_, '_, 'b, T> {
+    /// Does what is to be done at the place of the run; whether it is done.
+    fn at_place(&mut self) -> bool {
+        match self.run.place.task {
+            Task::Begin => self.begin(),
+            Task::Project => self.project(),
+            Task::Absorb => return self.absorb(),
+            Task::Close => return self.close(),
+            Task::Query => self.query(),
+            Task::Answer => return self.answer(),
+            Task::Join => self.join(),
+            Task::Expand => self.expand(),
+            Task::Activate => self.activate(),
+            _ => self.contract(),
+        }
+        true
+    }
+
+    /// The head at the place of the run, and first and last word of its memory.
+    fn head(&self) -> (Head<'b>, Range<usize>) {
+        let Place { head: index, group, .. } = self.run.place;
+        let start = self.run.words + (index - group) * self.words;
+        (Head { index, ..self.head }, start..start + self.words)
+    }
+
+    /// Before the first token every head forgets what was.
+    fn begin(&mut self) {
+        if self.run.place.span > 0 {
+            return;
+        }
+        let life = self.life;
+        let (head, words) = self.head();
+        let [memory, scratch] = self.run.plan.take(self.run.memory, [Name::Memory, Name::Scratch]);
+        (life.begin)(&head, memory.get_mut(words).unwrap_or_default(), scratch);
+        self.rows.budget.charge(500);
+    }
+
+    /// The name of the residual that attention sees.
+    fn source(&self) -> Name {
+        if self.rows.block.order == NormOrder::Reversible { Name::Second } else { Name::Residual }
+    }
+
+    /// Tokens of the tile, and where its rows are in a residual.
+    fn tile(&self) -> (Range<usize>, Range<usize>) {
+        let tokens = self.run.place.tile..self.run.place.tile_end(self.run.course);
+        let at = self.run.residual_row(tokens.start) * self.run.model.width;
+        let elements = tokens.len() * self.run.model.width;
+        (tokens, at..at + elements)
+    }
+
+    /// Elements of the head's rows that wait for those of the last head.
+    fn slot(&self) -> Range<usize> {
+        let (tokens, width) = (self.tile().0, self.head.width);
+        let first = (self.run.place.head * self.run.course.tokens + tokens.start) * width;
+        first..first + tokens.len() * width
+    }
+
+    /// Queries, keys and values of a tile of one head.
+    #[inline(never)]
+    fn project(&mut self) {
+        let ((tokens, elements), slot, life) = (self.tile(), self.slot(), self.life);
+        let (head, words) = self.head();
+        let Place { group, sweep, .. } = self.run.place;
+        let waits = !self.run.place.is_last_group(self.run.course);
+        let names =
+            [self.source(), Name::Normed, Name::Query, Name::Joined, Name::Attended, Name::Memory, Name::Scratch];
+        let [source, normed, query, joined, attended, memory, scratch] = self.run.plan.take(self.run.memory, names);
+        let rows = &mut self.rows;
+        let (block, attention_width) = (rows.block, rows.attention_width);
+        let attention = &block.attention;
+        let (length, width) = (elements.len(), self.head.width);
+        let source = &*i16s_mut(source, elements.end).get_mut(elements).unwrap_or_default();
+        let x = if head.index == group || rows.block.order == NormOrder::Post {
+            rows.source(source, i16s_mut(normed, length))
+        } else {
+            i16s_mut(normed, length)
+        };
+        if head.index == 0 {
+            rows.show_source(tokens.start, x);
+        }
+        let memory = memory.get_mut(words).unwrap_or_default();
+        let room = (life.room)(&head, memory, scratch, tokens.clone());
+        let of = |tensor, layer, limit| Projection { tensor, layer, head: head.index, head_width: width, limit };
+        let (limit, first) = (dot_limit(width), tokens.start);
+        let of_query = of(Tensor::Query, &attention.query, limit);
+        let waiting = i16s_mut(attended, slot.end).get_mut(slot).unwrap_or_default();
+        if !room.queries.is_empty() {
+            rows.project(of_query, first, x, room.queries);
+            if waits {
+                waiting.iter_mut().zip(room.queries.iter()).for_each(|(to, &from)| *to = from);
+            }
+        } else if waits {
+            rows.project(of_query, first, x, waiting);
+        } else if sweep == Sweep::Both {
+            let query = i16s_mut(query, tokens.len() * width);
+            rows.project(of_query, first, x, query);
+            put_head(i16s_mut(joined, tokens.len() * attention_width), attention_width, head.index, query, width);
+        }
+        if let Some(key) = &attention.key {
+            rows.project(of(Tensor::Key, key, limit), first, x, room.keys);
+        }
+        rows.project(of(Tensor::Value, &attention.value, VALUE_LIMIT), first, x, room.values);
+    }
+
+    /// Which of some tokens count.
+    fn visible(&self, tokens: Range<usize>) -> u32 {
+        tokens.rev().fold(0, |bits, token| bits << 1 | u32::from(self.run.sees(token)))
+    }
+
+    /// A head takes in a tile of keys, or that of a row.
+    fn absorb(&mut self) -> bool {
+        let Place { sweep, row, resumed, .. } = self.run.place;
+        let tokens = if sweep == Sweep::Both { row..row + 1 } else { self.tile().0 };
+        let (life, visible) = (self.life, self.visible(tokens.clone()));
+        let (head, words) = self.head();
+        let [memory, scratch] = self.run.plan.take(self.run.memory, [Name::Memory, Name::Scratch]);
+        let memory = memory.get_mut(words).unwrap_or_default();
+        (life.absorb)(&head, memory, scratch, tokens, visible, resumed, self.rows.budget)
+    }
+
+    fn close(&mut self) -> bool {
+        let (life, resumed) = (self.life, self.run.place.resumed);
+        let (head, words) = self.head();
+        let [memory, scratch] = self.run.plan.take(self.run.memory, [Name::Memory, Name::Scratch]);
+        (life.close)(&head, memory.get_mut(words).unwrap_or_default(), scratch, resumed, self.rows.budget)
+    }
+
+    /// A tile of queries of one head, unless they are there since its keys came.
+    #[inline(never)]
+    fn query(&mut self) {
+        let waits = !self.run.place.is_last_group(self.run.course);
+        if waits || self.run.course.order == Order::Backwards {
+            return;
+        }
+        let ((tokens, elements), (head, _)) = (self.tile(), self.head());
+        let names = [self.source(), Name::Normed, Name::Query, Name::Joined];
+        let [source, normed, query, joined] = self.run.plan.take(self.run.memory, names);
+        let rows = &mut self.rows;
+        let (block, attention_width) = (rows.block, rows.attention_width);
+        let layer = &block.attention.query;
+        let (length, width) = (elements.len(), self.head.width);
+        let source = &*i16s_mut(source, elements.end).get_mut(elements).unwrap_or_default();
+        let x = if head.index == self.run.place.group || rows.block.order == NormOrder::Post {
+            rows.source(source, i16s_mut(normed, length))
+        } else {
+            i16s_mut(normed, length)
+        };
+        let query = i16s_mut(query, tokens.len() * width);
+        let limit = dot_limit(width);
+        let of = Projection { tensor: Tensor::Query, layer, head: head.index, head_width: width, limit };
+        rows.project(of, tokens.start, x, query);
+        put_head(i16s_mut(joined, tokens.len() * attention_width), attention_width, head.index, query, width);
+    }
+
+    /// A row of queries becomes what it attends to.
+    fn answer(&mut self) -> bool {
+        let Place { row, tile, resumed, .. } = self.run.place;
+        let (life, width) = (self.life, self.head.width);
+        let (head, words) = self.head();
+        let (name, at) = if self.run.place.is_last_group(self.run.course) {
+            (Name::Joined, (row - tile) * self.rows.attention_width + head.index * width)
+        } else {
+            (Name::Attended, self.slot().start + (row - tile) * width)
+        };
+        let [rows, memory, scratch] = self.run.plan.take(self.run.memory, [name, Name::Memory, Name::Scratch]);
+        let row_of_head = i16s_mut(rows, at + width).get_mut(at..).unwrap_or_default();
+        let memory = memory.get_mut(words).unwrap_or_default();
+        (life.answer)(&head, memory, scratch, row, row_of_head, resumed, self.rows.budget)
+    }
+
+    /// The heads of a tile meet and are added to the residual.
+    #[inline(never)]
+    fn join(&mut self) {
+        let ((tokens, elements), frac) = (self.tile(), self.run.fracs[0]);
+        let (width, group, all) = (self.head.width, self.run.place.group, self.run.course.tokens);
+        let names = [Name::Residual, Name::Joined, Name::Change, Name::Attended];
+        let [residual, joined, change, attended] = self.run.plan.take(self.run.memory, names);
+        let attention_width = self.rows.attention_width;
+        let joined = i16s_mut(joined, tokens.len() * attention_width);
+        for head in 0..group {
+            let first = (head * all + tokens.start) * width;
+            let rows = i16s_mut(attended, first + tokens.len() * width).get(first..).unwrap_or_default();
+            put_head(joined, attention_width, head, rows, width);
+        }
+        let change = i16s_mut(change, elements.len());
+        let rows = i16s_mut(residual, elements.end).get_mut(elements).unwrap_or_default();
+        self.rows.attended(tokens.start, joined, frac, change, rows);
+    }
+
+    fn expand(&mut self) {
+        let (tokens, elements) = self.tile();
+        let hidden_width = self.rows.block.feed_forward.expand.outputs;
+        let [residual, normed, hidden] =
+            self.run.plan.take(self.run.memory, [Name::Residual, Name::Input, Name::Hidden]);
+        let (normed, hidden) = (i16s_mut(normed, elements.len()), i16s_mut(hidden, tokens.len() * hidden_width));
+        let rows = i16s_mut(residual, elements.end).get_mut(elements).unwrap_or_default();
+        self.rows.expand(tokens.start, rows, normed, hidden);
+    }
+
+    fn activate(&mut self) {
+        let (tokens, _) = self.tile();
+        let [hidden] = self.run.plan.take(self.run.memory, [Name::Hidden]);
+        let hidden = i16s_mut(hidden, tokens.len() * self.rows.block.feed_forward.expand.outputs);
+        self.rows.activate(tokens.start, hidden);
+    }
+
+    fn contract(&mut self) {
+        let (tokens, elements) = self.tile();
+        let (block, [first, second]) = (self.rows.block, self.rows.block.attended(self.run.fracs));
+        let (name, frac) = match block.order {
+            NormOrder::Reversible => (Name::Second, second),
+            NormOrder::Pre | NormOrder::Post => (Name::Residual, first),
+        };
+        let [residual, change, hidden] = self.run.plan.take(self.run.memory, [name, Name::Change, Name::Hidden]);
+        let hidden = i16s_mut(hidden, tokens.len() * block.feed_forward.expand.outputs);
+        let change = i16s_mut(change, elements.len());
+        let rows = i16s_mut(residual, elements.end).get_mut(elements).unwrap_or_default();
+        self.rows.fed(tokens.start, hidden, frac, change, rows);
+    }
+}

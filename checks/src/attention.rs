@@ -80,7 +80,7 @@ const BIGBIRD: BigBird<'_> = BigBird { block: 1, dense_blocks: 0, random: 0, row
 const EXTENDED: BigBirdExtended<'_> =
     BigBirdExtended { block: 2, dense_tokens: 0, global: 2, radius: None, random: 0, rows: 4, plan: &[] };
 const LOCAL: Local = Local { chunk: 2, before: 1, after: 0, multiple: 2 };
-const HIERARCHICAL: Hierarchical<'_> = Hierarchical { block: 2, bias: &[] };
+const HIERARCHICAL: Hierarchical<'_> = Hierarchical { block: 2, bias: &[], extra: &[] };
 
 checks! { "attention", 3072,
     fn exact_sees_every_key() {

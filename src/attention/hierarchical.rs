@@ -56,8 +56,10 @@ pub(super) fn attend(parameters: Hierarchical<'_>, head: Head<'_>, scratch: &mut
     let mask = Mask::new(visible, tokens);
     let shape = (width, block);
     // Keys meet queries in scores, which have one scale: no further bits.
-    build(keys, coarse_keys, shape, mask, Mean::OfChildren, 0);
-    let extra = build(values, coarse_values, shape, mask, Mean::OfTokens, i32::from(VALUE_LIMIT));
+    build(keys, coarse_keys, shape, mask, Mean::OfChildren, Bits::None);
+    // Of a causal head they must not depend on what comes later.
+    let value_bits = if causal { Bits::Fixed(parameters.extra) } else { Bits::Found };
+    let extra = build(values, coarse_values, shape, mask, Mean::OfTokens, value_bits);
 
     let mut levels = [Level { index: 0, rows: tokens, offset: 0 }; LEVELS + 1];
     for index in 1..=count {
@@ -217,16 +219,27 @@ const LEVELS: usize = MAX_TOKENS.ilog2() as usize;
 /// Fractional bits that the rows of each level have more than the tokens'.
 type Extra = [u32; LEVELS];
 
-/// Fills all levels above the tokens with means. Where a level's means leave the upper half of `limit` free, they
-/// keep a further bit: means of noise shrink from level to level, and their rounding would not.
+/// Which levels keep a further bit: means of noise shrink from level to level, and their rounding would not.
+#[derive(Clone, Copy)]
+enum Bits<'a> {
+    /// None.
+    None,
+    /// Those whose means leave the upper half of [`VALUE_LIMIT`] free.
+    Found,
+    /// Those of the model file; what does not fit saturates.
+    Fixed(&'a [i8]),
+}
+
+/// Fills all levels above the tokens with means.
 fn build(
     tokens: &[i16],
     coarse: &mut [i16],
     shape: (usize, usize),
     mask: Mask<'_>,
     mean: Mean,
-    limit: i32,
+    kept: Bits<'_>,
 ) -> Extra {
+    let limit = i32::from(VALUE_LIMIT);
     let (width, block) = shape;
     let width = width.max(1);
     let mut extra = [0; LEVELS];
@@ -239,18 +252,30 @@ fn build(
             _ => finer.get(level.offset * width..).unwrap_or_default(),
         };
         let children = children.get(..level.rows * width).unwrap_or_default();
-        // Twice a value fits, unless nothing may.
-        let mut drop = i32::from(limit == 0);
+        // Twice a value fits into 16 bits.
+        let mut drop = match kept {
+            Bits::None => 1,
+            Bits::Found => 0,
+            Bits::Fixed(extra) => {
+                let fixed = extra.get(level.index as usize).copied().unwrap_or_default();
+                i32::from(u32::from(fixed.unsigned_abs()) <= bits)
+            }
+        };
+        let fixed = matches!(kept, Bits::Fixed(_));
         let mut peak = 0;
         for ((row, pair), out) in
             children.chunks((2 * width).max(1)).enumerate().zip(here.chunks_exact_mut(width))
         {
             twice_mean(pair, out, mask.halves(above.index as usize, row), mean, |twice| {
                 peak = peak.max(twice.abs());
-                if drop == 0 { twice as i16 } else { half(twice, row) }
+                match drop {
+                    0 if fixed => twice.clamp(-limit, limit) as i16,
+                    0 => twice as i16,
+                    _ => half(twice, row),
+                }
             });
         }
-        if drop == 0 && peak > limit {
+        if drop == 0 && peak > limit && !fixed {
             drop = 1;
             for (row, out) in here.chunks_exact_mut(width).enumerate().take(above.rows) {
                 out.iter_mut().for_each(|out| *out = half(i32::from(*out), row));

@@ -122,6 +122,7 @@ pub(crate) fn network(source: &mut Source, options: Options) -> Network {
         head: source.linear(hidden.as_ref().map_or(output, |hidden| hidden.map.outputs), 5),
         hidden,
         max_tokens: options.max_tokens,
+        horizon: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::read::{Reader, tri};
 use super::{ModelError, PREAMBLE, SectionFault};
 
-/// The stream of records, [`super::Model`] itself.
+/// The records of the network, [`super::Model`] itself.
 pub(super) const NETWORK: [u8; 4] = *b"NETW";
 /// UTF-8, padded with zeros to whole words.
 pub(super) const NAME: [u8; 4] = *b"NAME";

@@ -71,8 +71,8 @@ fn file(kind: write::AttentionKind) -> write::File {
 #[test]
 fn each_mechanism_says_whether_later_tokens_have_an_influence() {
     use write::AttentionKind::{BigBird, BigBirdExtended, Exact, Lsh};
-    let etc = |global, random, dense_tokens, radius| {
-        let plan = vec![0; 2 * (40_usize - global).div_ceil(4) * random];
+    let etc = |global: usize, random: usize, dense_tokens, radius| {
+        let plan = vec![0; 2 * (40 - global).div_ceil(4) * random];
         BigBirdExtended(write::BigBirdExtended { block: 4, dense_tokens, global, radius, random, plan })
     };
     let local = |before, after| write::AttentionKind::Local(Local { chunk: 4, before, after, multiple: 4 });
@@ -188,7 +188,7 @@ fn extra_bits_are_those_that_the_means_leave_room_for() {
     let mut network = causal(&mut source, 300, hierarchical(4));
     network.blocks[1].attention.kind = hierarchical(2);
     // Values around a mean that is not zero shrink less.
-    network.blocks[1].attention.value.bias.iter_mut().for_each(|bias| *bias = 1.0);
+    network.blocks[1].attention.value.bias.iter_mut().for_each(|bias| *bias = 0.3);
     let recordings = recordings(&mut source, &network, &[300, 40, 131]);
     let ranges = calibrate(&network, &recordings, || {}).unwrap();
     let words = integers(&network, &ranges, &all_wide()).unwrap().words();
@@ -236,9 +236,7 @@ fn extra_bits_are_those_that_the_means_leave_room_for() {
         write::AttentionKind::Hierarchical(hierarchical) => hierarchical.extra.clone(),
         _ => Vec::new(),
     });
-    assert!(
-        written.zip(&found).all(|(written, found)| written.len() == found.len() && written != vec![0; 11])
-    );
+    assert!(written.zip(&found).all(|(written, found)| written.len() == found.len() && written.contains(&1)));
     assert!(quantized.fidelity.score_error < 0.02, "{:?}", quantized.fidelity);
 }
 

@@ -106,7 +106,8 @@ impl ModelError {
                 .number(found)
                 .str(", this build reads ")
                 .number(super::VERSION)
-                .str("; quantize the checkpoint again with this release, or use the release of fixformer that made the file"),
+                .str("; quantize the checkpoint again with this release, ")
+                .str("or use the release of fixformer that made the file"),
             Self::Length { expected, found } => text
                 .str("length: ")
                 .number(expected)

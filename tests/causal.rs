@@ -104,7 +104,7 @@ fn favor() {
         let projection = &projection;
         check(
             source,
-            AttentionKind::Favor(Favor { features, directions, projection, query: input, key: input, epsilon }),
+            AttentionKind::Favor(Favor { features, directions, projection, query: input, key: input, epsilon, tile: 1 }),
         );
     });
 }
@@ -131,7 +131,8 @@ fn local() {
     holds("local", |source, _, check| {
         let chunk = 1 + source.below(20);
         let multiple = chunk * (1 + source.below(3));
-        check(source, AttentionKind::Local(Local { chunk, before: source.below(2), after: 0, multiple }));
+        let before = source.below(2);
+        check(source, AttentionKind::Local(Local { chunk, before, after: 0, multiple }));
     });
 }
 
@@ -141,11 +142,12 @@ fn windows() {
     holds("windows", |source, _, check| {
         let block = 1 + source.below(16);
         let radius = (source.below(2) == 0).then(|| source.below(40));
+        let dense_tokens = radius.map_or(block, |radius| source.below(radius + 2));
         check(
             source,
             AttentionKind::BigBirdExtended(BigBirdExtended {
                 block,
-                dense_tokens: radius.map_or(block, |radius| source.below(radius + 2)),
+                dense_tokens,
                 global: 0,
                 radius,
                 random: 0,

@@ -287,6 +287,7 @@ fn extremes_do_not_overflow() {
                             query: input,
                             key: input,
                             epsilon,
+                            tile: 1,
                         };
                         let found = rows.attend(favor, causal, |_| true);
                         let expected = 2 * i32::from(VALUE_LIMIT);
@@ -423,6 +424,8 @@ fn contradictions_are_refused_by_name() {
     refused(&|favor| favor.query.projection.shift = 0, "favor.query");
     refused(&|favor| favor.key.norm.multiplier = -1, "favor.key");
     refused(&|favor| favor.key.epsilon = model::Favor::MAX_EPSILON + 1, "favor.key");
+    refused(&|favor| favor.tile = 0, "favor.tile");
+    refused(&|favor| favor.tile = 65, "favor.tile");
     let bare = |favor: &mut write::Favor| {
         (favor.features, favor.directions) = (model::Features::Relu, 15);
         favor.projection.clear();

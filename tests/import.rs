@@ -33,7 +33,7 @@ hidden = 3
 fn a_small_model() {
     let network = Case::new().import().unwrap();
     assert_eq!(network.name, "small");
-    assert_eq!(network.max_tokens, 4);
+    assert_eq!((network.max_tokens, network.horizon()), (4, 16_384));
     let Input::Samples { channels, window, scale, level, mean, deviation, stem } = &network.input else {
         panic!("{:?}", network.input);
     };
@@ -182,6 +182,8 @@ fn values_that_make_no_sense() {
         ("scale = 0.5", "scale = nan", "input.scale", &["NaN", "above 0"]),
         ("name =", "max_tokens = 0\nname =", "max_tokens", &["at least 1"]),
         ("name =", "max_tokens = 5\nname =", "max_tokens", &["is 5", "`pos` has 4 rows"]),
+        ("name =", "horizon = 3\nname =", "horizon", &["is 3", "4 tokens"]),
+        ("name =", "horizon = 1073741825\nname =", "horizon", &["at most 1073741824"]),
         ("hidden = 3", "hidden = 3\n[positions]\nkind = \"none\"", "max_tokens", &["is missing"]),
     ] {
         let mut case = Case::new();

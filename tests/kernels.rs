@@ -135,7 +135,7 @@ fn attention_error(n: usize, d: usize, hot: f64, causal: bool, mask: impl Fn(usi
     let (fq, fk, fv) = (frac(&q, dot_limit(d)), frac(&k, dot_limit(d)), frac(&v, VALUE_LIMIT));
     let integers =
         |x: &[f64], frac: f64| x.iter().map(|x| (x * frac.exp2()).round() as i16).collect::<Vec<_>>();
-    let (qi, ki, mut vi) = (integers(&q, fq), integers(&k, fk), integers(&v, fv));
+    let (qi, ki, vi) = (integers(&q, fq), integers(&k, fk), integers(&v, fv));
 
     let factor = std::f64::consts::LOG2_E * 1024.0 * (-fq - fk).exp2() / (d as f64).sqrt();
     let shift = (f64::from(i16::MAX) / factor).log2().floor() - 16.0;
@@ -183,7 +183,7 @@ fn exact_attention_is_within_a_thousandth_of_the_real_one() {
 
 /// Attention of `rows` to themselves with the values, everything visible or nothing.
 fn attended(rows: &[i16], values: &[i16], width: usize, visible: bool, gain: u32) -> Vec<i16> {
-    let (mut rows, mut keys) = (rows.to_vec(), rows.to_vec());
+    let (mut rows, keys) = (rows.to_vec(), rows.to_vec());
     let visible = vec![if visible { u16::MAX } else { 0 }; rows.len().div_ceil(16 * width)];
     let head = Given {
         index: 0,

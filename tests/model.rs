@@ -1,12 +1,15 @@
 //! The model file at run time: what is written is what is read, and nothing malformed gets in.
 
 use fixformer::host::{import, quantize::*};
+use fixformer::model::SectionFault;
 use fixformer::session::Plan;
 use fixformer::{Model, ModelError, Session};
 use proptest::prelude::*;
 use std::path::Path;
 
 const CHECKSUM: usize = 3;
+/// First word of the network: after the preamble and a table of three sections.
+const NETWORK: usize = 4 + 1 + 3 * 4;
 
 fn digits() -> Vec<u32> {
     let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits.fxm")).unwrap();
@@ -35,6 +38,7 @@ fn a_file_has_what_its_checkpoint_has() {
     let words = digits();
     let model = Model::parse(&words).unwrap();
     assert_eq!((model.name(), model.classes, model.max_tokens), ("digits", 10, 57));
+    assert_eq!((model.horizon, model.sample_scale_bits()), (16_384, 0.0625_f32.to_bits()));
     assert_eq!((model.width, model.heads, model.block_count, model.hidden), (32, 2, 2, 64));
     assert_eq!(model.max_input(), 64);
     assert_eq!(model.blocks().count(), 2);
@@ -78,17 +82,19 @@ fn errors_name_what_was_found_and_what_was_expected() {
         words[index] = value;
         Model::parse(&sealed(words)).unwrap_err().to_string()
     };
-    let tokens = 4 + 8;
+    let tokens = NETWORK;
     assert!(changed(0, 0).starts_with("not a fixformer model"));
     assert_eq!(
         changed(1, 1),
-        "version: the file has 1, this build reads 3; quantize the model again with the same release of fixformer"
+        "version: the file has 1, this build reads 4; quantize the checkpoint again with this release, or use the \
+         release of fixformer that made the file"
     );
     assert_eq!(changed(tokens, 0), "max_tokens: 0 is outside 1 ..= 16384");
+    assert_eq!(changed(tokens + 1, 56), "horizon: 56 is outside 57 ..= 1073741824");
     assert_eq!(changed(tokens, 58), "positions.table: 57 found, 58 expected");
-    assert_eq!(changed(tokens + 2, 65), "head_width (all heads side by side): 1040 is outside 1 ..= 1024");
-    assert_eq!(changed(tokens + 3, 20), "block.attention.query: 32 found, 40 expected");
-    assert_eq!(changed(tokens + 5, 11), "head: 10 found, 11 expected");
+    assert_eq!(changed(tokens + 3, 65), "head_width (all heads side by side): 1040 is outside 1 ..= 1024");
+    assert_eq!(changed(tokens + 4, 20), "block.attention.query: 32 found, 40 expected");
+    assert_eq!(changed(tokens + 6, 11), "head: 10 found, 11 expected");
     assert_eq!(changed(tokens + 8, 3), "input.kind: 3 is outside 0 ..= 2");
     let mut damaged = words.clone();
     damaged[100] ^= 1;
@@ -109,15 +115,121 @@ fn weights_that_could_overflow_an_accumulator_are_refused() {
     assert_eq!(error, ModelError::Accumulator { field: "block.feed_forward.expand", channel: 5 });
 }
 
+/// A section: its tag, flags and words.
+type Section = ([u8; 4], u32, Vec<u32>);
+
+/// The sections of a file.
+fn sections(words: &[u32]) -> Vec<Section> {
+    let entries = words[5..].chunks(4).take(words[4] as usize);
+    let section = |entry: &[u32]| {
+        let (start, length) = (entry[2] as usize, entry[3] as usize);
+        (entry[0].to_le_bytes(), entry[1], words[start..start + length].to_vec())
+    };
+    entries.map(section).collect()
+}
+
+/// The file of these sections.
+fn file(sections: &[Section]) -> Vec<u32> {
+    let mut words = digits()[..4].to_vec();
+    words.push(sections.len() as u32);
+    let mut offset = 5 + 4 * sections.len();
+    for (tag, flags, content) in sections {
+        words.extend([u32::from_le_bytes(*tag), *flags, offset as u32, content.len() as u32]);
+        offset += content.len();
+    }
+    words.extend(sections.iter().flat_map(|(_, _, content)| content));
+    words[2] = words.len() as u32;
+    sealed(words)
+}
+
+fn scores(words: &[u32]) -> Vec<i16> {
+    let model = Model::parse(words).unwrap();
+    let mut memory = vec![0; Plan::of(&model).words()];
+    let mut session = Session::new(model, &mut memory).unwrap();
+    session.run(&[9; 64]).unwrap().raw().to_vec()
+}
+
+#[test]
+fn sections_that_are_not_needed_may_be_missing() {
+    let words = digits();
+    let all = sections(&words);
+    assert_eq!(file(&all), words);
+    let bare = file(&all[..1]);
+    let model = Model::parse(&bare).unwrap();
+    assert_eq!((model.name(), model.sample_scale_bits()), ("", 0));
+    assert_eq!(scores(&bare), scores(&words));
+}
+
+#[test]
+fn a_section_in_the_wrong_place_is_refused_by_its_tag() {
+    let words = digits();
+    let all = sections(&words);
+    let refused = |words: &[u32]| Model::parse(words).unwrap_err();
+    let error = |tag: &[u8; 4], fault| ModelError::Section { tag: *tag, fault };
+    assert_eq!(refused(&file(&all[1..])), error(b"NETW", SectionFault::Missing));
+    let needed = [all.clone(), vec![(*b"STEM", 1, vec![1])]].concat();
+    assert_eq!(refused(&file(&needed)), error(b"STEM", SectionFault::Unknown));
+    assert!(refused(&file(&needed)).to_string().starts_with("section STEM: unknown to this build"));
+    for tag in [*b"NAME", *b"NETW"] {
+        let again = all.iter().find(|(other, ..)| *other == tag).unwrap().clone();
+        assert_eq!(
+            refused(&file(&[all.clone(), vec![again]].concat())),
+            error(&tag, SectionFault::Duplicate)
+        );
+    }
+    let twice = [all.clone(), vec![(*b"more", 0, vec![]), (*b"more", 0, vec![])]].concat();
+    assert_eq!(refused(&file(&twice)), error(b"more", SectionFault::Duplicate));
+    for (tag, content) in
+        [(b"UNIT", vec![]), (b"UNIT", vec![1, 2]), (b"NAME", vec![0x41; 9]), (b"NAME", vec![0xff])]
+    {
+        let mut other: Vec<Section> = all.iter().filter(|(of, ..)| of != tag).cloned().collect();
+        other.push((*tag, 0, content));
+        assert_eq!(refused(&file(&other)), error(tag, SectionFault::Content));
+    }
+    // Overlapping, apart, outside, and so far outside that the sum has no room in 32 bits.
+    let second = 5 + 4;
+    for (index, value) in [
+        (second + 2, words[second + 2] - 1),
+        (second + 2, words[second + 2] + 1),
+        (second + 2, u32::MAX),
+        (second + 3, words[second + 3] + 9),
+        (second + 3, u32::MAX),
+    ] {
+        let mut words = words.clone();
+        words[index] = value;
+        assert_eq!(refused(&sealed(words)), error(b"NAME", SectionFault::Place), "{index} {value}");
+    }
+    // Words after the last section.
+    let mut longer = [words, vec![0]].concat();
+    longer[2] += 1;
+    assert!(matches!(refused(&sealed(longer)), ModelError::Length { .. }));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+
+    /// What a later release adds and does not mark as needed changes nothing.
+    #[test]
+    fn an_unknown_section_is_skipped(
+        tag in any::<[u8; 4]>(), content in prop::collection::vec(any::<u32>(), 0..40), place in 0_usize..4,
+    ) {
+        let words = digits();
+        let mut all = sections(&words);
+        prop_assume!(all.iter().all(|(known, ..)| *known != tag));
+        all.insert(place, (tag, 0, content));
+        let more = file(&all);
+        let [before, after] = [&words, &more].map(|words| Model::parse(words).unwrap());
+        prop_assert_eq!((before.name(), before.sample_scale_bits()), (after.name(), after.sample_scale_bits()));
+        prop_assert_eq!(format!("{:?}", before.head), format!("{:?}", after.head));
+        prop_assert_eq!(scores(&words), scores(&more));
+    }
 
     /// Whatever a file with a valid checksum says, parsing and running it neither panics nor reads outside.
     #[test]
     fn a_forged_file_does_no_harm(changes in prop::collection::vec((4_usize..5800, any::<u32>(), any::<bool>()), 1..4)) {
         let mut words = digits();
         for (index, value, small) in changes {
-            let index = if value & 1 == 0 { 4 + index % 60 } else { index % words.len() };
+            let index = if value & 1 == 0 { 4 + index % 70 } else { index % words.len() };
             words[index.max(4)] = if small { value % 64 } else { value };
         }
         let words = sealed(words);

@@ -351,6 +351,7 @@ fn network(order: NormOrder, pooling: Pooling, causal: bool) -> Network {
         hidden: None,
         head: linear(2, 2),
         max_tokens: 8,
+        horizon: None,
     }
 }
 

@@ -217,6 +217,6 @@ fn contradictions_are_refused_by_name() {
 
     // Repeated blocks count again: a row of the internal construction must not hold too many keys.
     let plan = vec![];
-    let bigbird = write::AttentionKind::BigBird { block: 1024, dense_blocks: 0, random: 12, plan };
-    refused("bigbird.random", bigbird);
+    let bigbird = write::BigBird { block: 1024, dense_blocks: 0, random: 12, plan };
+    refused("bigbird.random", write::AttentionKind::BigBird(bigbird));
 }

@@ -58,7 +58,13 @@ pub(crate) const MECHANISMS: [Mechanism; 6] = [
     ("exact", |_, _| AttentionKind::Exact, MAX_EXACT),
     (
         "hierarchical",
-        |_, _| AttentionKind::Hierarchical(Hierarchical { block: BLOCK, bias: &[], extra: &[0; 12] }),
+        |_, _| {
+            AttentionKind::Hierarchical(Hierarchical {
+                block: BLOCK,
+                bias: &[],
+                extra: &[0; Hierarchical::MAX_LEVELS],
+            })
+        },
         MAX_TOKENS,
     ),
     ("bigbird", |_, _| bigbird(), MAX_TOKENS),
@@ -115,6 +121,7 @@ pub(crate) fn favor(width: usize) -> AttentionKind<'static> {
         query: input,
         key: input,
         epsilon: Epsilon::Zero,
+        tile: 1,
     })
 }
 

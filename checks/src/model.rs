@@ -3,6 +3,7 @@
 use crate::checks;
 use crate::outcome::{Outcome, equal, holds};
 use fixformer::memory::Once;
+use fixformer::model::SectionFault;
 use fixformer::{Digest, Model, ModelError};
 
 const BYTES: &[u8; include_bytes!("../../models/digits.fxm").len()] =
@@ -12,14 +13,34 @@ static WORDS: [u32; BYTES.len() / 4] = fixformer::session::words(BYTES);
 /// Words of a file that its header counts, and its checksum.
 const LENGTH: usize = 2;
 const CHECKSUM: usize = 3;
-/// Greatest number of tokens.
-const TOKENS: usize = 12;
+/// Words of the table of sections of the file here, and of an entry.
+const TABLE: usize = 1 + 3 * ENTRY;
+const ENTRY: usize = 4;
+/// Greatest number of tokens, the first word of the first section: in the file, and in its front with a table of one.
+const IN_FILE: usize = CHECKSUM + 1 + TABLE;
+const TOKENS: usize = CHECKSUM + 2 + ENTRY;
 
-/// The front of the file with one word changed, and a header and checksum that agree with it.
-fn changed(index: usize, value: u32) -> Option<ModelError> {
+/// The front of the file: of the first section as much as there is room for, after a table with nothing else.
+fn front() -> [u32; 64] {
     let mut front = [0; 64];
     front.iter_mut().zip(&WORDS).for_each(|(word, &of_file)| *word = of_file);
+    let first = CHECKSUM + 2;
+    front
+        .iter_mut()
+        .skip(TOKENS)
+        .zip(WORDS.iter().skip(IN_FILE))
+        .for_each(|(word, &of_file)| *word = of_file);
+    let (offset, length) = (TOKENS as u32, (front.len() - TOKENS) as u32);
+    let table = [1, WORDS[first], WORDS[first + 1], offset, length];
+    front.iter_mut().skip(CHECKSUM + 1).zip(table).for_each(|(word, entry)| *word = entry);
     front[LENGTH] = front.len() as u32;
+    front[CHECKSUM] = crc(front.get(CHECKSUM + 1..).unwrap_or_default());
+    front
+}
+
+/// The front of the file with one word changed, and a checksum that agrees with it.
+fn changed(index: usize, value: u32) -> Option<ModelError> {
+    let mut front = front();
     front.iter_mut().skip(index).take(1).for_each(|word| *word = value);
     front[CHECKSUM] = crc(front.get(CHECKSUM + 1..).unwrap_or_default());
     Model::parse(&front).err()
@@ -77,25 +98,40 @@ checks! { "model", 3072,
     }
 
     fn damage_is_noticed() {
-        let mut front = [0; 64];
-        front.iter_mut().zip(&WORDS).for_each(|(word, &of_file)| *word = of_file);
-        front[LENGTH] = front.len() as u32;
+        let mut front = front();
+        let stored_then = front[CHECKSUM];
+        front[63] ^= 1;
         match Model::parse(&front) {
             Err(ModelError::Checksum { stored, computed }) => {
-                equal(stored, WORDS[CHECKSUM])?;
+                equal(stored, stored_then)?;
                 equal(computed, crc(&front[CHECKSUM + 1..]))?;
             }
             _ => holds(false)?,
         }
     }
 
+    fn sections_are_where_the_table_says() {
+        let fault = |index, value| match changed(index, value) {
+            Some(ModelError::Section { tag, fault }) => Some((tag, fault)),
+            _ => None,
+        };
+        let first = CHECKSUM + 2;
+        let other = u32::from_le_bytes(*b"NEXT");
+        holds(fault(first, other) == Some((*b"NEXT", SectionFault::Unknown)))?;
+        holds(fault(first + 2, TOKENS as u32 + 1) == Some((*b"NETW", SectionFault::Place)))?;
+        holds(fault(first + 3, u32::MAX) == Some((*b"NETW", SectionFault::Place)))?;
+        out_of_range(changed(first + 1, 2), "section.flags", 2)?;
+        out_of_range(changed(CHECKSUM + 1, 0), "sections", 0)?;
+    }
+
     fn no_tokens_are_refused() {
         out_of_range(changed(TOKENS, 0), "max_tokens", 0)?;
         out_of_range(changed(TOKENS, 16_385), "max_tokens", 16_385)?;
+        out_of_range(changed(TOKENS + 1, 56), "horizon", 56)?;
     }
 
     fn heads_that_are_too_wide_are_refused() {
-        out_of_range(changed(TOKENS + 2, 65), "head_width (all heads side by side)", 1_040)?;
+        out_of_range(changed(TOKENS + 3, 65), "head_width (all heads side by side)", 1_040)?;
     }
 
     fn an_unknown_input_is_refused() {

@@ -8,7 +8,9 @@ use anyhow::Result;
 use clap::Args;
 use fixformer::Model;
 use fixformer::kernels::Activation;
-use fixformer::model::{AttentionKind, Input, Level, NormOrder, Pooling, Positions, VERSION, Window};
+use fixformer::model::{
+    AttentionKind, Causality, Input, Level, NormOrder, Pooling, Positions, VERSION, Window,
+};
 use fixformer::session::Plan;
 
 use crate::layers::layers;
@@ -70,6 +72,7 @@ fn summary(model: &Model<'_>) -> Vec<(&'static str, String)> {
     vec![
         ("input", input(model)),
         ("length", format!("up to {} tokens, {} steps", model.max_tokens, thousands(steps))),
+        ("horizon", format!("{} tokens of a stream", thousands(model.horizon))),
         ("positions", positions.to_owned()),
         ("blocks", blocks(model)),
         ("pooling", pooling.to_owned()),
@@ -114,7 +117,11 @@ fn blocks(model: &Model<'_>) -> String {
                 NormOrder::Reversible => "reversible, norm before",
             };
             let activation = activation(block.feed_forward.activation);
-            let causal = if block.attention.causal { "causal" } else { "bidirectional" };
+            let causal = match block.attention.causality() {
+                Causality::Bidirectional => "bidirectional",
+                Causality::Masked => "masked causal",
+                Causality::Strict => "strictly causal",
+            };
             let hidden = block.feed_forward.expand.outputs;
             let mechanism = mechanism(&block.attention.kind);
             format!("{causal} {mechanism} attention, {hidden} hidden {activation}, {order} each sublayer")

@@ -266,7 +266,7 @@ fn inspect_lists_layers_and_memory() {
         .command(&["inspect", "digits.fxm"])
         .assert()
         .success()
-        .stdout(contains("digits: format version 3").and(contains("CRC-32")))
+        .stdout(contains("digits: format version 4").and(contains("CRC-32")))
         .stdout(contains("windows of 8 steps every 1").and(contains("0.0625")))
         .stdout(contains("learned").and(contains("mean of the tokens")))
         .stdout(contains("block 1 contract").and(contains("64 -> 32")))

@@ -11,22 +11,12 @@ use super::Head;
 use super::kept::{self, Pattern};
 use crate::model::{AttentionKind, BigBirdExtended};
 
-/// Rows that a causal head keeps where that does not depend on the length.
-pub(super) const fn window(parameters: &BigBirdExtended<'_>, causal: bool) -> Option<usize> {
-    let seen = match parameters.radius {
+/// Rows that a head keeps that sees nothing later: nothing older is seen either.
+pub(super) const fn window(parameters: &BigBirdExtended<'_>) -> usize {
+    kept::window(1 + match parameters.radius {
         Some(radius) => radius + 1,
         None => 2 * parameters.block,
-    };
-    // Up to so many tokens every key is seen: by the window too, where it is as wide.
-    let dense = match parameters.radius {
-        Some(radius) => parameters.dense_tokens <= radius + 1,
-        None => parameters.dense_tokens <= 2 * parameters.block,
-    };
-    if causal && parameters.global == 0 && parameters.random == 0 && dense {
-        Some(kept::window(seen + 1))
-    } else {
-        None
-    }
+    })
 }
 
 /// The global tokens, the window and the random blocks of a token.
@@ -40,7 +30,7 @@ impl Pattern for Blocks {
 
     fn window(self, head: &Head<'_>) -> Option<usize> {
         let AttentionKind::BigBirdExtended(parameters) = head.kind else { return None };
-        window(&parameters, head.causal)
+        head.is_strict().then(|| window(&parameters))
     }
 
     fn oldest(self, head: &Head<'_>, token: usize) -> usize {
@@ -53,8 +43,7 @@ impl Pattern for Blocks {
         let BigBirdExtended { global, block, .. } = parameters;
         // The model was parsed: no block is empty.
         let block = block.max(1);
-        let constant = window(&parameters, head.causal).is_some();
-        if token < global || !constant && head.tokens <= parameters.dense_tokens {
+        if token < global || !head.is_strict() && head.tokens <= parameters.dense_tokens {
             return (part == 0).then_some(0..head.tokens);
         }
         let window = before_and_after(&parameters, token);

@@ -9,13 +9,9 @@ use super::Head;
 use super::kept::{self, Pattern};
 use crate::model::{AttentionKind, Local};
 
-/// Rows that a causal head keeps where that does not depend on the length.
-pub(super) const fn window(parameters: &Local, causal: bool) -> Option<usize> {
-    if causal && parameters.after == 0 && parameters.before <= 1 {
-        Some(kept::window((parameters.before + 1) * parameters.chunk + 1))
-    } else {
-        None
-    }
+/// Rows that a head keeps that sees nothing later: nothing older is seen either.
+pub(super) const fn window(parameters: &Local) -> usize {
+    kept::window((parameters.before + 1) * parameters.chunk + 1)
 }
 
 /// A token's chunk and its neighbours. One chunk is attended to in full.
@@ -28,7 +24,7 @@ impl Pattern for Chunks {
     }
 
     fn window(self, head: &Head<'_>) -> Option<usize> {
-        window(&self.0, head.causal)
+        head.is_strict().then(|| window(&self.0))
     }
 
     fn oldest(self, _: &Head<'_>, token: usize) -> usize {
@@ -40,7 +36,7 @@ impl Pattern for Chunks {
         let Local { chunk, before, after, multiple } = self.0;
         // The model was parsed, and there are tokens: none is zero.
         let chunk = chunk.max(1);
-        if window(&self.0, head.causal).is_some() {
+        if head.is_strict() {
             // The chunk before the first one comes after all tokens.
             let own = token / chunk;
             let from = (own + part).checked_sub(before).unwrap_or(own + 1) * chunk;

@@ -53,6 +53,11 @@ pub struct Head<'a> {
 }
 
 impl Head<'_> {
+    /// Whether no bit of an answer depends on a later token.
+    pub(crate) const fn is_strict(&self) -> bool {
+        self.causal && self.kind.can_be_strict()
+    }
+
     /// Words of memory for this head.
     pub(crate) const fn memory(&self) -> usize {
         memory(&self.kind, self.tokens, self.width, self.causal)
@@ -61,16 +66,16 @@ impl Head<'_> {
 
 /// Words that a head keeps from its first key to its last query, for up to `tokens` tokens of `width` columns.
 pub const fn memory(kind: &AttentionKind<'_>, tokens: usize, width: usize, causal: bool) -> usize {
+    let strict = causal && kind.can_be_strict();
     match kind {
-        AttentionKind::Exact | AttentionKind::BigBird(_) => kept::memory(tokens, width),
-        AttentionKind::Local(parameters) => match local::window(parameters, causal) {
-            Some(rows) => kept::memory(rows, width),
-            None => kept::memory(tokens, width),
-        },
-        AttentionKind::BigBirdExtended(parameters) => match extended::window(parameters, causal) {
-            Some(rows) => kept::memory(rows, width),
-            None => kept::memory(tokens, width),
-        },
+        AttentionKind::Local(parameters) if strict => kept::memory(local::window(parameters), width),
+        AttentionKind::BigBirdExtended(parameters) if strict => {
+            kept::memory(extended::window(parameters), width)
+        }
+        AttentionKind::Exact
+        | AttentionKind::BigBird(_)
+        | AttentionKind::Local(_)
+        | AttentionKind::BigBirdExtended(_) => kept::memory(tokens, width),
         AttentionKind::Hierarchical(parameters) => hierarchical::memory(parameters, tokens, width, causal),
         AttentionKind::Favor(parameters) => favor::memory(parameters, tokens, width, causal),
         AttentionKind::Lsh(parameters) => lsh::memory(parameters, tokens, width),

@@ -1,7 +1,6 @@
 //! In which order a mechanism wants its keys and queries.
 
-use super::{extended, local};
-use crate::model::{AttentionKind, Epsilon};
+use crate::model::AttentionKind;
 
 /// How the sequence passes a mechanism.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,21 +27,15 @@ pub struct Way {
 impl Way {
     /// The way of a mechanism.
     pub const fn of(kind: &AttentionKind<'_>, causal: bool) -> Self {
+        let strict = causal && kind.can_be_strict();
         let (order, constant) = match kind {
-            AttentionKind::Exact if causal => (Order::Together, false),
-            AttentionKind::Hierarchical(_) if causal => (Order::Together, true),
+            AttentionKind::Exact if strict => (Order::Together, false),
+            AttentionKind::Favor(_) if strict => (Order::Together, true),
+            AttentionKind::Favor(_) if causal => (Order::Twice, true),
+            AttentionKind::Favor(_) => (Order::KeysFirst, true),
+            AttentionKind::Hierarchical(_) if strict => (Order::Together, true),
             AttentionKind::Hierarchical(_) => (Order::Backwards, false),
-            AttentionKind::Favor(parameters) => match (causal, parameters.epsilon) {
-                (false, _) => (Order::KeysFirst, true),
-                (true, Epsilon::Sequence) => (Order::Twice, true),
-                (true, _) => (Order::Together, true),
-            },
-            AttentionKind::Local(parameters) if local::window(parameters, causal).is_some() => {
-                (Order::Together, true)
-            }
-            AttentionKind::BigBirdExtended(parameters) if extended::window(parameters, causal).is_some() => {
-                (Order::Together, true)
-            }
+            AttentionKind::Local(_) | AttentionKind::BigBirdExtended(_) if strict => (Order::Together, true),
             AttentionKind::Exact
             | AttentionKind::BigBird(_)
             | AttentionKind::Lsh(_)

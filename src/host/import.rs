@@ -123,6 +123,7 @@ impl Importer<'_> {
             hidden,
             head,
             max_tokens,
+            horizon: description.horizon,
         })
     }
 
@@ -210,6 +211,15 @@ impl Importer<'_> {
         let problem = "is missing; without a position table it says how much memory to plan for";
         let max_tokens =
             given.or(rows.map(|(rows, _)| rows)).ok_or_else(|| error(self, problem.to_string()))?;
+        if let Some(horizon) = self.description.horizon.filter(|&horizon| horizon < max_tokens) {
+            let problem =
+                format!("is {horizon}, shorter than a sequence of {max_tokens} tokens; raise or remove it");
+            return Err(ImportError::Field {
+                path: self.path.to_owned(),
+                field: "horizon".to_string(),
+                problem,
+            });
+        }
         Ok((positions, max_tokens))
     }
 

@@ -6,12 +6,15 @@
 
 mod attention;
 mod error;
+mod extra;
 pub mod favor;
 mod linear;
 pub mod lsh;
 mod precision;
 
 pub use error::QuantizeError;
+pub use extra::extra_bits;
+pub(super) use extra::{Peaks, Runs};
 pub use precision::{Progress, Promotion, Quantized, Settings, quantize};
 
 use std::collections::BTreeSet;
@@ -42,7 +45,7 @@ const AXIAL: [&str; 2] = ["positions 0", "positions 1"];
 /// The layers whose weights have 16 bits, by name: `stem`, `positions`, `block 0 query`, `head`, …
 pub type Precision = BTreeSet<String>;
 
-/// The integers of `network`, given the ranges of its tensors.
+/// The integers of `network`, given the ranges of its tensors; causal hierarchical layers without extra bits.
 ///
 /// # Errors
 /// [`QuantizeError`] names the tensor for which no integers exist.
@@ -128,6 +131,7 @@ impl Builder<'_> {
         Ok(write::File {
             name: network.name.clone(),
             max_tokens: network.max_tokens,
+            horizon: network.horizon(),
             width: network.width(),
             heads,
             head_width: network.blocks.first().map_or(1, |block| block.attention.query.outputs / heads),

@@ -31,6 +31,13 @@ pub enum ModelError {
         /// CRC-32 of the content.
         computed: u32,
     },
+    /// Something is wrong with a section.
+    Section {
+        /// Its tag, four ASCII bytes.
+        tag: [u8; 4],
+        /// What.
+        fault: SectionFault,
+    },
     /// A field is outside its range.
     Range {
         /// Name of the field.
@@ -60,6 +67,23 @@ pub enum ModelError {
     },
 }
 
+/// What can be wrong with a section of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum SectionFault {
+    /// The file needs it, and this build does not know it.
+    Unknown,
+    /// The file must have it, and it is not there or empty.
+    Missing,
+    /// The table has it twice.
+    Duplicate,
+    /// It does not begin where the one before it ends, or it ends outside the file.
+    Place,
+    /// Its words are not what it must hold.
+    Content,
+}
+
 impl core::error::Error for ModelError {}
 
 impl fmt::Display for ModelError {
@@ -82,7 +106,8 @@ impl ModelError {
                 .number(found)
                 .str(", this build reads ")
                 .number(super::VERSION)
-                .str("; quantize the model again with the same release of fixformer"),
+                .str("; quantize the checkpoint again with this release, ")
+                .str("or use the release of fixformer that made the file"),
             Self::Length { expected, found } => text
                 .str("length: ")
                 .number(expected)
@@ -95,6 +120,15 @@ impl ModelError {
                 .str(" stored, ")
                 .hex(computed)
                 .str(" computed; the file is damaged"),
+            Self::Section { tag, fault } => text.str("section ").tag(tag).str(match fault {
+                SectionFault::Unknown => {
+                    ": unknown to this build, and the model needs it; use the release of fixformer that made the file"
+                }
+                SectionFault::Missing => ": missing; quantize the model again",
+                SectionFault::Duplicate => ": there twice; quantize the model again",
+                SectionFault::Place => ": not where the one before it ends, or past the end; the file is damaged",
+                SectionFault::Content => ": not what it must hold; quantize the model again",
+            }),
             Self::Range { field, found, low, high } => text
                 .str(field)
                 .str(": ")
@@ -148,6 +182,16 @@ impl Message {
         let mut rest = text.as_bytes();
         while let [first, tail @ ..] = rest {
             self = self.byte(*first);
+            rest = tail;
+        }
+        self
+    }
+
+    /// Four ASCII bytes; `?` for what cannot be shown.
+    const fn tag(mut self, tag: [u8; 4]) -> Self {
+        let mut rest: &[u8] = &tag;
+        while let [first, tail @ ..] = rest {
+            self = self.byte(if first.is_ascii_graphic() { *first } else { b'?' });
             rest = tail;
         }
         self

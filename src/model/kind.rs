@@ -1,23 +1,28 @@
-//! The mechanisms of attention and their parameters.
+//! The mechanisms of attention. Each has a file with everything of its record: what the file stores, its number and
+//! name, its limits, how it is read, what is checked once, and what writes it.
 
-mod extended;
-mod favor;
-mod local;
-mod lsh;
+pub(super) mod bigbird;
+pub(super) mod bigbird_extended;
+pub(super) mod favor;
+pub(super) mod hierarchical;
+pub(super) mod local;
+pub(super) mod lsh;
 
-pub use extended::BigBirdExtended;
+pub use bigbird::BigBird;
+pub use bigbird_extended::BigBirdExtended;
 pub use favor::{Epsilon, Favor, FavorInput, Features};
+pub use hierarchical::Hierarchical;
 pub use local::Local;
 pub use lsh::{Lsh, Rotations};
 
 use super::read::{Reader, tri};
-use super::{MAX_TOKENS, ModelError, Shape};
+use super::{ModelError, Shape};
 
 /// Which mechanism a block's attention uses.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum AttentionKind<'a> {
-    /// Every key.
+    /// Every key. Causal in every bit.
     Exact,
     /// H-Transformer-1D.
     Hierarchical(Hierarchical<'a>),
@@ -33,31 +38,30 @@ pub enum AttentionKind<'a> {
     BigBirdExtended(BigBirdExtended<'a>),
 }
 
-/// Parameters of hierarchical attention.
-#[derive(Clone, Copy, Debug)]
-pub struct Hierarchical<'a> {
-    /// Rows of a block, `Nr`; even.
-    pub block: usize,
-    /// `[heads, 4 Nr - 1]`: bias by key row minus query row, in units of log2 with 10 fractional bits; or empty.
-    pub bias: &'a [i16],
-    /// Fractional bits of causal values by level.
-    pub extra: &'a [i8],
+/// Whether an output depends on later tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Causality {
+    /// A token attends to all tokens, later ones too.
+    Bidirectional,
+    /// A token attends to itself and to earlier ones only, but which of them it sees, or the rounding of what it sees,
+    /// depends on the whole sequence. Such a layer cannot run on a stream.
+    Masked,
+    /// No bit of an output depends on a later token: every prefix of the input gives the prefix of the outputs.
+    Strict,
 }
 
-/// Parameters of BigBird attention.
-#[derive(Clone, Copy, Debug)]
-pub struct BigBird<'a> {
-    /// Tokens of a block.
-    pub block: usize,
-    /// Up to this many blocks the attention is dense.
-    pub dense_blocks: usize,
-    /// Random blocks of a query block.
-    pub random: usize,
-    /// Query blocks of a head in the plan: those of the longest sequence, but for the first and the last.
-    pub rows: usize,
-    /// `[heads, rows, random]`: block ids.
-    pub plan: &'a [i16],
+impl Causality {
+    /// In reports: `bidirectional`, `masked`, `strict`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bidirectional => "bidirectional",
+            Self::Masked => "masked",
+            Self::Strict => "strict",
+        }
+    }
 }
+
+pub(super) const EXACT: usize = 0;
 
 impl<'a> AttentionKind<'a> {
     /// Number of mechanisms.
@@ -66,13 +70,26 @@ impl<'a> AttentionKind<'a> {
     /// Number of the mechanism in the file.
     pub const fn index(&self) -> usize {
         match self {
-            Self::Exact => 0,
-            Self::Hierarchical(_) => 1,
-            Self::BigBird(_) => 2,
-            Self::Favor(_) => 3,
-            Self::Lsh(_) => 4,
-            Self::Local(_) => 5,
-            Self::BigBirdExtended(_) => 6,
+            Self::Exact => EXACT,
+            Self::Hierarchical(_) => hierarchical::NUMBER,
+            Self::BigBird(_) => bigbird::NUMBER,
+            Self::Favor(_) => favor::NUMBER,
+            Self::Lsh(_) => lsh::NUMBER,
+            Self::Local(_) => local::NUMBER,
+            Self::BigBirdExtended(_) => bigbird_extended::NUMBER,
+        }
+    }
+
+    /// Its `kind` in a description; both forms of BigBird have one.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Hierarchical(_) => hierarchical::NAME,
+            Self::BigBird(_) => bigbird::NAME,
+            Self::Favor(_) => favor::NAME,
+            Self::Lsh(_) => lsh::NAME,
+            Self::Local(_) => local::NAME,
+            Self::BigBirdExtended(_) => bigbird_extended::NAME,
         }
     }
 
@@ -81,69 +98,40 @@ impl<'a> AttentionKind<'a> {
         matches!(self, Self::Lsh(_))
     }
 
+    /// Whether a causal layer of it is [`Causality::Strict`].
+    pub(crate) const fn can_be_strict(&self) -> bool {
+        match self {
+            Self::Exact | Self::Hierarchical(_) => true,
+            Self::BigBird(_) | Self::Lsh(_) => false,
+            Self::Favor(favor) => favor.can_be_strict(),
+            Self::Local(local) => local.can_be_strict(),
+            Self::BigBirdExtended(extended) => extended.can_be_strict(),
+        }
+    }
+
+    /// Fields and slices; what is cheap to do again for every visit of a block.
     pub(super) const fn read(reader: &mut Reader<'a>, shape: Shape) -> Result<Self, ModelError> {
-        match tri!(reader.field("block.attention.kind", 0, 6)) {
-            0 => Ok(Self::Exact),
-            1 => Ok(Self::Hierarchical(tri!(Hierarchical::read(reader, shape)))),
-            2 => Ok(Self::BigBird(tri!(BigBird::read(reader, shape)))),
-            3 => Ok(Self::Favor(tri!(Favor::read(reader, shape)))),
-            4 => Ok(Self::Lsh(tri!(Lsh::read(reader, shape)))),
-            5 => Ok(Self::Local(tri!(Local::read(reader, shape)))),
-            _ => Ok(Self::BigBirdExtended(tri!(BigBirdExtended::read(reader, shape)))),
-        }
-    }
-}
-
-impl<'a> Hierarchical<'a> {
-    const fn read(reader: &mut Reader<'a>, shape: Shape) -> Result<Self, ModelError> {
-        let block = tri!(reader.field("hierarchical.block", 2, 1024));
-        if !block.is_multiple_of(2) {
-            let field = "hierarchical.block (must be even)";
-            return Err(ModelError::Mismatch { field, found: block as u32, expected: block as u32 + 1 });
-        }
-        let length = match tri!(reader.field("hierarchical.has_bias", 0, 1)) {
-            0 => 0,
-            _ => shape.heads * (4 * block - 1),
-        };
-        Ok(Self { block, bias: tri!(reader.i16s(length)), extra: &[0; 14] })
+        Ok(match tri!(reader.field("block.attention.kind", 0, Self::COUNT as u32 - 1)) {
+            hierarchical::NUMBER => Self::Hierarchical(tri!(Hierarchical::read(reader, shape))),
+            bigbird::NUMBER => Self::BigBird(tri!(BigBird::read(reader, shape))),
+            favor::NUMBER => Self::Favor(tri!(Favor::read(reader))),
+            lsh::NUMBER => Self::Lsh(tri!(Lsh::read(reader))),
+            local::NUMBER => Self::Local(tri!(Local::read(reader))),
+            bigbird_extended::NUMBER => Self::BigBirdExtended(tri!(BigBirdExtended::read(reader, shape))),
+            _ => Self::Exact,
+        })
     }
 
-    /// Relative position bias of a head.
-    pub(crate) fn bias_of(&self, head: usize) -> Option<&'a [i16]> {
-        let length = 4 * self.block - 1;
-        self.bias.get(head * length..(head + 1) * length)
-    }
-}
-
-impl<'a> BigBird<'a> {
-    const fn read(reader: &mut Reader<'a>, shape: Shape) -> Result<Self, ModelError> {
-        let block = tri!(reader.field("bigbird.block", 1, 1024));
-        let blocks = shape.max_tokens.div_ceil(block);
-        let dense_blocks = tri!(reader.field("bigbird.dense_blocks", 0, u32::MAX));
-        let random = tri!(reader.field("bigbird.random", 0, 64));
-        // Blocks may repeat: the keys of a query are what a sum of weights has room for.
-        if block * (5 + random) > MAX_TOKENS as usize {
-            let field = "bigbird.random (keys of a query: block * (5 + random))";
-            let found = (block * (5 + random)) as u32;
-            return Err(ModelError::Range { field, found, low: 1, high: MAX_TOKENS });
+    /// What has to be known once: that fields agree and that stored arrays hold nothing forbidden.
+    pub(super) const fn check(&self, shape: Shape, causal: bool) -> Result<(), ModelError> {
+        match self {
+            Self::Exact => Ok(()),
+            Self::Hierarchical(hierarchical) => hierarchical.check(shape, causal),
+            Self::BigBird(bigbird) => bigbird.check(shape),
+            Self::Favor(favor) => favor.check(shape),
+            Self::Lsh(lsh) => lsh.check(shape),
+            Self::Local(local) => local.check(shape),
+            Self::BigBirdExtended(extended) => extended.check(shape),
         }
-        let rows = blocks.saturating_sub(2);
-        tri!(reader.expect("bigbird.plan", shape.heads * rows * random));
-        let plan = tri!(reader.i16s(shape.heads * rows * random));
-        let mut rest = plan;
-        while let [id, tail @ ..] = rest {
-            if *id < 0 || *id as usize >= blocks {
-                let (found, high) = (*id as u16 as u32, blocks as u32 - 1);
-                return Err(ModelError::Range { field: "bigbird.plan (block id)", found, low: 0, high });
-            }
-            rest = tail;
-        }
-        Ok(Self { block, dense_blocks, random, rows, plan })
-    }
-
-    /// Random blocks of a head's query block, which is neither the first nor the last.
-    pub(crate) fn random_of(&self, head: usize, block: usize) -> &'a [i16] {
-        let start = (head * self.rows + block - 1) * self.random;
-        self.plan.get(start..start + self.random).unwrap_or_default()
     }
 }

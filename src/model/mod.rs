@@ -3,42 +3,56 @@
 //! | words | content |
 //! |---|---|
 //! | 4 | magic `FXM1`, version, length in words, CRC-32 of all words after these four |
-//! | 8 | name, UTF-8, padded with zeros |
-//! | … | `max_tokens`, `width`, `heads`, `head_width`, `blocks`, `classes`, pooling, sample scale (f32 bits) |
+//! | 1 | number of sections |
+//! | 4 each | a section: tag (four ASCII bytes), flags (1: needed), offset in the file and length in words |
+//! | … | the sections, one after the other in the order of the table, up to the end of the file |
+//!
+//! A reader skips a section that it does not know, and refuses the file if the section is marked as needed: what is
+//! added later costs no new version where it can be done without. This build knows `NETW`, the network; `NAME`, its name
+//! in UTF-8, padded with zeros; `UNIT`, the f32 real value of one raw input unit. The network:
+//!
+//! | words | content |
+//! |---|---|
+//! | 8 | `max_tokens`, `horizon`, `width`, `heads`, `head_width`, `blocks`, `classes`, pooling |
 //! | … | input: kind, then its fields and its stem or table |
 //! | … | positions: kind, then the tables or the angular steps; optional norm |
-//! | … | the blocks, one after the other ([`Block`]) |
+//! | … | the blocks, one after the other ([`Block`]); of each attention, what its mechanism stores |
 //! | … | optional final norm; optional hidden layer of the head; head |
 //!
 //! Everything is used where it lies: in flash. The matrices of linear layers are zipped in
 //! [pairs of channels](crate::kernels::ChannelPairs), tables are row-major.
 
+mod block;
 mod crc;
 mod error;
 mod input;
 mod kind;
 mod read;
 mod record;
+mod sections;
 #[cfg(feature = "std")]
 pub mod write;
 
-pub use error::{Message, ModelError};
+pub use block::{Attention, Block, Blocks, FeedForward, NormOrder};
+pub use error::{Message, ModelError, SectionFault};
 pub use input::{Input, Level, Positions, Window};
 pub use kind::*;
-pub use record::{Attention, Block, Blocks, FeedForward, Hidden, Linear, Norm, NormOrder, Table, Weights};
+pub use record::{Hidden, Linear, Norm, Table, Weights};
 
 use read::{Reader, tri};
+use sections::Sections;
 
 /// Version of the format that this build reads and writes.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// `FXM1` as it stands in the file.
 const MAGIC: u32 = u32::from_le_bytes(*b"FXM1");
 /// Words before the content that the checksum covers.
 const PREAMBLE: usize = 4;
-const NAME_WORDS: usize = 8;
 
 /// Largest number of tokens: what the accumulators of an attention row are made for.
 pub const MAX_TOKENS: u32 = 16_384;
+/// Longest stream that a model can be made for, in tokens.
+pub const MAX_HORIZON: u32 = 1 << 30;
 /// Largest model width: what an integer layer normalisation is made for.
 pub const MAX_WIDTH: u32 = 1024;
 
@@ -47,6 +61,9 @@ pub const MAX_WIDTH: u32 = 1024;
 pub struct Model<'a> {
     /// Most tokens it takes.
     pub max_tokens: usize,
+    /// Tokens of the longest stream, at least [`Model::max_tokens`] and at most [`MAX_HORIZON`]: causal hierarchical layers
+    /// have [the levels](Hierarchical::levels) of so many.
+    pub horizon: usize,
     /// Width of a token, `d`.
     pub width: usize,
     /// Heads of each attention.
@@ -55,7 +72,7 @@ pub struct Model<'a> {
     pub head_width: usize,
     /// Number of blocks.
     pub block_count: usize,
-    /// Whether the blocks are [reversible](NormOrder::Reversible): then there are two streams.
+    /// Whether the blocks are [reversible](NormOrder::Reversible): then there are two residuals.
     pub reversible: bool,
     /// Number of classes.
     pub classes: usize,
@@ -75,7 +92,7 @@ pub struct Model<'a> {
     pub head_hidden: Option<Hidden<'a>>,
     /// From the pooled or hidden row to one score a class.
     pub head: Linear<'a>,
-    name: [u8; 4 * NAME_WORDS],
+    name: &'a str,
     sample_scale: u32,
     words: usize,
     blocks: Reader<'a>,
@@ -119,12 +136,14 @@ impl<'a> Model<'a> {
         if stored != computed {
             return Err(ModelError::Checksum { stored, computed });
         }
-        Self::read(file.len(), reader)
+        Self::read(file.len(), tri!(Sections::read(file)))
     }
 
-    const fn read(words: usize, mut reader: Reader<'a>) -> Result<Self, ModelError> {
-        let name = read_name(tri!(reader.words(NAME_WORDS)));
+    const fn read(words: usize, sections: Sections<'a>) -> Result<Self, ModelError> {
+        let Sections { network, name, unit: sample_scale } = sections;
+        let mut reader = Reader::new(network);
         let max_tokens = tri!(reader.field("max_tokens", 1, MAX_TOKENS));
+        let horizon = tri!(reader.field("horizon", max_tokens as u32, MAX_HORIZON));
         let width = tri!(reader.field("width", 1, MAX_WIDTH));
         let heads = tri!(reader.field("heads", 1, MAX_WIDTH));
         let head_width = tri!(reader.field("head_width", 1, MAX_WIDTH));
@@ -145,7 +164,6 @@ impl<'a> Model<'a> {
             2 => Pooling::First,
             _ => Pooling::Last,
         };
-        let sample_scale = tri!(reader.word());
 
         let input = tri!(Input::read(&mut reader, width));
         tri!(input.check_length(max_tokens));
@@ -156,10 +174,10 @@ impl<'a> Model<'a> {
             frac = norm.frac;
         }
 
-        let shape = Shape { width, heads, head_width, max_tokens };
+        let shape = Shape { width, heads, head_width, max_tokens, horizon };
         let blocks = reader;
         let (mut hidden, mut reversible) = (width, false);
-        let mut streams = [frac; 2];
+        let mut fracs = [frac; 2];
         let mut index = 0;
         while index < block_count {
             let block = tri!(Block::read(&mut reader, shape));
@@ -171,7 +189,7 @@ impl<'a> Model<'a> {
                 return Err(ModelError::Mismatch { field, found, expected });
             }
             reversible = two;
-            streams = tri!(block.read_streams(streams));
+            fracs = tri!(block.check_residuals(fracs));
             if block.feed_forward.expand.outputs > hidden {
                 hidden = block.feed_forward.expand.outputs;
             }
@@ -179,7 +197,7 @@ impl<'a> Model<'a> {
         }
         if reversible {
             // They meet in one row.
-            tri!(record::check_stream("block.feed_forward.contract.frac", streams[0], streams[1]));
+            tri!(block::check_residual("block.feed_forward.contract.frac", fracs[0], fracs[1]));
         }
         let output_width = if reversible { 2 * width } else { width };
         let final_norm = tri!(read_optional_norm(&mut reader, "final_norm", output_width));
@@ -194,11 +212,12 @@ impl<'a> Model<'a> {
         let head = tri!(Linear::read(&mut reader, "head"));
         tri!(record::check_linear(&head, "head", head_inputs, classes));
         if reader.remaining() != 0 {
-            let expected = (words - reader.remaining()) as u32;
-            return Err(ModelError::Length { expected, found: words as u32 });
+            let expected = (network.len() - reader.remaining()) as u32;
+            return Err(ModelError::Length { expected, found: network.len() as u32 });
         }
         Ok(Self {
             max_tokens,
+            horizon,
             width,
             heads,
             head_width,
@@ -221,15 +240,8 @@ impl<'a> Model<'a> {
     }
 
     /// Name given at quantisation, at most 32 bytes.
-    pub const fn name(&self) -> &str {
-        let mut length = 0;
-        while length < self.name.len() && self.name[length] != 0 {
-            length += 1;
-        }
-        match core::str::from_utf8(self.name.split_at(length).0) {
-            Ok(name) => name,
-            Err(_) => "",
-        }
+    pub const fn name(&self) -> &'a str {
+        self.name
     }
 
     /// Bytes of the file, and so of flash.
@@ -247,7 +259,7 @@ impl<'a> Model<'a> {
         self.heads * self.head_width
     }
 
-    /// Width of a token after the last block: reversible blocks leave two streams side by side.
+    /// Width of a token after the last block: reversible blocks leave two residuals side by side.
     pub const fn output_width(&self) -> usize {
         if self.reversible { 2 * self.width } else { self.width }
     }
@@ -272,8 +284,8 @@ impl<'a> Model<'a> {
     }
 
     const fn shape(&self) -> Shape {
-        let Self { width, heads, head_width, max_tokens, .. } = *self;
-        Shape { width, heads, head_width, max_tokens }
+        let Self { width, heads, head_width, max_tokens, horizon, .. } = *self;
+        Shape { width, heads, head_width, max_tokens, horizon }
     }
 }
 
@@ -284,16 +296,7 @@ struct Shape {
     heads: usize,
     head_width: usize,
     max_tokens: usize,
-}
-
-const fn read_name(words: &[u32]) -> [u8; 4 * NAME_WORDS] {
-    let mut name = [0; 4 * NAME_WORDS];
-    let mut i = 0;
-    while i < name.len() {
-        name[i] = words[i / 4].to_le_bytes()[i % 4];
-        i += 1;
-    }
-    name
+    horizon: usize,
 }
 
 const fn read_optional_norm<'a>(
@@ -303,6 +306,10 @@ const fn read_optional_norm<'a>(
 ) -> Result<Option<Norm<'a>>, ModelError> {
     match tri!(reader.field(field, 0, 1)) {
         0 => Ok(None),
-        _ => Ok(Some(tri!(Norm::read(reader, field, width)))),
+        _ => {
+            let norm = tri!(Norm::read(reader, field, width));
+            tri!(norm.check(field));
+            Ok(Some(norm))
+        }
     }
 }

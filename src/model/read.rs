@@ -82,6 +82,7 @@ impl<'a> Reader<'a> {
         Ok(found as i32)
     }
 
+    /// 32-bit integers.
     pub(super) const fn i32s(&mut self, count: usize) -> Result<&'a [i32], ModelError> {
         let words = tri!(self.words(count));
         // SAFETY: `words` holds exactly `count` words; u32 and i32 have the same size and alignment.
@@ -101,4 +102,10 @@ impl<'a> Reader<'a> {
         // SAFETY: the words hold at least `count` bytes; i8 is less aligned than u32, any bits are valid.
         Ok(unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), count) })
     }
+}
+
+/// The bytes of words.
+pub(super) const fn bytes(words: &[u32]) -> &[u8] {
+    // SAFETY: the bytes are those of the words; u8 is less aligned than u32, any bits are valid.
+    unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), 4 * words.len()) }
 }

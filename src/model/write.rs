@@ -3,9 +3,13 @@
 use std::vec::Vec;
 
 use super::crc::crc32;
-use super::{
-    Epsilon, FavorInput, Features, Level, MAGIC, NAME_WORDS, NormOrder, PREAMBLE, Pooling, VERSION, Window,
-};
+pub use super::kind::bigbird::write::BigBird;
+pub use super::kind::bigbird_extended::write::BigBirdExtended;
+pub use super::kind::favor::write::Favor;
+pub use super::kind::hierarchical::write::Hierarchical;
+pub use super::kind::lsh::write::{Lsh, Rotations};
+use super::sections::{ENTRY, NAME, NAME_WORDS, NEEDED, NETWORK, UNIT};
+use super::{Level, MAGIC, NormOrder, PREAMBLE, Pooling, VERSION, Window, kind};
 use crate::kernels::{Activation, pair_len};
 use crate::num::Requant;
 
@@ -90,80 +94,13 @@ pub struct Hidden {
     pub activation: Activation,
 }
 
-/// Rotations of angular hashing to write; see [`super::Rotations`].
-#[derive(Clone, Debug)]
-pub struct Rotations {
-    /// 1, 8 or 16.
-    pub bits: u32,
-    /// `[rotation_heads, rounds, columns, head width]`; of one bit, plus and minus one.
-    pub values: Vec<i16>,
-}
-
-impl Rotations {
-    /// The signs, a bit each.
-    pub fn signs(&self) -> Vec<u32> {
-        let word = |values: &[i16]| values.iter().rev().fold(0, |word, &r| word << 1 | u32::from(r < 0));
-        self.values.chunks(32).map(word).collect()
-    }
-}
-
-/// Parameters of LSH attention to write; see [`super::Lsh`].
-#[derive(Clone, Debug)]
-#[allow(missing_docs)] // The fields are those of `super::Lsh`.
-pub struct Lsh {
-    pub factors: Vec<i16>,
-    pub rounds: usize,
-    pub chunk: usize,
-    pub before: usize,
-    pub after: usize,
-    pub multiple: usize,
-    pub in_bucket: bool,
-    pub skip_duplicates: bool,
-    pub padding_bucket: bool,
-    pub epsilon: u64,
-    pub rotation_heads: usize,
-    pub rotations: Rotations,
-}
-
-/// Parameters of FAVOR+ attention to write; see [`super::Favor`].
-#[derive(Clone, Debug)]
-#[allow(missing_docs)] // The fields are those of `super::Favor`.
-pub struct Favor {
-    pub features: Features,
-    pub directions: usize,
-    pub projection: Vec<i16>,
-    pub query: FavorInput,
-    pub key: FavorInput,
-    pub epsilon: Epsilon,
-}
-
-impl Favor {
-    /// The parameters as the engine takes them.
-    pub fn view(&self) -> super::Favor<'_> {
-        let Self { features, directions, ref projection, query, key, epsilon } = *self;
-        super::Favor { features, directions, projection, query, key, epsilon }
-    }
-}
-
-/// Parameters of BigBird attention with global tokens of their own, to write; see [`super::BigBirdExtended`].
-#[derive(Clone, Debug)]
-#[allow(missing_docs)] // The fields are those of `super::BigBirdExtended`.
-pub struct BigBirdExtended {
-    pub block: usize,
-    pub dense_tokens: usize,
-    pub global: usize,
-    pub radius: Option<usize>,
-    pub random: usize,
-    pub plan: Vec<i16>,
-}
-
 /// A mechanism of attention; see [`super::AttentionKind`].
 #[derive(Clone, Debug)]
 #[allow(missing_docs)] // The variants are those of `super::AttentionKind`.
 pub enum AttentionKind {
     Exact,
-    Hierarchical { block: usize, bias: Vec<i16> },
-    BigBird { block: usize, dense_blocks: usize, random: usize, plan: Vec<i16> },
+    Hierarchical(Hierarchical),
+    BigBird(BigBird),
     Favor(Favor),
     Lsh(Lsh),
     Local(super::Local),
@@ -196,6 +133,7 @@ pub struct Block {
 pub struct File {
     pub name: std::string::String,
     pub max_tokens: usize,
+    pub horizon: usize,
     pub width: usize,
     pub heads: usize,
     pub head_width: usize,
@@ -213,12 +151,36 @@ pub struct File {
 impl File {
     /// The words of the file. Whether they make a valid model only [`super::Model::parse`] says.
     pub fn words(&self) -> Vec<u32> {
-        let mut out = Words(std::vec![MAGIC, VERSION, 0, 0]);
-        out.name(&self.name);
-        out.sizes(&[self.max_tokens, self.width, self.heads, self.head_width]);
+        let mut sections = std::vec![(NETWORK, NEEDED, self.network())];
+        if !self.name.is_empty() {
+            sections.push((NAME, 0, name(&self.name)));
+        }
+        if self.sample_scale != 0.0 {
+            sections.push((UNIT, 0, std::vec![self.sample_scale.to_bits()]));
+        }
+        let mut out = Words(std::vec![MAGIC, VERSION, 0, 0, sections.len() as u32]);
+        let mut offset = PREAMBLE + 1 + ENTRY * sections.len();
+        for (tag, flags, words) in &sections {
+            out.words(&[u32::from_le_bytes(*tag), *flags]);
+            out.sizes(&[offset, words.len()]);
+            offset += words.len();
+        }
+        sections.iter().for_each(|(_, _, words)| out.words(words));
+        out.0[2] = out.0.len() as u32;
+        out.0[3] = crc32(&out.0[PREAMBLE..]);
+        out.0
+    }
+
+    /// The bytes of the file.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.words().into_iter().flat_map(u32::to_le_bytes).collect()
+    }
+
+    fn network(&self) -> Vec<u32> {
+        let mut out = Words(Vec::new());
+        out.sizes(&[self.max_tokens, self.horizon, self.width, self.heads, self.head_width]);
         out.sizes(&[self.blocks.len(), self.head.multipliers.len()]);
         out.0.push(self.pooling as u32);
-        out.0.push(self.sample_scale.to_bits());
         match &self.input {
             Input::Samples { channels, window, shift, level, stem } => {
                 out.sizes(&[0, *channels, window.width, window.stride]);
@@ -259,15 +221,19 @@ impl File {
             out.linear(linear);
         }
         out.linear(&self.head);
-        out.0[2] = out.0.len() as u32;
-        out.0[3] = crc32(&out.0[PREAMBLE..]);
         out.0
     }
+}
 
-    /// The bytes of the file.
-    pub fn bytes(&self) -> Vec<u8> {
-        self.words().into_iter().flat_map(u32::to_le_bytes).collect()
+/// As much of a name as there is room for.
+fn name(name: &str) -> Vec<u32> {
+    let mut end = name.len().min(4 * NAME_WORDS);
+    while !name.is_char_boundary(end) {
+        end -= 1;
     }
+    let mut out = Words(Vec::new());
+    out.bytes(&name.as_bytes()[..end]);
+    out.0
 }
 
 /// The weights in the order of [`crate::kernels::ChannelPairs`].
@@ -283,11 +249,20 @@ fn zipped(linear: &Linear) -> Vec<i16> {
     pairs.collect()
 }
 
-struct Words(Vec<u32>);
+/// The words of a section as they are written.
+pub(in crate::model) struct Words(Vec<u32>);
 
 impl Words {
-    fn sizes(&mut self, values: &[usize]) {
+    pub(in crate::model) fn words(&mut self, words: &[u32]) {
+        self.0.extend(words);
+    }
+
+    pub(in crate::model) fn sizes(&mut self, values: &[usize]) {
         self.0.extend(values.iter().map(|&value| value as u32));
+    }
+
+    pub(in crate::model) fn requant(&mut self, requant: Requant) {
+        self.words(&[requant.multiplier as u32, requant.shift]);
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
@@ -298,17 +273,12 @@ impl Words {
         }
     }
 
-    fn name(&mut self, name: &str) {
-        let mut end = name.len().min(4 * NAME_WORDS);
-        while !name.is_char_boundary(end) {
-            end -= 1;
-        }
-        let mut bytes = [0; 4 * NAME_WORDS];
-        bytes[..end].copy_from_slice(&name.as_bytes()[..end]);
+    pub(in crate::model) fn i8s(&mut self, values: &[i8]) {
+        let bytes: Vec<u8> = values.iter().map(|&value| value as u8).collect();
         self.bytes(&bytes);
     }
 
-    fn i16s(&mut self, values: &[i16]) {
+    pub(in crate::model) fn i16s(&mut self, values: &[i16]) {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.bytes(&bytes);
     }
@@ -320,8 +290,7 @@ impl Words {
     fn matrix(&mut self, matrix: &Matrix) {
         self.0.push(matrix.bits);
         if matrix.bits == 8 {
-            let bytes: Vec<u8> = matrix.values.iter().map(|&value| value as i8 as u8).collect();
-            self.bytes(&bytes);
+            self.i8s(&matrix.values.iter().map(|&value| value as i8).collect::<Vec<_>>());
         } else {
             self.i16s(&matrix.values);
         }
@@ -359,70 +328,22 @@ impl Words {
 
     fn kind(&mut self, kind: &AttentionKind) {
         match kind {
-            AttentionKind::Exact => self.0.push(0),
-            AttentionKind::Hierarchical { block, bias } => {
-                self.sizes(&[1, *block, usize::from(!bias.is_empty())]);
-                self.i16s(bias);
-            }
-            AttentionKind::BigBird { block, dense_blocks, random, plan } => {
-                self.sizes(&[2, *block, *dense_blocks, *random, plan.len()]);
-                self.i16s(plan);
-            }
-            AttentionKind::Favor(favor) => self.favor(favor),
-            AttentionKind::Lsh(lsh) => self.lsh(lsh),
-            AttentionKind::Local(super::Local { chunk, before, after, multiple }) => {
-                self.sizes(&[5, *chunk, *before, *after, *multiple]);
-            }
-            AttentionKind::BigBirdExtended(extended) => {
-                self.sizes(&[6, extended.block, extended.dense_tokens, extended.global]);
-                self.sizes(&[usize::from(extended.radius.is_some())]);
-                self.0.extend(extended.radius.map(|radius| radius as u32));
-                self.sizes(&[extended.random, extended.plan.len()]);
-                self.i16s(&extended.plan);
-            }
-        }
-    }
-
-    fn favor(&mut self, favor: &Favor) {
-        self.0.extend([3, favor.features as u32]);
-        self.sizes(&[favor.directions, usize::from(!favor.projection.is_empty())]);
-        if !favor.projection.is_empty() {
-            self.sizes(&[favor.projection.len()]);
-            self.i16s(&favor.projection);
-        }
-        for input in [favor.query, favor.key] {
-            for requant in [input.projection, input.norm] {
-                self.0.extend([requant.multiplier as u32, requant.shift]);
-            }
-            self.0.push(input.epsilon as u32);
-        }
-        self.0.push(favor.epsilon as u32);
-    }
-
-    fn lsh(&mut self, lsh: &Lsh) {
-        self.sizes(&[4, lsh.factors.len()]);
-        self.i16s(&lsh.factors);
-        self.sizes(&[lsh.rounds, lsh.chunk, lsh.before, lsh.after, lsh.multiple]);
-        self.0.extend([lsh.in_bucket, lsh.skip_duplicates, lsh.padding_bucket].map(u32::from));
-        self.0.extend([lsh.epsilon as u32, (lsh.epsilon >> 32) as u32]);
-        let Rotations { bits, values } = &lsh.rotations;
-        self.sizes(&[lsh.rotation_heads, values.len(), *bits as usize]);
-        match bits {
-            1 => self.0.extend(lsh.rotations.signs()),
-            8 => self.bytes(&values.iter().map(|&value| value as i8 as u8).collect::<Vec<_>>()),
-            _ => self.i16s(values),
+            AttentionKind::Exact => self.sizes(&[kind::EXACT]),
+            AttentionKind::Hierarchical(hierarchical) => hierarchical.write(self),
+            AttentionKind::BigBird(bigbird) => bigbird.write(self),
+            AttentionKind::Favor(favor) => favor.write(self),
+            AttentionKind::Lsh(lsh) => lsh.write(self),
+            AttentionKind::Local(local) => local.write(self),
+            AttentionKind::BigBirdExtended(extended) => extended.write(self),
         }
     }
 
     fn block(&mut self, block: &Block) {
         self.0.push(block.order as u32);
         self.kind(&block.kind);
-        self.0.extend([
-            u32::from(block.causal),
-            block.scale.multiplier as u32,
-            block.scale.shift,
-            block.gain,
-        ]);
+        self.0.push(u32::from(block.causal));
+        self.requant(block.scale);
+        self.0.push(block.gain);
         self.linear(&block.query);
         block.key.iter().for_each(|key| self.linear(key));
         self.linear(&block.value);

@@ -86,6 +86,17 @@ fn favor() {
     let favor = kind(long(r#"kind = "favor", features = "relu", epsilon = 0, causal = true"#));
     assert!(favor.causal && favor.projection.is_none() && favor.features == Features::Relu);
 
+    // What epsilon is relative to in causal attention.
+    let attention = |keys: &str| long(&format!(r#"kind = "favor", directions = 5, {keys}"#));
+    assert_eq!(kind(attention("causal = true, epsilon = 1e-4")).offsets, Offsets::Seen);
+    assert_eq!(kind(attention(r#"causal = true, epsilon = 1e-4, offset = "seen""#)).offsets, Offsets::Seen);
+    let authors = attention(r#"causal = true, epsilon = 1e-4, offset = "sequence""#);
+    assert_eq!(kind(authors).offsets, Offsets::Projection);
+    for useless in [r#"epsilon = 1e-4, offset = "seen""#, r#"causal = true, offset = "sequence""#] {
+        let error = attention(useless).import().unwrap_err().to_string();
+        assert!(error.contains("encoder.attention.offset"), "{error}");
+    }
+
     for (attention, works) in [
         (r#"kind = "favor""#, true),
         (r#"kind = "favor", directions = 3"#, true),

@@ -18,6 +18,7 @@ impl Source {
     }
 
     /// A number below `end`.
+    #[allow(dead_code)] // Not every test draws one.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.uniform() * end as f64) as usize
     }
@@ -130,6 +131,7 @@ pub(crate) fn network(source: &mut Source, options: Options) -> Network {
         head: source.linear(hidden.as_ref().map_or(output, |hidden| hidden.map.outputs), 5),
         hidden,
         max_tokens: options.max_tokens,
+        horizon: None,
     }
 }
 

@@ -87,7 +87,7 @@ impl<'m> Running<'m> {
 
     /// Whether keys are only looked at yet.
     fn looks_ahead(&self) -> bool {
-        let whole = self.head.causal && self.parameters.epsilon == Epsilon::Sequence;
+        let whole = self.head.causal && !self.head.is_strict();
         whole && self.place.get(1).is_some_and(|&looked| looked == 0)
     }
 

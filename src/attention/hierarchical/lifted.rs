@@ -11,7 +11,7 @@
 use core::ops::Range;
 
 use super::mean::{Mean, half};
-use super::{Gathered, Rows, levels, ranges, row};
+use super::{Gathered, Rows, ranges, row};
 use crate::attention::life::{Memory, Room};
 use crate::attention::{Accumulator, Budget, Head, TileBuffer, pairs};
 use crate::kernels::VALUE_LIMIT;
@@ -21,7 +21,7 @@ use crate::visible::{self, Visible};
 
 /// See [`Lifted`].
 pub(super) const fn memory(block: usize, tokens: usize, width: usize) -> usize {
-    let levels = levels(block, tokens);
+    let levels = Hierarchical::levels(tokens, block);
     let rows = if levels == 0 { 0 } else { (levels + 1) * (halves(6 * block * width) + width) };
     PLACE
         + visible::words(tokens)
@@ -73,7 +73,7 @@ impl<'m> Lifted<'m> {
         scratch: &'m mut [u32],
     ) -> Self {
         let Head { width, tokens, .. } = *head;
-        let levels = levels(parameters.block, tokens);
+        let levels = Hierarchical::levels(tokens, parameters.block);
         let near = if levels == 0 { 0 } else { (levels + 1) * width };
         let mut carver = Carver::new(words);
         let mut shared = Carver::new(scratch);

@@ -93,16 +93,6 @@ impl<'m> life::Memory<'m> for Direction<'m> {
     }
 }
 
-/// Number of levels above the tokens: up to where two blocks cover everything.
-pub(crate) const fn levels(block: usize, tokens: usize) -> usize {
-    let (mut levels, mut rows) = (0, tokens);
-    while rows > 2 * block {
-        rows = rows.div_ceil(2);
-        levels += 1;
-    }
-    levels
-}
-
 /// Row sums, totals and tops of every level: what a token has gathered down to it.
 struct Gathered<'m> {
     width: usize,

@@ -81,7 +81,7 @@ impl Core {
     /// Instructions of one head.
     pub fn head(&self, kind: &AttentionKind<'_>, tokens: usize, width: usize, causal: bool) -> f64 {
         let direction = if causal { "causal" } else { "bidirectional" };
-        let name = format!("{}_{direction}", rates::mechanism(kind));
+        let name = format!("{}_{direction}", kind.name());
         self.sum(&name, &rates::head_work(kind, tokens, width, causal))
     }
 

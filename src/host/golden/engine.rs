@@ -8,7 +8,7 @@ use std::vec::Vec;
 use super::{Case, Extra, Mechanism};
 use crate::attention::{self, Given};
 use crate::host::quantize::favor::{Formats, KeyOffset, favor_parameters};
-use crate::host::quantize::{fractional_bits, log_scores, score_scale};
+use crate::host::quantize::{Peaks, Runs, fractional_bits, log_scores, score_scale};
 use crate::host::reference::bigbird::{Pattern, Window};
 use crate::host::reference::hierarchical::Interpolation;
 use crate::kernels::{VALUE_LIMIT, dot_limit};
@@ -34,7 +34,9 @@ impl Case {
                     Extra::Hierarchical { bias: Some(bias) } => log_scores(bias.iter())?,
                     _ => Vec::new(),
                 };
-                let kind = Hierarchical { block: parameters.block, bias: &bias, extra: &[0; 14] };
+                let extra =
+                    if parameters.causal { self.extra_bits(head, parameters.block) } else { Vec::new() };
+                let kind = Hierarchical { block: parameters.block, bias: &bias, extra: &extra };
                 plain.then(|| self.attend(AttentionKind::Hierarchical(kind), head, parameters.causal))?
             }
             Mechanism::BigBird(parameters) if parameters.pattern == Pattern::Internal => {
@@ -88,6 +90,14 @@ impl Case {
             }
             Mechanism::Lsh(parameters) => self.lsh(parameters, head),
         }
+    }
+
+    /// Extra bits of a causal hierarchical head, as its own values allow them.
+    fn extra_bits(&self, head: &super::Head, block: usize) -> Vec<i8> {
+        let (mut runs, mut peaks) = (Runs::default(), Peaks::default());
+        let (values, _) = integers(&head.v, VALUE_LIMIT);
+        values.chunks_exact(self.width).for_each(|row| runs.push(row, &mut peaks));
+        peaks.bits(Hierarchical::levels(self.tokens, block), 1.0)
     }
 
     /// Rounds the inputs and attends. Scores, where the mechanism has any, are `q k / sqrt(d)`.

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | | `name` | required |
 //! | | `max_tokens` | the rows of the position table; required without one |
+//! | | `horizon` | 16,384, or `max_tokens` if that is more; tokens of the longest stream |
 //! | `input` | `kind` | required: `samples`, `one-hot`, `tokens` |
 //! | | `channels`, `scale` | required for samples; `scale` is the real value of one raw unit |
 //! | | `remove_mean` | `false`; each channel's mean over the recording is subtracted |
@@ -31,12 +32,15 @@ use std::string::{String, ToString};
 use serde::Deserialize;
 
 use crate::host::reference::{self, Level};
+use crate::model::MAX_HORIZON;
 
 mod attention;
 mod tensors;
 
 pub(super) use attention::Place;
-pub use attention::{Attention, Attentions, BigBird, Buckets, Favor, Features, Lsh, Plan, Scale, Scaling};
+pub use attention::{
+    Attention, Attentions, BigBird, Buckets, Favor, Features, Lsh, Offset, Plan, Scale, Scaling,
+};
 pub use tensors::{AffineNames, BiasName, Layout, NormNames, Tensors};
 
 /// A whole description.
@@ -47,6 +51,8 @@ pub struct Description {
     pub name: String,
     /// The largest number of tokens.
     pub max_tokens: Option<usize>,
+    /// Tokens of the longest stream.
+    pub horizon: Option<usize>,
     /// How raw integers become tokens.
     pub input: InputKind,
     /// What tells the order of the tokens.
@@ -240,6 +246,10 @@ pub(super) fn check(description: &Description) -> Result<(), Problem> {
     positive("encoder.heads", encoder.heads)?;
     positive("encoder.hidden", encoder.hidden)?;
     positive("max_tokens", description.max_tokens.unwrap_or(1))?;
+    if let Some(horizon) = description.horizon.filter(|&horizon| horizon > MAX_HORIZON as usize) {
+        let problem = format!("is {horizon}; a model file takes at most {MAX_HORIZON}");
+        return Err(Problem::Field { field: "horizon".to_string(), problem });
+    }
     above_zero("encoder.epsilon", encoder.epsilon)?;
     positive("encoder.head_width", encoder.head_width.unwrap_or(1))?;
     if encoder.head_width.is_none() && !encoder.width.is_multiple_of(encoder.heads) {

@@ -115,6 +115,7 @@ impl BigBirdConfig {
         Ok(Description {
             name: "bigbird".to_string(),
             max_tokens: None,
+            horizon: None,
             input: InputKind::Tokens {
                 scale: if self.rescale_embeddings { (self.hidden_size as f64).sqrt() } else { 1.0 },
             },
@@ -203,6 +204,7 @@ impl Reformer {
         Ok(Description {
             name: "reformer".to_string(),
             max_tokens: None,
+            horizon: None,
             input: InputKind::Tokens { scale: 1.0 },
             positions: Positions {
                 kind: if self.axial_pos_embds { PositionKind::Axial } else { PositionKind::Learned },

@@ -2,13 +2,14 @@
 
 use std::format;
 use std::string::{String, ToString};
+use std::vec;
 use std::vec::Vec;
 
 use super::favor::{Formats, KeyOffset, favor_parameters};
 use super::lsh::lsh_record;
 use super::{MOST_FRAC, QuantizeError, exp2};
 use crate::host::reference::bigbird::{BigBird, Pattern, Window};
-use crate::host::reference::favor::Favor;
+use crate::host::reference::favor::{Favor, Offsets};
 use crate::host::reference::hierarchical::{Hierarchical, Interpolation};
 use crate::host::reference::local::Local;
 use crate::host::reference::lsh::Lsh;
@@ -43,9 +44,13 @@ pub(super) fn kind(
     }
     let record = match &attention.kind {
         AttentionKind::Exact => Ok(write::AttentionKind::Exact),
-        AttentionKind::Hierarchical { parameters, bias } => hierarchical(parameters, bias, heads),
+        AttentionKind::Hierarchical { parameters, bias } => {
+            // Without extra bits as yet: the engine finds them.
+            let horizon = attention.causal.then(|| network.horizon());
+            hierarchical(parameters, bias, heads, horizon)
+        }
         AttentionKind::BigBird { parameters, plans } => bigbird(parameters, plans, heads, tokens),
-        AttentionKind::Favor(parameters) => favor(parameters, width, fracs),
+        AttentionKind::Favor(parameters) => favor(parameters, attention.causal, width, fracs),
         AttentionKind::Lsh { parameters, rotations } => {
             check_lsh(parameters, tokens).and_then(|()| lsh(parameters, rotations, heads, width, fracs[0]))
         }
@@ -58,6 +63,7 @@ fn hierarchical(
     parameters: &Hierarchical,
     bias: &[Vec<f64>],
     heads: usize,
+    horizon: Option<usize>,
 ) -> Result<write::AttentionKind, Problem> {
     let Hierarchical { block, interpolation, temperature, guard, .. } = *parameters;
     if block == 0 || !block.is_multiple_of(2) {
@@ -83,7 +89,8 @@ fn hierarchical(
     let bias = log_scores(bias.iter().flatten()).ok_or_else(|| {
         ("hierarchical.bias", "has a value that is not finite or past 22, the range of a score".to_string())
     })?;
-    Ok(write::AttentionKind::Hierarchical { block, bias })
+    let extra = vec![0; horizon.map_or(0, |tokens| model::Hierarchical::levels(tokens, block))];
+    Ok(write::AttentionKind::Hierarchical(write::Hierarchical { block, bias, extra }))
 }
 
 fn bigbird(
@@ -131,7 +138,8 @@ fn bigbird(
     let plan = ids.map(|&id| id as i16).collect();
     Ok(match pattern {
         Pattern::Internal => {
-            write::AttentionKind::BigBird { block, dense_blocks: dense_up_to / block, random, plan }
+            let dense_blocks = dense_up_to / block;
+            write::AttentionKind::BigBird(write::BigBird { block, dense_blocks, random, plan })
         }
         Pattern::Extended { global, window } => {
             let radius = match window {
@@ -153,6 +161,7 @@ fn local(parameters: &Local, tokens: usize) -> Result<write::AttentionKind, Prob
 
 fn favor(
     parameters: &Favor,
+    causal: bool,
     width: usize,
     [query_frac, key_frac]: [i32; 2],
 ) -> Result<write::AttentionKind, Problem> {
@@ -167,8 +176,12 @@ fn favor(
     if !(scale.is_finite() && scale > 0.0) {
         return Err(("favor.input_scale", format!("is {scale}; give a finite number above 0")));
     }
-    // The reference's offset: the largest exponent of all keys.
-    let formats = Formats { width, query_frac, key_frac, key_offset: KeyOffset::Sequence };
+    // The reference's offset: the largest exponent of all keys, or of those seen.
+    let key_offset = match parameters.offsets {
+        Offsets::Seen if causal => KeyOffset::Seen,
+        _ => KeyOffset::Sequence,
+    };
+    let formats = Formats { width, query_frac, key_frac, key_offset };
     favor_parameters(parameters, formats).map(write::AttentionKind::Favor)
 }
 

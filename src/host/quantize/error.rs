@@ -46,6 +46,9 @@ pub enum QuantizeError {
     /// A recording that the network cannot take.
     #[error(transparent)]
     Recording(#[from] crate::host::calibrate::CalibrationError),
+    /// A recording that the engine cannot take.
+    #[error(transparent)]
+    Input(#[from] crate::session::InputError),
     /// The file written is not a valid model.
     #[error("the model is not one that the engine can run: {0}")]
     Model(#[from] crate::ModelError),

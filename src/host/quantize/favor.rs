@@ -108,7 +108,7 @@ pub fn favor_parameters(
         KeyOffset::Seen => Epsilon::Seen,
         KeyOffset::Fixed(_) => Epsilon::Fixed,
     };
-    Ok(write::Favor { features, directions, projection, query, key, epsilon })
+    Ok(write::Favor { features, directions, projection, query, key, epsilon, tile: 1 })
 }
 
 /// W in integers; for queries and keys, the scales to exponents and the real unit of a feature.

@@ -3,7 +3,7 @@
 use std::string::String;
 use std::vec::Vec;
 
-use super::{Precision, QuantizeError, integers};
+use super::{Precision, QuantizeError, extra_bits, integers};
 use crate::host::calibrate::{Ranges, calibrate, site_name};
 use crate::host::parallel;
 use crate::host::reference::{Input, Network, Positions};
@@ -95,7 +95,10 @@ pub fn quantize(
     let stride = recordings.len().div_ceil(settings.probes.max(1));
     let probes = Probes::new(network, recordings.iter().step_by(stride));
 
-    let search = Search { network, ranges: &ranges, probes: &probes, aim: settings.score_error };
+    let narrow = integers(network, &ranges, &Precision::new())?.words();
+    let extra = extra_bits(Model::parse(&narrow)?, recordings)?;
+
+    let search = Search { network, ranges: &ranges, extra, probes: &probes, aim: settings.score_error };
     let (reached, promotions) = match settings.score_error {
         0.0 => (search.attempt(&layers(network).into_iter().collect())?, Vec::new()),
         _ => search.run(&progress)?,
@@ -110,6 +113,8 @@ pub fn quantize(
 struct Search<'a> {
     network: &'a Network,
     ranges: &'a Ranges,
+    /// Of the means of causal hierarchical layers, by block.
+    extra: Vec<Vec<i8>>,
     probes: &'a Probes<'a>,
     /// Score error at which it is done.
     aim: f64,
@@ -117,7 +122,12 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn attempt(&self, precision: &Precision) -> Result<Attempt, QuantizeError> {
-        let file = integers(self.network, self.ranges, precision)?;
+        let mut file = integers(self.network, self.ranges, precision)?;
+        for (block, extra) in file.blocks.iter_mut().zip(&self.extra) {
+            if let write::AttentionKind::Hierarchical(hierarchical) = &mut block.kind {
+                hierarchical.extra.clone_from(extra);
+            }
+        }
         let words = file.words();
         let error = self.probes.hard_error(Model::parse(&words)?);
         Ok(Attempt { file, words, error })

@@ -12,7 +12,7 @@
 //! Offsets cancel unless ε or the guard is above 0. With them, implementations that subtract different
 //! offsets differ legitimately: by O(ε) where denominators are ordinary (at ε = 1e-6 measured 3e-4 to 8e-3),
 //! and by everything where the guard bites. A streaming evaluation with a running maximum is such an
-//! implementation; it agrees with this one exactly only at ε = 0 and no guard.
+//! implementation: [`Offsets::Seen`].
 
 use std::vec;
 use std::vec::Vec;
@@ -62,6 +62,9 @@ pub enum Offsets {
     Projection,
     /// The maximum of the whole exponent u - n: the largest feature is 1.
     Exponent,
+    /// As `Projection`, but for the keys of causal attention the maximum over those that a query sees: nothing that
+    /// comes later has an influence. There guard, `key_sum_epsilon` and `renormalize` are not read.
+    Seen,
 }
 
 impl Favor {
@@ -84,6 +87,9 @@ impl Favor {
         assert!(!self.causal || tokens == seen, "causal attention needs one key per query");
         let value_width = v.len() / seen;
         let visible = |s: usize| keys.is_none_or(|flags| flags[s]);
+        if self.causal && self.offsets == Offsets::Seen && key_offset.is_none() {
+            return self.attend_seen(q, k, v, width, visible);
+        }
 
         let key_rows: Vec<Exponents> = k.chunks_exact(width).map(|row| self.exponents(row)).collect();
         let offset = key_offset.unwrap_or_else(|| self.largest(&key_rows, visible));
@@ -106,6 +112,42 @@ impl Favor {
             let phi = self.features(&row[0], self.largest(&row, |_| true));
             let (numerator, denominator) = sums.apply(&phi);
             out.extend(numerator.iter().map(|y| y / self.divisor(denominator)));
+        }
+        out
+    }
+
+    /// Causal attention with the running offset oₜ: with features of the offset 0 and without ε,
+    ///
+    /// outₜ = Σᵢ φᵢ(qₜ) (Sᵢ + ε exp(oₜ) Σ vₛ) / Σᵢ φᵢ(qₜ) (zᵢ + ε exp(oₜ) t), sums over s ≤ t.
+    fn attend_seen(
+        &self,
+        q: &[f64],
+        k: &[f64],
+        v: &[f64],
+        width: usize,
+        visible: impl Fn(usize) -> bool,
+    ) -> Vec<f64> {
+        let value_width = v.len() / (k.len() / width);
+        let plain = Favor { epsilon: 0.0, ..self.clone() };
+        // The last feature is 1: its sums are those of the values and their number.
+        let length = self.length(width);
+        let mut sums = Sums::new(length + 1, value_width, 0.0);
+        let key_rows: Vec<Exponents> = k.chunks_exact(width).map(|row| self.exponents(row)).collect();
+        let mut offset = f64::NEG_INFINITY;
+        let mut out = Vec::with_capacity(q.len() / width * value_width);
+        for (t, query) in q.chunks_exact(width).enumerate() {
+            if visible(t) {
+                offset = offset.max(self.largest(&key_rows[t..=t], |_| true));
+                let mut phi = plain.features(&key_rows[t], 0.0);
+                phi.push(1.0);
+                sums.add(&phi, &v[t * value_width..][..value_width]);
+            }
+            let row = [self.exponents(query)];
+            let mut phi = self.features(&row[0], self.largest(&row, |_| true));
+            let factor = if self.features == Features::Relu { 1.0 } else { 1.0 / (length as f64).sqrt() };
+            phi.push(phi.iter().sum::<f64>() * self.epsilon * factor * offset.exp());
+            let (numerator, denominator) = sums.apply(&phi);
+            out.extend(numerator.iter().map(|y| if denominator == 0.0 { 0.0 } else { y / denominator }));
         }
         out
     }
@@ -150,7 +192,7 @@ impl Favor {
                 _ => row.u.iter().copied().fold(f64::NEG_INFINITY, f64::max),
             };
             match self.offsets {
-                Offsets::Projection => largest,
+                Offsets::Projection | Offsets::Seen => largest,
                 Offsets::Exponent => largest - row.n,
             }
         };

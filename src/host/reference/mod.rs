@@ -47,9 +47,16 @@ pub struct Network {
     pub head: Linear,
     /// The largest number of tokens.
     pub max_tokens: usize,
+    /// Tokens of the longest stream, where that is given.
+    pub horizon: Option<usize>,
 }
 
 impl Network {
+    /// Tokens of the longest stream: if nothing is given, 16,384 or the largest number of tokens.
+    pub fn horizon(&self) -> usize {
+        self.horizon.unwrap_or_else(|| self.max_tokens.max(16_384))
+    }
+
     /// Width of a token.
     pub fn width(&self) -> usize {
         match &self.input {

@@ -1,11 +1,15 @@
-//! The parameters of FAVOR+ attention.
+//! FAVOR+ attention.
 
 use super::super::read::{Reader, tri};
 use super::super::{ModelError, Shape};
 use crate::kernels::dot_limit;
 use crate::num::Requant;
 
-/// Parameters of FAVOR+ attention, `phi(q) S / phi(q) z`.
+pub(super) const NUMBER: usize = 3;
+pub(super) const NAME: &str = "favor";
+
+/// Parameters of FAVOR+ attention, `phi(q) S / phi(q) z`. A causal layer is causal in every bit unless its epsilon is
+/// [`Epsilon::Sequence`].
 #[derive(Clone, Copy, Debug)]
 pub struct Favor<'a> {
     /// The feature map `phi`.
@@ -20,6 +24,8 @@ pub struct Favor<'a> {
     pub key: FavorInput,
     /// What is added to every feature.
     pub epsilon: Epsilon,
+    /// Keys that a causal head absorbs together, `1 ..=` [`Favor::MAX_TILE`]: each time, its sums are rounded once.
+    pub tile: usize,
 }
 
 /// The feature map, with `u = W x`, `n = |x|^2 / 2` and `x` scaled by `width^-1/4`.
@@ -67,29 +73,23 @@ impl<'a> Favor<'a> {
     /// Largest magnitude of `log2(epsilon)`: 64.
     pub const MAX_EPSILON: i32 = 64 << Self::LOG_FRAC;
 
-    pub(super) const fn read(reader: &mut Reader<'a>, shape: Shape) -> Result<Self, ModelError> {
-        let width = shape.head_width;
+    /// Most keys of a tile.
+    pub const MAX_TILE: u32 = 64;
+
+    pub(super) const fn read(reader: &mut Reader<'a>) -> Result<Self, ModelError> {
         let features = match tri!(reader.field("favor.features", 0, 2)) {
             0 => Features::Exponential,
             1 => Features::Hyperbolic,
             _ => Features::Relu,
         };
         let directions = tri!(reader.field("favor.directions", 1, Self::MAX_DIRECTIONS));
-        // Only ReLU features can do without a projection, and then there is one per column.
-        let projection =
-            match tri!(reader.field("favor.has_projection", !matches!(features, Features::Relu) as u32, 1)) {
-                0 if directions != width => {
-                    let field = "favor.directions (the head width, without a projection)";
-                    let (found, expected) = (directions as u32, width as u32);
-                    return Err(ModelError::Mismatch { field, found, expected });
-                }
-                0 => &[],
-                _ => {
-                    tri!(reader.expect("favor.projection", directions * width));
-                    tri!(reader.i16s(directions * width))
-                }
-            };
-        tri!(check_projection(projection, width));
+        // Only ReLU features can do without a projection.
+        let least = !matches!(features, Features::Relu) as u32;
+        let count = match tri!(reader.field("favor.has_projection", least, 1)) {
+            0 => 0,
+            _ => tri!(reader.word()) as usize,
+        };
+        let projection = tri!(reader.i16s(count));
         let query = tri!(FavorInput::read(reader, "favor.query"));
         let key = tri!(FavorInput::read(reader, "favor.key"));
         let epsilon = match tri!(reader.field("favor.epsilon", 0, 3)) {
@@ -98,7 +98,28 @@ impl<'a> Favor<'a> {
             2 => Epsilon::Fixed,
             _ => Epsilon::Sequence,
         };
-        Ok(Self { features, directions, projection, query, key, epsilon })
+        let tile = tri!(reader.field("favor.tile", 1, Self::MAX_TILE));
+        Ok(Self { features, directions, projection, query, key, epsilon, tile })
+    }
+
+    pub(super) const fn check(&self, shape: Shape) -> Result<(), ModelError> {
+        let (width, found) = (shape.head_width, self.projection.len() as u32);
+        let expected = (self.directions * width) as u32;
+        // Without a projection there is a direction for each column.
+        if self.projection.is_empty() && matches!(self.features, Features::Relu) {
+            if self.directions != width {
+                let field = "favor.directions (the head width, without a projection)";
+                let (found, expected) = (self.directions as u32, width as u32);
+                return Err(ModelError::Mismatch { field, found, expected });
+            }
+        } else if found != expected {
+            return Err(ModelError::Mismatch { field: "favor.projection", found, expected });
+        }
+        check_projection(self.projection, width)
+    }
+
+    pub(super) const fn can_be_strict(&self) -> bool {
+        !matches!(self.epsilon, Epsilon::Sequence)
     }
 
     /// Features of a row, `m'`.
@@ -146,4 +167,48 @@ const fn check_projection(projection: &[i16], width: usize) -> Result<(), ModelE
         (channel, rest) = (channel + 1, tail);
     }
     Ok(())
+}
+
+#[cfg(feature = "std")]
+pub(in crate::model) mod write {
+    use std::vec::Vec;
+
+    use super::{Epsilon, FavorInput, Features};
+    use crate::model::write::Words;
+
+    /// Parameters of FAVOR+ attention to write; see [`crate::model::Favor`].
+    #[derive(Clone, Debug)]
+    #[allow(missing_docs)] // The fields are those of `Favor`.
+    pub struct Favor {
+        pub features: Features,
+        pub directions: usize,
+        pub projection: Vec<i16>,
+        pub query: FavorInput,
+        pub key: FavorInput,
+        pub epsilon: Epsilon,
+        pub tile: usize,
+    }
+
+    impl Favor {
+        /// The parameters as the engine takes them.
+        pub fn view(&self) -> super::Favor<'_> {
+            let Self { features, directions, ref projection, query, key, epsilon, tile } = *self;
+            super::Favor { features, directions, projection, query, key, epsilon, tile }
+        }
+
+        pub(in crate::model) fn write(&self, out: &mut Words) {
+            let stored = !self.projection.is_empty();
+            out.sizes(&[super::NUMBER, self.features as usize, self.directions, usize::from(stored)]);
+            if stored {
+                out.sizes(&[self.projection.len()]);
+                out.i16s(&self.projection);
+            }
+            for input in [self.query, self.key] {
+                out.requant(input.projection);
+                out.requant(input.norm);
+                out.words(&[input.epsilon as u32]);
+            }
+            out.sizes(&[self.epsilon as usize, self.tile]);
+        }
+    }
 }

@@ -1,9 +1,15 @@
-//! Parameters of local attention.
+//! Local attention.
 
 use super::super::read::{Reader, tri};
 use super::super::{MAX_TOKENS, ModelError, Shape};
 
+pub(super) const NUMBER: usize = 5;
+pub(super) const NAME: &str = "local";
+
 /// Parameters of attention to a circular window of chunks: the local layers of Reformer models.
+///
+/// A causal layer is causal in every bit with at most one chunk before and none after; else, where the circle closes
+/// decides which chunks are seen twice, and it is causal only in who attends to whom.
 #[derive(Clone, Copy, Debug)]
 pub struct Local {
     /// Tokens of a chunk.
@@ -18,30 +24,45 @@ pub struct Local {
 }
 
 impl Local {
-    pub(super) const fn read(reader: &mut Reader<'_>, shape: Shape) -> Result<Self, ModelError> {
-        let chunk = tri!(reader.field("local.chunk", 1, MAX_TOKENS));
-        let before = tri!(reader.field("local.before", 0, 255));
-        let after = tri!(reader.field("local.after", 0, 255));
+    pub(super) const fn read(reader: &mut Reader<'_>) -> Result<Self, ModelError> {
+        Ok(Self {
+            chunk: tri!(reader.field("local.chunk", 1, MAX_TOKENS)),
+            before: tri!(reader.field("local.before", 0, 255)),
+            after: tri!(reader.field("local.after", 0, 255)),
+            multiple: tri!(reader.field("local.multiple", 1, MOST_MULTIPLE)),
+        })
+    }
+
+    pub(super) const fn check(&self, shape: Shape) -> Result<(), ModelError> {
         // What a sum of weights has room for.
-        let keys = chunk * (before + 1 + after);
-        if chunk < shape.max_tokens && keys > MAX_TOKENS as usize {
+        let keys = (self.chunk * (self.before + 1 + self.after)) as u32;
+        if self.chunk < shape.max_tokens && keys > MAX_TOKENS {
             let field = "local.chunk (keys of a query: chunk * (before + 1 + after))";
-            return Err(ModelError::Range { field, found: keys as u32, low: 1, high: MAX_TOKENS });
+            return Err(ModelError::Range { field, found: keys, low: 1, high: MAX_TOKENS });
         }
-        let multiple = tri!(read_multiple(reader, "local.multiple (of the chunk)", chunk));
-        Ok(Self { chunk, before, after, multiple })
+        check_multiple("local.multiple (of the chunk)", self.multiple, self.chunk)
+    }
+
+    pub(super) const fn can_be_strict(&self) -> bool {
+        self.after == 0 && self.before <= 1
+    }
+
+    #[cfg(feature = "std")]
+    pub(in crate::model) fn write(&self, out: &mut crate::model::write::Words) {
+        out.sizes(&[NUMBER, self.chunk, self.before, self.after, self.multiple]);
     }
 }
 
-/// A multiple of `chunk`.
-pub(super) const fn read_multiple(
-    reader: &mut Reader<'_>,
+/// Largest number of tokens that an input is filled up to a multiple of.
+pub(super) const MOST_MULTIPLE: u32 = 1 << 30;
+
+pub(super) const fn check_multiple(
     field: &'static str,
+    multiple: usize,
     chunk: usize,
-) -> Result<usize, ModelError> {
-    let multiple = tri!(reader.field(field, 1, 1 << 30));
+) -> Result<(), ModelError> {
     if !multiple.is_multiple_of(chunk) {
         return Err(ModelError::Mismatch { field, found: multiple as u32, expected: chunk as u32 });
     }
-    Ok(multiple)
+    Ok(())
 }

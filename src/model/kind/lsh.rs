@@ -1,12 +1,16 @@
-//! Parameters of LSH attention.
+//! LSH attention.
 
 use super::super::read::{Reader, tri};
 use super::super::{MAX_TOKENS, ModelError, Shape};
-use super::local::read_multiple;
+use super::local::{MOST_MULTIPLE, check_multiple};
 use crate::kernels::dot_limit;
 
+pub(super) const NUMBER: usize = 4;
+pub(super) const NAME: &str = "lsh";
+
 /// Parameters of attention by locality-sensitive hashing, Reformer. Query and key are one vector: the keys that
-/// a head is given are not read.
+/// a head is given are not read. A causal layer is so only in who attends to whom: which earlier tokens share a chunk
+/// with a query depends on the hashes of the later ones.
 #[derive(Clone, Copy, Debug)]
 pub struct Lsh<'a> {
     /// Number of buckets as its factors, each even: `[16]` or, factorised, `[4, 4]`.
@@ -53,21 +57,14 @@ impl<'a> Lsh<'a> {
     /// Most rounds.
     pub const MAX_ROUNDS: usize = 8;
 
-    pub(super) const fn read(reader: &mut Reader<'a>, shape: Shape) -> Result<Self, ModelError> {
+    pub(super) const fn read(reader: &mut Reader<'a>) -> Result<Self, ModelError> {
         let factors = tri!(reader.field("lsh.buckets (number of factors)", 1, 8));
         let factors = tri!(reader.i16s(factors));
-        tri!(check_buckets(factors));
         let rounds = tri!(reader.field("lsh.rounds", 1, Self::MAX_ROUNDS as u32));
         let chunk = tri!(reader.field("lsh.chunk", 1, MAX_TOKENS));
         let before = tri!(reader.field("lsh.before", 0, 255));
         let after = tri!(reader.field("lsh.after", 0, 255));
-        // What a sum of weights has room for.
-        let candidates = rounds * chunk * (before + after + 1);
-        if chunk < shape.max_tokens && candidates > MAX_TOKENS as usize {
-            let field = "lsh.chunk (keys of a query: rounds * chunk * (before + 1 + after))";
-            return Err(ModelError::Range { field, found: candidates as u32, low: 1, high: MAX_TOKENS });
-        }
-        let multiple = tri!(read_multiple(reader, "lsh.multiple (of the chunk)", chunk));
+        let multiple = tri!(reader.field("lsh.multiple", 1, MOST_MULTIPLE));
         let in_bucket = tri!(reader.field("lsh.in_bucket", 0, 1)) == 1;
         // Which round's seam a key comes from would decide whether it counts.
         let most = if in_bucket || rounds == 1 { 1 } else { 0 };
@@ -75,15 +72,9 @@ impl<'a> Lsh<'a> {
         let skip_duplicates = tri!(reader.field(field, 0, most)) == 1;
         let padding_bucket = tri!(reader.field("lsh.padding_bucket", 0, 1)) == 1;
         let epsilon = tri!(reader.word()) as u64 | (tri!(reader.word()) as u64) << 32;
-
         let rotation_heads = tri!(reader.word()) as usize;
-        if rotation_heads != 1 && rotation_heads != shape.heads {
-            let (found, expected) = (rotation_heads as u32, shape.heads as u32);
-            return Err(ModelError::Mismatch { field: "lsh.rotation_heads", found, expected });
-        }
-        let count = rotation_heads * rounds * columns(factors) * shape.head_width;
-        let count = tri!(reader.expect("lsh.rotations", count));
-        let rotations = tri!(Rotations::read(reader, count, shape.head_width));
+        let count = tri!(reader.word()) as usize;
+        let rotations = tri!(Rotations::read(reader, count));
         Ok(Self {
             factors,
             rounds,
@@ -100,6 +91,23 @@ impl<'a> Lsh<'a> {
         })
     }
 
+    pub(super) const fn check(&self, shape: Shape) -> Result<(), ModelError> {
+        tri!(check_buckets(self.factors));
+        // What a sum of weights has room for.
+        let candidates = (self.rounds * self.chunk * (self.before + self.after + 1)) as u32;
+        if self.chunk < shape.max_tokens && candidates > MAX_TOKENS {
+            let field = "lsh.chunk (keys of a query: rounds * chunk * (before + 1 + after))";
+            return Err(ModelError::Range { field, found: candidates, low: 1, high: MAX_TOKENS });
+        }
+        tri!(check_multiple("lsh.multiple (of the chunk)", self.multiple, self.chunk));
+        if self.rotation_heads != 1 && self.rotation_heads != shape.heads {
+            let (found, expected) = (self.rotation_heads as u32, shape.heads as u32);
+            return Err(ModelError::Mismatch { field: "lsh.rotation_heads", found, expected });
+        }
+        let count = self.rotation_heads * self.rounds * self.columns() * shape.head_width;
+        self.rotations.check(count, shape.head_width)
+    }
+
     /// Number of buckets, without the one for padding.
     pub const fn bucket_count(&self) -> usize {
         let (mut product, mut rest) = (1, self.factors);
@@ -112,17 +120,13 @@ impl<'a> Lsh<'a> {
 
     /// Columns of one round's rotation: half the sum of the factors.
     pub const fn columns(&self) -> usize {
-        columns(self.factors)
+        let (mut sum, mut rest) = (0, self.factors);
+        while let [factor, tail @ ..] = rest {
+            sum += *factor as usize / 2;
+            rest = tail;
+        }
+        sum
     }
-}
-
-const fn columns(factors: &[i16]) -> usize {
-    let (mut sum, mut rest) = (0, factors);
-    while let [factor, tail @ ..] = rest {
-        sum += *factor as usize / 2;
-        rest = tail;
-    }
-    sum
 }
 
 const fn check_buckets(factors: &[i16]) -> Result<(), ModelError> {
@@ -147,28 +151,43 @@ const fn check_buckets(factors: &[i16]) -> Result<(), ModelError> {
 }
 
 impl<'a> Rotations<'a> {
-    const fn read(reader: &mut Reader<'a>, count: usize, width: usize) -> Result<Self, ModelError> {
-        match tri!(reader.word()) {
-            1 => Ok(Self::Signs(tri!(reader.words(count.div_ceil(32))))),
-            8 => Ok(Self::Int8(tri!(reader.i8s(count)))),
-            16 => {
-                let values = tri!(reader.i16s(count));
-                let high = dot_limit(width) as u32;
-                let mut rest = values;
-                while let [value, tail @ ..] = rest {
-                    let found = value.unsigned_abs() as u32;
-                    if found > high {
-                        let field = "lsh.rotations (magnitude)";
-                        return Err(ModelError::Range { field, found, low: 0, high });
-                    }
-                    rest = tail;
-                }
-                Ok(Self::Int16(values))
-            }
+    const fn read(reader: &mut Reader<'a>, count: usize) -> Result<Self, ModelError> {
+        let bits = tri!(reader.word());
+        Ok(match bits {
+            1 => Self::Signs(tri!(reader.words(count.div_ceil(32)))),
+            8 => Self::Int8(tri!(reader.i8s(count))),
+            16 => Self::Int16(tri!(reader.i16s(count))),
             found => {
-                Err(ModelError::Range { field: "lsh.rotations (bits: 1, 8 or 16)", found, low: 1, high: 16 })
+                let field = "lsh.rotations (bits: 1, 8 or 16)";
+                return Err(ModelError::Range { field, found, low: 1, high: 16 });
             }
+        })
+    }
+
+    /// There are `count` of them, and none is too large for rows of `width` columns.
+    const fn check(&self, count: usize, width: usize) -> Result<(), ModelError> {
+        let (found, expected) = match self {
+            Self::Signs(words) => (words.len(), count.div_ceil(32)),
+            Self::Int8(values) => (values.len(), count),
+            Self::Int16(values) => (values.len(), count),
+        };
+        if found != expected {
+            let (found, expected) = (found as u32, expected as u32);
+            return Err(ModelError::Mismatch { field: "lsh.rotations", found, expected });
         }
+        let high = dot_limit(width) as u32;
+        let mut rest: &[i16] = match self {
+            Self::Int16(values) => values,
+            Self::Signs(_) | Self::Int8(_) => &[],
+        };
+        while let [value, tail @ ..] = rest {
+            let found = value.unsigned_abs() as u32;
+            if found > high {
+                return Err(ModelError::Range { field: "lsh.rotations (magnitude)", found, low: 0, high });
+            }
+            rest = tail;
+        }
+        Ok(())
     }
 
     /// Bits of an element.
@@ -200,4 +219,63 @@ impl<'a> Rotations<'a> {
 
 fn dot<W: Copy + Into<i32>>(q: &[i16], column: &[W]) -> i32 {
     q.iter().zip(column).map(|(&x, &r)| i32::from(x) * r.into()).sum()
+}
+
+#[cfg(feature = "std")]
+pub(in crate::model) mod write {
+    use std::vec::Vec;
+
+    use crate::model::write::Words;
+
+    /// Rotations of angular hashing to write; see [`crate::model::Rotations`].
+    #[derive(Clone, Debug)]
+    pub struct Rotations {
+        /// 1, 8 or 16.
+        pub bits: u32,
+        /// `[rotation_heads, rounds, columns, head width]`; of one bit, plus and minus one.
+        pub values: Vec<i16>,
+    }
+
+    impl Rotations {
+        /// The signs, a bit each.
+        pub fn signs(&self) -> Vec<u32> {
+            let word = |values: &[i16]| values.iter().rev().fold(0, |word, &r| word << 1 | u32::from(r < 0));
+            self.values.chunks(32).map(word).collect()
+        }
+    }
+
+    /// Parameters of LSH attention to write; see [`crate::model::Lsh`].
+    #[derive(Clone, Debug)]
+    #[allow(missing_docs)] // The fields are those of `Lsh`.
+    pub struct Lsh {
+        pub factors: Vec<i16>,
+        pub rounds: usize,
+        pub chunk: usize,
+        pub before: usize,
+        pub after: usize,
+        pub multiple: usize,
+        pub in_bucket: bool,
+        pub skip_duplicates: bool,
+        pub padding_bucket: bool,
+        pub epsilon: u64,
+        pub rotation_heads: usize,
+        pub rotations: Rotations,
+    }
+
+    impl Lsh {
+        pub(in crate::model) fn write(&self, out: &mut Words) {
+            out.sizes(&[super::NUMBER, self.factors.len()]);
+            out.i16s(&self.factors);
+            out.sizes(&[self.rounds, self.chunk, self.before, self.after, self.multiple]);
+            out.words(&[self.in_bucket, self.skip_duplicates, self.padding_bucket].map(u32::from));
+            out.words(&[self.epsilon as u32, (self.epsilon >> 32) as u32]);
+            let Rotations { bits, values } = &self.rotations;
+            out.sizes(&[self.rotation_heads, values.len(), *bits as usize]);
+            match bits {
+                1 => out.words(&self.rotations.signs()),
+                8 => out.i8s(&values.iter().map(|&value| value as i8).collect::<Vec<_>>()),
+                _ => out.i16s(values),
+            }
+        }
+    }
 }

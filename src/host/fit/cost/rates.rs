@@ -54,18 +54,6 @@ fn kernel_work(name: &str, shape: &str) -> Option<Vec<f64>> {
     }
 }
 
-/// Name of a mechanism among the counts; the closest, where it is not counted itself.
-pub(super) fn mechanism(kind: &AttentionKind<'_>) -> &'static str {
-    match kind {
-        AttentionKind::Exact => "exact",
-        AttentionKind::Hierarchical(_) => "hierarchical",
-        AttentionKind::BigBird(_) | AttentionKind::BigBirdExtended(_) => "bigbird",
-        AttentionKind::Favor(_) => "favor",
-        AttentionKind::Lsh(_) => "lsh",
-        AttentionKind::Local(_) => "local",
-    }
-}
-
 /// Tokens, their columns, pairs of a query and a key (or a random direction), their columns, columns of hashing.
 pub(super) fn head_work(kind: &AttentionKind<'_>, tokens: usize, width: usize, causal: bool) -> [f64; 5] {
     let (n, d) = (tokens as f64, width as f64);

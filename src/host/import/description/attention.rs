@@ -18,7 +18,7 @@ mod layers;
 mod lsh;
 
 pub use bigbird::{BigBird, Plan};
-pub use favor::{Favor, Features, Scaling};
+pub use favor::{Favor, Features, Offset, Scaling};
 pub use layers::Attentions;
 pub use lsh::{Buckets, Lsh, Scale};
 
@@ -47,8 +47,9 @@ pub use lsh::{Buckets, Lsh, Scale};
 /// `tensors.projection`, or [drawn](crate::host::draw::favor_projection) for every layer: `directions` orthogonal
 /// rows of the `scaling` `"gaussian"` (default: as long as normal vectors) or `"sqrt-width"`, the same ones for the
 /// same `seed` (default: 0). ReLU features with neither work on queries and keys themselves. `epsilon` (default: 0)
-/// is added to every feature as in the authors' code: to exponentials relative to the largest exponent of all keys,
-/// so that causal attention depends on what follows by that much.
+/// is added to every feature as in the authors' code: to exponentials relative to the largest exponent of the keys. Of
+/// causal attention, `offset` says of which: `"seen"` (default: those up to the query, so that nothing depends on what
+/// follows) or `"sequence"` (all, as the authors have it: every output depends on what follows by that much).
 ///
 /// Of `lsh`, a query sees its own chunk and `before` (default: 1) and `after` (default: 0) others of each round; with
 /// `in_bucket` (default: `false`) only the keys of its bucket, with `skip_duplicates` (default: `false`) each key

@@ -25,6 +25,7 @@ pub struct Favor {
     pub directions: Option<usize>,
     #[serde(default)]
     pub epsilon: f64,
+    pub offset: Option<Offset>,
     pub scaling: Option<Scaling>,
     pub seed: Option<u64>,
 }
@@ -40,6 +41,16 @@ pub enum Features {
     Hyperbolic,
     /// `max(u, 0)`: another kernel.
     Relu,
+}
+
+/// Keys that epsilon is relative to in causal attention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Offset {
+    /// Those up to the query.
+    Seen,
+    /// All.
+    Sequence,
 }
 
 /// How long drawn directions are.
@@ -62,6 +73,9 @@ impl Favor {
         if !(0.0..1.0).contains(&self.epsilon) {
             let what = format!("is {}; give 0 or a small positive number", self.epsilon);
             return Err(problem("epsilon", what));
+        }
+        if self.offset.is_some() && !(self.causal && self.epsilon > 0.0) {
+            return Err(unused("offset", "only causal attention with an epsilon above 0 has one"));
         }
         let stored = tensors.projection.is_some();
         if self.directions.is_none() && !stored && self.features != Features::Relu {
@@ -106,7 +120,10 @@ impl Favor {
                 _ => (head_width as f64).powf(-0.25),
             },
             epsilon: self.epsilon,
-            offsets: float::Offsets::Projection,
+            offsets: match self.offset.unwrap_or(Offset::Seen) {
+                Offset::Seen if self.causal => float::Offsets::Seen,
+                _ => float::Offsets::Projection,
+            },
             guard: 0.0,
             key_sum_epsilon: 0.0,
             renormalize: true,

@@ -12,14 +12,16 @@ mod linear;
 pub mod portable;
 
 #[cfg(fixformer_dsp)]
-pub use dsp::{dots, softmax_weights, weighted_sum};
+pub use dsp::{dots, layer_norm, softmax_weights, weighted_sum};
 #[cfg(feature = "std")]
 pub use host::{backend, dots, linear, portable_only, softmax_weights, weighted_sum};
 #[cfg(not(feature = "std"))]
 pub use linear::linear;
 pub use linear::{ChannelPairs, pair_len};
 pub(crate) use portable::largest;
-pub use portable::{activate, add, clamp, layer_norm, normalised_frac};
+#[cfg(not(fixformer_dsp))]
+pub use portable::layer_norm;
+pub use portable::{activate, add, clamp, normalised_frac};
 #[cfg(not(any(fixformer_dsp, feature = "std")))]
 pub use portable::{dots, softmax_weights, weighted_sum};
 

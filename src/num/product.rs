@@ -3,20 +3,18 @@
 /// `a * b`.
 #[cfg(not(fixformer_thumb1))]
 #[inline(always)]
-pub(super) const fn product(a: u32, b: u32) -> u64 {
+pub(crate) const fn product(a: u32, b: u32) -> u64 {
     a as u64 * b as u64
 }
 
-/// The same of the halves of both.
+/// The same, its upper word from that of the signed product: the compiler makes unsigned halves into a call again.
 #[cfg(fixformer_thumb1)]
 #[inline(never)]
-pub(super) const fn product(a: u32, b: u32) -> u64 {
-    let [a_low, b_low] = [a & 0xffff, b & 0xffff];
-    let [a_high, b_high] = [a >> 16, b >> 16];
-    // What is carried into a product fits beside it.
-    let middle = a_high * b_low + ((a_low * b_low) >> 16);
-    let other = a_low * b_high + (middle & 0xffff);
-    let upper = a_high * b_high + (middle >> 16) + (other >> 16);
+pub(crate) const fn product(a: u32, b: u32) -> u64 {
+    let signed = high(a as i32, b as i32) as u32;
+    // A word whose top bit counts 2^31 and not -2^31 lacks 2^32 times the other.
+    let [of_a, of_b] = [a as i32 >> 31, b as i32 >> 31];
+    let upper = signed.wrapping_add(of_a as u32 & b).wrapping_add(of_b as u32 & a);
     (upper as u64) << 32 | a.wrapping_mul(b) as u64
 }
 

@@ -5,11 +5,7 @@
 //! where the target alone does not (see `build.rs`).
 #![allow(unsafe_code)] // Assembly, and slices handed to it as pointers.
 
-mod norm;
-
 use core::arch::naked_asm;
-
-pub use norm::layer_norm;
 
 use super::{SCORE_SHIFT, portable, processor};
 use crate::num::{LogScore, OCTAVE, Requant};

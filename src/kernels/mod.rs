@@ -9,17 +9,21 @@ mod dsp;
 #[cfg(feature = "std")]
 mod host;
 mod linear;
+#[cfg(any(fixformer_dsp, fixformer_mul))]
+mod norm;
 pub mod portable;
 
 #[cfg(fixformer_dsp)]
-pub use dsp::{dots, layer_norm, softmax_weights, weighted_sum};
+pub use dsp::{dots, softmax_weights, weighted_sum};
 #[cfg(feature = "std")]
 pub use host::{backend, dots, linear, portable_only, softmax_weights, weighted_sum};
 #[cfg(not(feature = "std"))]
 pub use linear::linear;
 pub use linear::{ChannelPairs, pair_len};
+#[cfg(any(fixformer_dsp, fixformer_mul))]
+pub use norm::layer_norm;
 pub(crate) use portable::largest;
-#[cfg(not(fixformer_dsp))]
+#[cfg(not(any(fixformer_dsp, fixformer_mul)))]
 pub use portable::layer_norm;
 pub use portable::{activate, add, clamp, normalised_frac};
 #[cfg(not(any(fixformer_dsp, feature = "std")))]

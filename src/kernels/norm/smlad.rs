@@ -1,41 +1,25 @@
-//! Layer normalisation: two 16-bit products an instruction for the sums, then for each column one product for the mean,
-//! one for the deviation, one for the gain and one for the last shift.
+//! The loops of cores with the DSP extension: two 16-bit products an instruction for the sums, then for each column one
+//! product for the mean, one for the deviation, one for the gain and one for the last shift.
+#![allow(unsafe_code)] // Assembly.
 
 use core::arch::naked_asm;
+use core::ops::Range;
 
-use super::{at_word, portable, processor};
-use crate::kernels::NormParameters;
+use crate::kernels::Centred;
+use crate::kernels::processor;
 
-/// See [`portable::layer_norm`].
-pub fn layer_norm(x: &[i16], norm: NormParameters<'_>, out: &mut [i16]) {
-    let width = x.len();
-    let NormParameters { gain, bias, shift, epsilon } = norm;
-    let long = gain.len() >= width && bias.len() >= width && out.len() >= width;
-    // The last shift is a product with a power of two below 2^31.
-    let whole = width > 0 && width.is_multiple_of(4) && (2..32).contains(&shift);
-    let fast = whole && long && at_word(x) && at_word(gain) && at_word(out);
-    let sums = if fast {
-        let mut sum = 0;
-        // SAFETY: `x` lies at a word and has `width` elements, a multiple of four and not zero.
-        let squares = unsafe { sums(x.as_ptr(), width, &mut sum) };
-        (sum, squares)
-    } else {
-        portable::sums(x)
-    };
-    let row = portable::Centred::new(width, sums, epsilon);
-    // Where columns hardly differ, it is more.
-    if fast && row.width <= i32::from(i16::MAX) {
-        let (gain, bias) = (gain.as_ptr(), bias.as_ptr());
-        // SAFETY: all have `width` elements, a multiple of four and not zero, and lie at words.
-        unsafe { columns(x.as_ptr(), gain, bias, out.as_mut_ptr(), width, &row, shift) }
-    } else {
-        row.normalise(x, norm, out);
-    }
-}
+/// Rows have a multiple of as many columns.
+pub(super) const COLUMNS: usize = 4;
+/// Bytes at a multiple of which 16-bit rows begin.
+pub(super) const ALIGNMENT: usize = 4;
+/// Last shifts: each is a product with a power of two below 2^31.
+pub(super) const SHIFTS: Range<u32> = 2..32;
+/// Widths times their power of two: half a word. Columns that hardly differ have more.
+pub(super) const WIDEST: i32 = i16::MAX as i32;
 
 /// Returns the sum of the squares; the sum of the row goes to `sum`.
 #[unsafe(naked)]
-unsafe extern "C" fn sums(x: *const i16, width: usize, sum: *mut i32) -> u64 {
+pub(super) unsafe extern "C" fn sums(x: *const i16, width: usize, sum: *mut i32) -> u64 {
     naked_asm!(
         processor!(),
         "push {{r4-r6, lr}}",
@@ -59,15 +43,15 @@ unsafe extern "C" fn sums(x: *const i16, width: usize, sum: *mut i32) -> u64 {
     )
 }
 
-/// [`portable::Centred::normalise`], two columns a round.
+/// [`Centred::normalise`], two columns a round.
 #[unsafe(naked)]
-unsafe extern "C" fn columns(
+pub(super) unsafe extern "C" fn columns(
     x: *const i16,
     gain: *const i16,
     bias: *const i32,
     out: *mut i16,
     width: usize,
-    row: *const portable::Centred,
+    row: *const Centred,
     shift: u32,
 ) {
     naked_asm!(

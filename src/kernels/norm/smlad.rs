@@ -3,17 +3,16 @@
 #![allow(unsafe_code)] // Assembly.
 
 use core::arch::naked_asm;
-use core::ops::Range;
 
-use crate::kernels::Centred;
+use crate::kernels::portable::Centred;
 use crate::kernels::processor;
 
 /// Rows have a multiple of as many columns.
 pub(super) const COLUMNS: usize = 4;
 /// Bytes at a multiple of which 16-bit rows begin.
 pub(super) const ALIGNMENT: usize = 4;
-/// Last shifts: each is a product with a power of two below 2^31.
-pub(super) const SHIFTS: Range<u32> = 2..32;
+/// The least last shift: it is a product with a power of two below 2^31.
+pub(super) const LEAST_SHIFT: u32 = 2;
 /// Widths times their power of two: half a word. Columns that hardly differ have more.
 pub(super) const WIDEST: i32 = i16::MAX as i32;
 
@@ -24,7 +23,7 @@ pub(super) unsafe extern "C" fn sums(x: *const i16, width: usize, sum: *mut i32)
         processor!(),
         "push {{r4-r6, lr}}",
         "add r1, r0, r1, lsl #1",
-        "mov r3, #0",
+        "movs r3, #0",
         "movs r4, #0",
         "movs r5, #0",
         "mov r12, #0x00010001",

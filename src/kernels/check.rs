@@ -41,10 +41,11 @@ pub fn all(report: &mut impl FnMut(&'static str, Result<(), Mismatch>)) {
     report("clamp", apart(clamp));
 }
 
-/// Layers deeper and wider than [`all`] has room for: their check takes 12 KB of stack.
+/// Layers deeper and rows wider than [`all`] has room for: their check takes 13 KB of stack.
 pub fn large(report: &mut impl FnMut(&'static str, Result<(), Mismatch>)) {
     report("large_linear_i8", apart(large_linear_i8));
     report("large_linear_i16", apart(large_linear_i16));
+    report("large_layer_norm", apart(large_layer_norm));
 }
 
 /// Each check has its buffers on the stack: not inlined, they do not lie there side by side.
@@ -61,7 +62,8 @@ mod known {
     pub(super) const LARGE_LINEAR_I16: u64 = 0x8dfb_13a8_5a07_c830;
     pub(super) const ATTENTION_TILE: u64 = 0x1ed6_f39a_f517_627d;
     pub(super) const SOFTMAX_ROW: u64 = 0x329c_2da4_633f_517f;
-    pub(super) const LAYER_NORM: u64 = 0xe0af_e035_1abe_4b07;
+    pub(super) const LAYER_NORM: u64 = 0x73ba_c563_7c94_c448;
+    pub(super) const LARGE_LAYER_NORM: u64 = 0x25a7_be3c_1aaa_b7a8;
     pub(super) const ACTIVATE: u64 = 0x1730_edf6_32ec_40cf;
     pub(super) const ADD: u64 = 0xbab2_552a_a9ab_9ea2;
     pub(super) const CLAMP: u64 = 0xae88_94ec_f2e7_f6d6;
@@ -382,25 +384,73 @@ fn layer_norm() -> Result<(), Mismatch> {
     let mut comparison = Comparison::new();
     for width in [1, 2, 3, 4, 5, 8, 16, 31, 32, 33, 64, LONGEST] {
         for (limit, epsilon) in [(i16::MAX, 0), (3000, 10_737), (3, 1), (0, 0), (0, 77)] {
-            let (mut x, mut gain, mut bias) = ([0; LONGEST], [0; LONGEST], [0; LONGEST]);
-            source.fill(&mut x, limit);
-            source.fill(&mut gain, i16::MAX - 1);
-            bias.iter_mut().for_each(|b| *b = i32::from(source.below(i16::MAX)) << 10);
-            let norm = NormParameters {
-                gain: gain.get(..width).unwrap_or_default(),
-                bias: bias.get(..width).unwrap_or_default(),
-                shift: 13,
-                epsilon,
-            };
-            let x = x.get(..width).unwrap_or_default();
-            let mut buffers = [[GUARD; LONGEST + 2]; 2];
-            let [expected, found] = &mut buffers;
-            portable::layer_norm(x, norm, expected.get_mut(1..=width).unwrap_or_default());
-            super::layer_norm(x, norm, found.get_mut(1..=width).unwrap_or_default());
-            comparison.guarded(expected, found, 1..1 + width);
+            norm_row::<{ LONGEST + 4 }>(&mut source, &mut comparison, width, limit, 13, epsilon);
+        }
+    }
+    // Every shift, with a width and a spread of its own.
+    for shift in 0..=30 {
+        for (limit, epsilon) in [(i16::MAX, u64::MAX), (i16::MAX, 1), (40, 0), (0, u64::MAX >> shift)] {
+            let width = 4 * (shift as usize % 16 + 1) - shift as usize % 3 % 2;
+            norm_row::<{ LONGEST + 4 }>(&mut source, &mut comparison, width, limit, shift, epsilon);
         }
     }
     comparison.finish(known::LAYER_NORM)
+}
+
+/// Rows up to the widest.
+fn large_layer_norm() -> Result<(), Mismatch> {
+    const WIDEST: usize = 1024;
+    let mut source = Source(9);
+    let mut comparison = Comparison::new();
+    for (case, width) in [127, 128, 129, 255, 256, 300, 511, 512, 1000, 1023, WIDEST].into_iter().enumerate()
+    {
+        for (limit, epsilon) in [(i16::MAX, 0), (3000, 1 << 40), (1, 0), (0, 1)] {
+            let shift = case as u32 * 3;
+            norm_row::<{ WIDEST + 4 }>(&mut source, &mut comparison, width, limit, shift, epsilon);
+        }
+    }
+    comparison.finish(known::LARGE_LAYER_NORM)
+}
+
+/// A row that begins at a word, and one between two; then rows of equal columns, the last one other or as the rest.
+#[inline(never)]
+fn norm_row<const N: usize>(
+    source: &mut Source,
+    comparison: &mut Comparison,
+    width: usize,
+    limit: i16,
+    shift: u32,
+    epsilon: u64,
+) {
+    let (mut x, mut gain) = (Aligned([0; N]), Aligned([0; N]));
+    let mut bias = [0; N];
+    source.fill(&mut x.0, limit);
+    source.fill(&mut gain.0, i16::MAX);
+    // Up to 2^30 either way, as a model may have it.
+    bias.iter_mut().for_each(|bias| *bias = (i32::from(source.below(i16::MAX)) + 1) << 15);
+    for case in 0..4 {
+        let at = usize::from(case == 1);
+        let row = at..at + width;
+        if case >= 2 {
+            x.0.iter_mut().for_each(|x| *x = i16::MIN);
+        }
+        if case == 2 {
+            x.0.iter_mut().take(width).skip(width - 1).for_each(|x| *x = limit);
+        }
+        let norm = NormParameters {
+            gain: gain.0.get(row.clone()).unwrap_or_default(),
+            bias: bias.get(..width).unwrap_or_default(),
+            shift,
+            epsilon,
+        };
+        let x = x.0.get(row.clone()).unwrap_or_default();
+        let mut buffers = [Aligned([GUARD; N]), Aligned([GUARD; N])];
+        let [expected, found] = &mut buffers;
+        let output = 2 + at..2 + at + width;
+        portable::layer_norm(x, norm, expected.0.get_mut(output.clone()).unwrap_or_default());
+        super::layer_norm(x, norm, found.0.get_mut(output.clone()).unwrap_or_default());
+        comparison.guarded(&expected.0, &found.0, output);
+    }
 }
 
 fn activate() -> Result<(), Mismatch> {

@@ -9,6 +9,8 @@ mod dsp;
 #[cfg(feature = "std")]
 mod host;
 mod linear;
+#[cfg(any(fixformer_dsp, fixformer_mul))]
+mod norm;
 pub mod portable;
 
 #[cfg(fixformer_dsp)]
@@ -18,8 +20,12 @@ pub use host::{backend, dots, linear, portable_only, softmax_weights, weighted_s
 #[cfg(not(feature = "std"))]
 pub use linear::linear;
 pub use linear::{ChannelPairs, pair_len};
+#[cfg(any(fixformer_dsp, fixformer_mul))]
+pub use norm::layer_norm;
 pub(crate) use portable::largest;
-pub use portable::{activate, add, clamp, layer_norm, normalised_frac};
+#[cfg(not(any(fixformer_dsp, fixformer_mul)))]
+pub use portable::layer_norm;
+pub use portable::{activate, add, clamp, normalised_frac};
 #[cfg(not(any(fixformer_dsp, feature = "std")))]
 pub use portable::{dots, softmax_weights, weighted_sum};
 

@@ -6,7 +6,9 @@
 use fixed::types::I17F15;
 
 use super::{Activation, ChannelPairs, Channels, NormParameters, Weight};
-use crate::num::{LogScore, Requant, exp2_weight, gelu_erf, gelu_tanh, round_shift, rsqrt, saturate, tanh};
+use crate::num::{
+    LogScore, Requant, exp2_weight, gelu_erf, gelu_tanh, high, product, round_shift, rsqrt, saturate, tanh,
+};
 
 /// `out[r][o] = requant(bias[o] + sum_i x[r][i] weights[o][i])`.
 ///
@@ -122,31 +124,63 @@ pub(super) fn add_columns(
 
 /// Layer normalisation of one row (Ba et al. 2016): `(x - mean) / sqrt(variance + epsilon) * gain + bias`.
 ///
-/// The sums are exact integers, the root is [`rsqrt`], and the normalised value has
+/// The sums are exact integers, the root is [`crate::num::rsqrt`], and the normalised value has
 /// [`normalised_frac`] fractional bits before it meets the gain. At most 1,024 columns.
 pub fn layer_norm(x: &[i16], norm: NormParameters<'_>, out: &mut [i16]) {
-    let n = x.len() as i32;
-    let mut sum = 0_i32;
-    let mut squares = 0_u64;
-    for &x in x {
-        sum += i32::from(x);
-        squares += u64::from(i32::from(x).unsigned_abs().pow(2));
-    }
-    // n^2 times the variance; never negative (Cauchy-Schwarz).
-    let spread = n as u64 * squares - (i64::from(sum) * i64::from(sum)) as u64;
-    let root = rsqrt(spread.saturating_add(norm.epsilon));
-    let shift = root.exponent - normalised_frac(x.len());
-    // What is centred is at most `sqrt(n spread)`: there is room for what a short shift lacks.
-    let up = 33_u32.saturating_sub(shift);
-    let down = shift + up - 32;
-    let half = 1 << (down - 1);
+    Centred::new(x.len(), sums(x), norm.epsilon).normalise(x, norm, out);
+}
 
-    let parameters = norm.gain.iter().zip(norm.bias);
-    for ((&x, (&gain, &bias)), out) in x.iter().zip(parameters).zip(out) {
-        let centred = n * i32::from(x) - sum;
-        let high = (i64::from(centred << up) * i64::from(root.mantissa)) >> 32;
-        let normalised = (high as i32 + half) >> down;
-        *out = saturate(round_shift(normalised * i32::from(gain) + bias, norm.shift));
+/// The sum of a row and of its squares.
+pub(super) fn sums(x: &[i16]) -> (i32, u64) {
+    let (mut sum, mut squares) = (0, 0);
+    for &x in x {
+        let x = i32::from(x);
+        sum += x;
+        squares += u64::from((x * x) as u32);
+    }
+    (sum, squares)
+}
+
+/// What the sums of a row make of each of its columns: `round((x * width - sum) * mantissa / 2^(32 + down))`.
+#[repr(C)]
+pub(super) struct Centred {
+    /// The sum of the row, times a power of two.
+    sum: i32,
+    /// Of the reciprocal deviation.
+    mantissa: i32,
+    /// At least 1.
+    down: u32,
+    /// The number of columns, times the same power.
+    pub(super) width: i32,
+}
+
+impl Centred {
+    /// From the [`sums`] of `n` columns.
+    #[inline(never)]
+    pub(super) fn new(n: usize, (sum, squares): (i32, u64), epsilon: u64) -> Self {
+        // n^2 times the variance; never negative (Cauchy-Schwarz).
+        let spread = n as u64 * squares - product(sum.unsigned_abs(), sum.unsigned_abs());
+        let root = rsqrt(spread.saturating_add(epsilon));
+        let shift = root.exponent - normalised_frac(n);
+        // What is centred is at most `sqrt(n spread)`: there is room for what a short shift lacks, if not in its parts.
+        let up = 33_u32.saturating_sub(shift);
+        Self { sum: sum << up, mantissa: root.mantissa, down: shift + up - 32, width: (n as i32) << up }
+    }
+
+    /// The normalised columns with gain and bias.
+    #[inline(never)]
+    pub(super) fn normalise(&self, x: &[i16], norm: NormParameters<'_>, out: &mut [i16]) {
+        let half = 1 << (self.down - 1);
+        // The place below the last that is kept, and whether there is one: one form for every shift.
+        let below = norm.shift.saturating_sub(1);
+        let rounded = norm.shift - below;
+        let parameters = norm.gain.iter().zip(norm.bias);
+        for ((&x, (&gain, &bias)), out) in x.iter().zip(parameters).zip(out) {
+            let centred = i32::from(x).wrapping_mul(self.width).wrapping_sub(self.sum);
+            let normalised = (high(centred, self.mantissa) + half) >> self.down;
+            let sum = normalised * i32::from(gain) + bias;
+            *out = saturate(((sum >> below) + rounded as i32) >> rounded);
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 mod exp;
 mod gelu;
 mod log2;
+mod product;
 mod q;
 mod recip;
 mod rsqrt;
@@ -18,6 +19,7 @@ pub(crate) use exp::OCTAVE;
 pub use exp::{EXP2_STEPS, LogScore, Probability, exp2_neg, exp2_weight};
 pub use gelu::{GELU_INPUT_MAX, gelu_erf, gelu_tanh};
 pub use log2::log2;
+pub(crate) use product::{high, product};
 pub use q::{Requant, round_shift, round_shift_wide, saturate};
 pub use recip::{Reciprocal, recip};
 pub use rsqrt::{ReciprocalSqrt, rsqrt};

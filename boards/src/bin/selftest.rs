@@ -14,8 +14,8 @@ mod board {
     use fixformer_boards::tally::{Failed, Tally};
     use fixformer_boards::{BACKEND, counter, host, stack};
 
-    /// Stack that the checks of large layers take.
-    const LARGE_CHECKS: usize = 12 * 1024;
+    /// Stack that the checks of large layers and rows take.
+    const LARGE_CHECKS: usize = 13 * 1024;
 
     pub(crate) fn main() -> Result<(), Failed> {
         let mut tally = Tally::default();

@@ -4,6 +4,7 @@ pub mod calibrate;
 pub mod data;
 pub mod difference;
 pub mod draw;
+pub mod engine;
 pub mod evaluate;
 pub mod fit;
 pub mod golden;

@@ -1,7 +1,6 @@
 //! Models with each mechanism of attention: the engine against the reference, and what the quantiser refuses.
 
-use fixformer::host::draw::{bigbird_plan, bigbird_plan_extended, favor_projection, lsh_signs};
-use fixformer::host::quantize::favor::RowLength;
+use fixformer::host::draw::{RowLength, bigbird_plan, bigbird_plan_extended, favor_projection, lsh_signs};
 use fixformer::host::quantize::{Precision, Settings, integers, quantize};
 use fixformer::host::reference::bigbird::{BigBird, Pattern, Window};
 use fixformer::host::reference::favor::{Favor, Features, Offsets};

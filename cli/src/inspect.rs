@@ -7,13 +7,14 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use fixformer::Model;
+use fixformer::host::count::thousands;
 use fixformer::kernels::Activation;
 use fixformer::model::{AttentionKind, Input, Level, NormOrder, Pooling, Positions, VERSION, Window};
 use fixformer::session::Plan;
 
 use crate::layers::layers;
 use crate::model_file::ModelFile;
-use crate::table::{Table, thousands};
+use crate::table::Table;
 
 #[derive(Args)]
 pub(crate) struct Arguments {

@@ -4,8 +4,7 @@ use std::fmt::Write;
 
 use fixformer::Model;
 use fixformer::host::calibrate::calibrate;
-use fixformer::host::draw::{bigbird_plan, favor_projection, lsh_signs};
-use fixformer::host::quantize::favor::RowLength;
+use fixformer::host::draw::{RowLength, bigbird_plan, favor_projection, lsh_signs};
 use fixformer::host::quantize::{Precision, integers};
 use fixformer::host::reference::bigbird::{BigBird, Pattern};
 use fixformer::host::reference::favor::{Favor, Features, Offsets};

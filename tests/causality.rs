@@ -2,14 +2,13 @@
 
 mod random;
 
-use fixformer::attention::{self, Head};
 use fixformer::host::calibrate::calibrate;
-use fixformer::host::quantize::favor::{RowLength, orthogonal_projection};
+use fixformer::host::draw::{RowLength, orthogonal_projection};
 use fixformer::host::quantize::{Settings, extra_bits, integers, quantize};
 use fixformer::host::reference as float;
 use fixformer::host::reference::favor::Offsets;
 use fixformer::host::reference::hierarchical::Interpolation;
-use fixformer::kernels::{VALUE_LIMIT, dot_limit};
+use fixformer::kernels::VALUE_LIMIT;
 use fixformer::model::{
     AttentionKind, Causality, Epsilon, Favor, FavorInput, Features, Hierarchical, Local, write,
 };

@@ -1,5 +1,8 @@
 //! The engine against the f64 reference, over every option of a model.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use fixformer::host::engine::{Cores, Engine, RowError, Runner};
 use fixformer::host::quantize::{Precision, Settings, integers, quantize};
 use fixformer::host::reference::*;
 use fixformer::host::{calibrate::calibrate, report};
@@ -90,8 +93,7 @@ fn with_session(
     let ranges = calibrate(&network, std::slice::from_ref(&recording), || {}).unwrap();
     let words = integers(&network, &ranges, &Precision::new()).unwrap().words();
     let model = Model::parse(&words).unwrap();
-    let mut memory = vec![0; Plan::of(&model).words()];
-    test(&network, &recording, &mut Session::new(model, &mut memory).unwrap());
+    test(&network, &recording, &mut Engine::new(model).session());
 }
 
 fn first_options() -> Options {
@@ -191,6 +193,35 @@ fn a_buffer_that_is_too_small_is_refused_with_the_size_needed() {
     assert_eq!(error, fixformer::ArenaError::TooSmall { found: needed - 1, needed });
 }
 
+/// More recordings than cores, of several lengths.
+#[test]
+fn cores_give_the_bits_of_a_session_and_name_the_first_recording_that_is_none() {
+    with_session(12, Options { input: 2, ..first_options() }, MAX_TOKENS, |_, recording, session| {
+        let model = *session.model();
+        let mut rows: Vec<&[i16]> = (1..101).map(|row| &recording[..1 + row * 7 % MAX_TOKENS]).collect();
+        let expected: Vec<i16> =
+            rows.iter().flat_map(|row| session.run(row).unwrap().raw().to_vec()).collect();
+        let ran = AtomicUsize::new(0);
+        let progress = || _ = ran.fetch_add(1, Ordering::Relaxed);
+        let mut cores = Cores::new(model, &progress);
+        let runner: &mut dyn Runner = &mut cores;
+        // What was there before goes.
+        let mut scores = vec![7; 3];
+        runner.run(&rows, &mut scores).unwrap();
+        assert_eq!((&scores, ran.load(Ordering::Relaxed)), (&expected, rows.len()));
+
+        rows[98] = &[21];
+        for first in [98, 97, 3] {
+            rows[first] = &[-1];
+            let problem = InputError::Token { position: 0, found: -1, last: 20 };
+            assert_eq!(runner.run(&rows, &mut scores), Err(RowError { row: first, problem }));
+            assert_eq!(scores, expected);
+        }
+        runner.run(&[], &mut scores).unwrap();
+        assert!(scores.is_empty());
+    });
+}
+
 /// Signals with three channels that a standardized model may get: faint, loud, steady, a single pulse.
 #[test]
 fn any_signal_can_be_standardized() {
@@ -211,8 +242,8 @@ fn any_signal_can_be_standardized() {
     let ranges = calibrate(&network, &recordings, || {}).unwrap();
     let words = integers(&network, &ranges, &all_wide()).unwrap().words();
     let model = Model::parse(&words).unwrap();
-    let mut memory = vec![0; Plan::of(&model).words()];
-    let mut session = Session::new(model, &mut memory).unwrap();
+    let mut engine = Engine::new(model);
+    let mut session = engine.session();
     for recording in &recordings {
         let expected = network.forward(recording, None, &mut |_, _| {}).unwrap();
         let found: Vec<f64> = session.run(recording).unwrap().to_f64().collect();

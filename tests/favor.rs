@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use fixformer::Model;
 use fixformer::attention::{self, Given};
+use fixformer::host::draw::{RowLength, orthogonal_projection};
+use fixformer::host::engine::Engine;
 use fixformer::host::golden::{self, Case, Extra, Loaded, Mechanism};
 use fixformer::host::quantize::favor::*;
 use fixformer::host::quantize::integers;
@@ -15,8 +18,6 @@ use fixformer::host::reference::favor::{Favor, Features, Offsets};
 use fixformer::kernels::{VALUE_LIMIT, dot_limit};
 use fixformer::model::{self, AttentionKind, write};
 use fixformer::num::Requant;
-use fixformer::session::Plan;
-use fixformer::{Model, Session};
 use random::{Options, Source, all_wide, length, network};
 
 #[expect(dead_code, reason = "what only other tests use")]
@@ -400,8 +401,8 @@ fn a_model_file_holds_what_was_written_and_runs() {
             (written.features, written.directions, written.projection)
         );
         assert_eq!((found.query, found.key, found.epsilon), (written.query, written.key, written.epsilon));
-        let mut memory = vec![0; Plan::of(&model).words()];
-        let mut session = Session::new(model, &mut memory).unwrap();
+        let mut engine = Engine::new(model);
+        let mut session = engine.session();
         assert!(session.run(&[1, 2, 3, 4, 5]).unwrap().raw().iter().any(|score| *score != 0));
     }
 }

@@ -4,7 +4,9 @@ mod shared;
 
 use std::path::{Path, PathBuf};
 
+use fixformer::Model;
 use fixformer::attention::{Given, attend, lsh, words};
+use fixformer::host::engine::Engine;
 use fixformer::host::golden::{self, Case, Loaded};
 use fixformer::host::import;
 use fixformer::host::quantize::lsh::lsh_rotations;
@@ -13,8 +15,6 @@ use fixformer::host::reference::lsh as reference;
 use fixformer::kernels::{VALUE_LIMIT, dot_limit};
 use fixformer::model::{AttentionKind, Lsh, Rotations, write};
 use fixformer::num::Requant;
-use fixformer::session::Plan;
-use fixformer::{Model, Session};
 
 fn cases(folder: &Path) -> Vec<Case> {
     let mut files: Vec<PathBuf> =
@@ -363,8 +363,8 @@ fn a_model_file_holds_what_was_written_and_runs() {
             }
             Rotations::Int16(values) => assert_eq!(values, written.rotations.values),
         }
-        let mut memory = vec![0; Plan::of(&model).words()];
-        let mut session = Session::new(model, &mut memory).unwrap();
+        let mut engine = Engine::new(model);
+        let mut session = engine.session();
         session.run(&[7; 64]).unwrap();
         session.run(&[7; 20]).unwrap();
     }

@@ -10,8 +10,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use fixformer::Model;
-use fixformer::host::draw::{bigbird_plan, favor_projection, lsh_signs};
-use fixformer::host::quantize::favor::RowLength;
+use fixformer::host::draw::{RowLength, bigbird_plan, favor_projection, lsh_signs};
 use fixformer::host::reference::bigbird::{BigBird, Pattern};
 use fixformer::host::reference::favor::{Favor, Features, Offsets};
 use fixformer::host::reference::hierarchical::{Hierarchical, Interpolation};

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use fixformer::Model;
 use fixformer::attention::{Given, attend, words};
+use fixformer::host::engine::Engine;
 use fixformer::host::golden::{self, Loaded};
 use fixformer::host::import;
 use fixformer::host::quantize::{Settings, quantize};
@@ -171,8 +172,7 @@ fn parsed(kind: write::AttentionKind) -> Result<(), String> {
     file.blocks[1].kind = kind;
     let words = file.words();
     let model = Model::parse(&words).map_err(|error| error.to_string())?;
-    let mut memory = vec![0; fixformer::session::Plan::of(&model).words()];
-    fixformer::Session::new(model, &mut memory).unwrap().run(&[3; 64]).unwrap();
+    Engine::new(model).session().run(&[3; 64]).unwrap();
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
 use clap::Args;
+use fixformer::host::count::thousands;
 use fixformer::host::evaluate::{EvaluateError, Evaluation, Problem, evaluate};
 use fixformer::{InputError, Model};
 use serde::Serialize;
@@ -14,7 +15,7 @@ use crate::model_file::ModelFile;
 use crate::network::Checkpoint;
 use crate::progress::bar;
 use crate::recordings::{Reading, Split, Wanted};
-use crate::table::{Table, percent, thousands};
+use crate::table::{Table, percent};
 
 /// Widest confusion matrix that is printed whole.
 const MATRIX_CLASSES: usize = 24;

@@ -8,6 +8,7 @@ use anyhow::Result;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use fixformer::Model;
+use fixformer::host::count::thousands;
 use fixformer::host::fit::cost::{Core, LayerCost};
 use fixformer::host::fit::{BOARDS, FIRMWARE_BYTES, Knob, Need, STACK_RESERVE, knobs};
 use fixformer::session::Plan;
@@ -16,7 +17,7 @@ use serde::Serialize;
 use crate::layers::{Kind, layers};
 use crate::plan;
 use crate::model_file::ModelFile;
-use crate::table::{Table, thousands};
+use crate::table::Table;
 
 /// The model does not fit the board that was asked for.
 const MISFIT: u8 = 3;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use fixformer::Model;
+use fixformer::host::count::thousands;
 use fixformer::kernels::Activation;
 use fixformer::model::{
     AttentionKind, Causality, Input, Level, NormOrder, Pooling, Positions, VERSION, Window,
@@ -16,7 +17,7 @@ use fixformer::session::Plan;
 use crate::layers::layers;
 use crate::model_file::ModelFile;
 use crate::plan;
-use crate::table::{Table, thousands};
+use crate::table::Table;
 
 #[derive(Args)]
 pub(crate) struct Arguments {

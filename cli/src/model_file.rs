@@ -1,10 +1,9 @@
 //! The model file on disk.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use fixformer::Model;
 
 /// The words of a `.fxm`, for a [`Model`] to borrow.
@@ -52,27 +51,4 @@ impl ModelFile {
             name => name.to_owned(),
         }
     }
-}
-
-/// Writes `bytes` to `path`, whole or not at all: a file that was there stays until the new one is complete.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let file = path.file_name().with_context(|| format!("{}: not the name of a file", path.display()))?;
-    // In the same folder, so that the renaming does not copy.
-    let mut name = file.to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    let written = write_whole(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // What is left of a failed attempt; the error of the attempt is the one to report.
-        let _ = fs::remove_file(&temporary);
-    }
-    written.map_err(|error| {
-        anyhow!("{}: cannot be written: {error}; check the folder and its permissions", path.display())
-    })
-}
-
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create_new(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }

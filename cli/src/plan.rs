@@ -3,10 +3,11 @@
 use std::io::Write;
 
 use anyhow::Result;
+use fixformer::host::count::thousands;
 use fixformer::session::{Buffer, Plan, Stage};
 use serde::Serialize;
 
-use crate::table::{Table, thousands};
+use crate::table::Table;
 
 /// The buffers that a model has, and the stages in which each holds something.
 pub(crate) fn write(plan: &Plan, out: &mut impl Write) -> Result<()> {

@@ -7,17 +7,18 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow};
 use clap::Args;
 use fixformer::Model;
+use fixformer::host::count::thousands;
+use fixformer::host::file;
 use fixformer::host::quantize::{Progress, Promotion, QuantizeError, Quantized, Settings, quantize};
 use fixformer::host::reference::Network;
 use fixformer::host::report::TensorReport;
 use fixformer::session::Plan;
 use serde::Serialize;
 
-use crate::model_file;
 use crate::network::{Open, wanted};
 use crate::progress::bar;
 use crate::recordings::{Reading, Split};
-use crate::table::{Table, percent, thousands};
+use crate::table::{Table, percent};
 
 /// Layers whose weights can have 16 bits, in each block: query, key, value, output, expand, contract.
 const LAYERS_PER_BLOCK: usize = 6;
@@ -60,7 +61,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
     let settings = Settings { score_error: arguments.error, probes: arguments.probes as usize };
     let quantized = with_progress(&network, &recordings.rows, settings)
         .map_err(|error| in_words(arguments, &network, error))?;
-    model_file::write(&arguments.output, &quantized.bytes())?;
+    file::replace(&arguments.output, &quantized.bytes())?;
 
     let model = Model::parse(&quantized.words)?;
     let outcome =

@@ -3,9 +3,9 @@
 mod bench;
 
 use bench::{Bench, PIXELS, workspace};
-use fixformer::session::Plan;
+use fixformer::Model;
+use fixformer::host::engine::Engine;
 use fixformer::trace::{Row, Rows};
-use fixformer::{Model, Session};
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use std::fmt::Write;
@@ -16,8 +16,8 @@ fn log(values: bool) -> String {
     let bytes = fs::read(workspace().join("models/digits.fxm")).unwrap();
     let words: Vec<u32> = bytes.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word)).collect();
     let model = Model::parse(&words).unwrap();
-    let mut arena = vec![0; Plan::of(&model).words()];
-    let mut net = Session::new(model, &mut arena).unwrap();
+    let mut engine = Engine::new(model);
+    let mut net = engine.session();
     let mut log = String::from("started\n");
     for recording in 0..2 {
         let input: Vec<i16> = (0..PIXELS as i16).map(|i| (i * (7 + recording)) % 17).collect();

@@ -4,7 +4,7 @@ use core::convert::Infallible;
 use embedded_hal_mock::eh1::delay::{CheckedDelay, Transaction as Wait};
 use embedded_hal_mock::eh1::i2c::{Mock as I2c, Transaction as OnI2c};
 use embedded_hal_mock::eh1::spi::{Mock as Spi, Transaction as OnSpi};
-use fixformer::{Model, Session, session::Plan};
+use fixformer::{Model, host::engine::Engine};
 use fixformer_sensors::*;
 use lis3dh::{Configuration, Lis3dh, SlaveAddr};
 
@@ -56,8 +56,8 @@ fn an_accelerometer_feeds_a_model() {
     let bytes = include_bytes!("../../models/digits.fxm");
     let words: Vec<u32> = bytes.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word)).collect();
     let model = Model::parse(&words).unwrap();
-    let mut arena = vec![0; Plan::of(&model).words()];
-    let mut net = Session::new(model, &mut arena).unwrap();
+    let mut engine = Engine::new(model);
+    let mut net = engine.session();
 
     let mut window = Window::<64>::new();
     let first = window.fill(&mut source).unwrap().to_vec();

@@ -4,15 +4,15 @@
 //! [`Row`] shows itself; other lines do not matter, nor what stands before these.
 
 use std::borrow::ToOwned;
+use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
-use std::{format, vec};
 
 use thiserror::Error;
 
-use crate::session::Plan;
+use super::engine::Engine;
 use crate::trace::{Row, Rows};
-use crate::{ArenaError, InputError, Model, Session};
+use crate::{InputError, Model, Session};
 
 /// Why a log cannot be compared.
 #[derive(Debug, Error)]
@@ -32,9 +32,6 @@ pub enum LogError {
     /// The model cannot take the input that the log has.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// The model has no room here.
-    #[error(transparent)]
-    Arena(#[from] ArenaError),
 }
 
 /// A log that agrees.
@@ -65,8 +62,8 @@ pub fn first_difference(model: Model<'_>, log: &str) -> Result<Result<Agreement,
     if recordings.is_empty() {
         return Err(LogError::Empty);
     }
-    let mut arena = vec![0; Plan::of(&model).words()];
-    let mut net = Session::new(model, &mut arena)?;
+    let mut engine = Engine::new(model);
+    let mut net = engine.session();
     let mut agreement = Agreement::default();
     for recording in &recordings {
         match compare_recording(&mut net, recording)? {

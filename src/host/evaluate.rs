@@ -4,12 +4,13 @@ use std::string::{String, ToString};
 use std::vec;
 use std::vec::Vec;
 
+use super::engine::{Cores, RowError, Runner};
 use super::parallel;
 use super::reference::Network;
 use super::report::{best, relative_l2};
 use crate::digest::Digest;
 use crate::model::Model;
-use crate::session::{InputError, Plan, Session};
+use crate::session::InputError;
 
 /// What a test set says of a model. Shares are of all recordings, from 0 to 1.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,10 +42,16 @@ impl Evaluation {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("row {row}: {problem}")]
 pub struct EvaluateError {
-    /// Index of the first such recording.
+    /// Index of the first such recording of the engine, or if there is none of the reference.
     pub row: usize,
     /// What is wrong with it.
     pub problem: Problem,
+}
+
+impl From<RowError> for EvaluateError {
+    fn from(RowError { row, problem }: RowError) -> Self {
+        Self { row, problem: Problem::Input(problem) }
+    }
 }
 
 /// Why a recording cannot be evaluated.
@@ -53,7 +60,7 @@ pub struct EvaluateError {
 pub enum Problem {
     /// The engine cannot take it.
     #[error(transparent)]
-    Input(#[from] InputError),
+    Input(InputError),
     /// The reference cannot take it, though the engine can: they are not the same model.
     #[error("the float reference cannot take it: {0}")]
     Reference(String),
@@ -67,11 +74,11 @@ pub enum Problem {
     },
 }
 
-/// Runs `model`, and `network` beside it, over all recordings on every core of the host. The result does not
-/// depend on the number of cores. `progress` is called once a recording, from several threads.
+/// Runs `model`, and then `network`, over all recordings on every core of the host. The result does not depend on the
+/// number of cores. `progress` is called once a recording, by the slower of the two, from several threads.
 ///
 /// # Errors
-/// The first recording that cannot be evaluated.
+/// A recording that cannot be evaluated.
 pub fn evaluate(
     model: Model<'_>,
     network: Option<&Network>,
@@ -85,82 +92,76 @@ pub fn evaluate(
     {
         return Err(EvaluateError { row, problem: Problem::Label { label, last } });
     }
-    let shares = parallel::shares(recordings, |first, rows| {
-        run(model, network, rows, progress)
-            .map_err(|(row, problem)| EvaluateError { row: first + row, problem })
-    });
-    // In row order, so that the first error is the first row's.
-    let mut rows = Vec::with_capacity(recordings.len());
-    for share in shares {
-        rows.extend(share?);
-    }
-    Ok(summarise(&rows, model.classes, network.is_some(), labels))
+    let recordings: Vec<&[i16]> = recordings.iter().map(Vec::as_slice).collect();
+    let ran: &(dyn Fn() + Sync) = if network.is_some() { &|| {} } else { progress };
+    let mut raw = Vec::new();
+    Cores::new(model, ran).run(&recordings, &mut raw)?;
+
+    let unit = f64::powi(0.5, model.head.frac);
+    let row = |raw: &[i16]| raw.iter().map(|&score| f64::from(score) * unit).collect();
+    let scores: Vec<Vec<f64>> = raw.chunks(model.classes).map(row).collect();
+    let floats = network.map(|network| floats(network, &recordings, &scores, progress)).transpose()?;
+
+    let mut digest = Digest::new();
+    digest.scores(&raw);
+    let fixed: Vec<usize> = scores.iter().map(|scores| best(scores)).collect();
+    Ok(summarise(&fixed, floats.as_deref(), labels, model.classes, digest))
 }
 
-/// What is kept of a recording.
-struct Row {
-    scores: Vec<i16>,
-    fixed: usize,
-    float: Option<Float>,
-}
-
+/// What the reference makes of a recording.
 struct Float {
     best: usize,
+    /// How far the engine's scores are from its own.
     error: f64,
 }
 
-fn run(
-    model: Model<'_>,
-    network: Option<&Network>,
-    recordings: &[Vec<i16>],
+/// Of every recording; `fixed` are the engine's scores.
+fn floats(
+    network: &Network,
+    recordings: &[&[i16]],
+    fixed: &[Vec<f64>],
     progress: &(impl Fn() + Sync),
-) -> Result<Vec<Row>, (usize, Problem)> {
-    let mut memory = vec![0; Plan::of(&model).words()];
-    let Ok(mut session) = Session::new(model, &mut memory) else {
-        unreachable!("the memory is as large as the plan");
-    };
-    let mut one = |recording: &[i16]| -> Result<Row, Problem> {
-        let scores = session.run(recording)?;
-        let float = match network {
-            None => None,
-            Some(network) => {
-                let expected = network
-                    .forward(recording, None, &mut |_, _| {})
-                    .map_err(|error| Problem::Reference(error.to_string()))?;
-                let found: Vec<f64> = scores.to_f64().collect();
-                Some(Float { best: best(&expected), error: relative_l2(&found, &expected) })
-            }
+) -> Result<Vec<Float>, EvaluateError> {
+    let rows: Vec<(&[i16], &Vec<f64>)> = recordings.iter().copied().zip(fixed).collect();
+    let shares = parallel::shares(&rows, |first, rows| {
+        let one = |(index, (recording, fixed)): (usize, &(&[i16], &Vec<f64>))| {
+            let expected = network.forward(recording, None, &mut |_, _| {}).map_err(|error| {
+                EvaluateError { row: first + index, problem: Problem::Reference(error.to_string()) }
+            })?;
+            progress();
+            Ok(Float { best: best(&expected), error: relative_l2(fixed, &expected) })
         };
-        progress();
-        Ok(Row { scores: scores.raw().to_vec(), fixed: scores.best(), float })
-    };
-    let rows = recordings.iter().enumerate();
-    rows.map(|(row, recording)| one(recording).map_err(|problem| (row, problem))).collect()
+        rows.iter().enumerate().map(one).collect::<Result<Vec<_>, EvaluateError>>()
+    });
+    // In row order, so that the first error is the first row's.
+    let shares = shares.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(shares.into_iter().flatten().collect())
 }
 
-fn summarise(rows: &[Row], classes: usize, with_float: bool, labels: Option<&[usize]>) -> Evaluation {
-    let mut digest = Digest::new();
-    for row in rows {
-        digest.scores(&row.scores);
-    }
-    let floats = || rows.iter().filter_map(|row| row.float.as_ref().map(|float| (row, float)));
+fn summarise(
+    fixed: &[usize],
+    floats: Option<&[Float]>,
+    labels: Option<&[usize]>,
+    classes: usize,
+    digest: Digest,
+) -> Evaluation {
     let right = |predictions: &mut dyn Iterator<Item = usize>| {
         labels.map(|labels| predictions.zip(labels).filter(|(found, label)| found == *label).count())
     };
     let confusion = labels.map(|labels| {
         let mut counts = vec![vec![0; classes]; classes];
-        for (row, &label) in rows.iter().zip(labels) {
-            counts[label][row.fixed] += 1;
-        }
+        fixed.iter().zip(labels).for_each(|(&found, &label)| counts[label][found] += 1);
         counts
     });
-    let error: f64 = floats().map(|(_, float)| float.error).sum();
+    let agree =
+        |floats: &[Float]| fixed.iter().zip(floats).filter(|(fixed, float)| **fixed == float.best).count();
+    let error = |floats: &[Float]| floats.iter().map(|float| float.error).sum::<f64>();
     Evaluation {
-        rows: rows.len(),
-        fixed_right: right(&mut rows.iter().map(|row| row.fixed)),
-        float_right: right(&mut floats().map(|(_, float)| float.best)).filter(|_| with_float),
-        agree: with_float.then(|| floats().filter(|(row, float)| row.fixed == float.best).count()),
-        score_error: with_float.then(|| error / rows.len().max(1) as f64),
+        rows: fixed.len(),
+        fixed_right: right(&mut fixed.iter().copied()),
+        float_right: floats.and_then(|floats| right(&mut floats.iter().map(|float| float.best))),
+        agree: floats.map(agree),
+        score_error: floats.map(|floats| error(floats) / fixed.len().max(1) as f64),
         digest,
         confusion,
     }

@@ -37,7 +37,9 @@ use super::reference::{
 };
 use checkpoint::Checkpoint;
 use checkpoint::Extent::{Exactly, Free};
-use description::{AffineNames, Description, InputKind, Layout, NormNames, Place, PositionKind};
+use description::{
+    AffineNames, Description, Encoder, InputKind, Layout, NormNames, Place, PositionKind, in_layer,
+};
 
 pub use error::ImportError;
 pub use source::Source;
@@ -64,6 +66,23 @@ pub fn network(description: &Path, weights: &Path) -> Result<Network, ImportErro
 pub fn read(description: &Path) -> Result<Description, ImportError> {
     let text = String::from_utf8_lossy(&source::read(description)?).into_owned();
     description::parse(&text).map_err(|problem| problem.of(description))
+}
+
+/// How each block of `description`, read from `path`, attends where a checkpoint stores nothing for it: what
+/// mechanisms draw is drawn, a position bias is empty. `table` is the number of rows of the position table, if there is
+/// one.
+///
+/// # Errors
+/// [`ImportError`] names the key: the number of tokens is missing, or does not fit the mechanism.
+pub fn attentions(
+    path: &Path,
+    description: &Description,
+    table: Option<usize>,
+) -> Result<Vec<AttentionKind>, ImportError> {
+    let encoder = &description.encoder;
+    let tokens = description.tokens(table).map_err(|problem| problem.of(path))?;
+    let kind = |layer| encoder.attention.of(layer).kind(place(encoder, layer, tokens), None);
+    (0..encoder.layers).map(|layer| kind(layer).map_err(|problem| problem.of(path))).collect()
 }
 
 impl description::Problem {
@@ -182,12 +201,6 @@ impl Importer<'_> {
 
     /// The positions and the largest number of tokens.
     fn positions(&mut self) -> Result<(Positions, usize), ImportError> {
-        let given = self.description.max_tokens;
-        let error = |this: &Self, problem: String| ImportError::Field {
-            path: this.path.to_owned(),
-            field: "max_tokens".to_string(),
-            problem,
-        };
         let (positions, rows) = match self.description.positions.kind {
             PositionKind::Learned => {
                 let shape = [Free("max_tokens"), Exactly(self.description.encoder.width)];
@@ -203,14 +216,13 @@ impl Importer<'_> {
             PositionKind::None => (Positions::None, None),
             PositionKind::Sinusoidal => (Positions::Sinusoidal, None),
         };
-        if let (Some(given), Some((rows, tables))) = (given, &rows)
-            && given > *rows
-        {
-            return Err(error(self, format!("is {given}, but {tables} {rows} rows; lower or remove it")));
+        let table = rows.as_ref().map(|(rows, _)| *rows);
+        let max_tokens = self.description.tokens(table).map_err(|problem| problem.of(self.path))?;
+        if let Some((rows, tables)) = rows.filter(|(rows, _)| max_tokens > *rows) {
+            let problem = format!("is {max_tokens}, but {tables} {rows} rows; lower or remove it");
+            let field = "max_tokens".to_string();
+            return Err(ImportError::Field { path: self.path.to_owned(), field, problem });
         }
-        let problem = "is missing; without a position table it says how much memory to plan for";
-        let max_tokens =
-            given.or(rows.map(|(rows, _)| rows)).ok_or_else(|| error(self, problem.to_string()))?;
         if let Some(horizon) = self.description.horizon.filter(|&horizon| horizon < max_tokens) {
             let problem =
                 format!("is {horizon}, shorter than a sequence of {max_tokens} tokens; raise or remove it");
@@ -283,13 +295,7 @@ impl Importer<'_> {
     fn attention_kind(&mut self, layer: usize, max_tokens: usize) -> Result<AttentionKind, ImportError> {
         let encoder = &self.description.encoder;
         let attention = encoder.attention.of(layer);
-        let place = Place {
-            layer,
-            heads: encoder.heads,
-            head_width: encoder.head_width(),
-            tokens: max_tokens,
-            multiple: encoder.attention.multiple(),
-        };
+        let place = place(encoder, layer, max_tokens);
         let stored = match attention.stored(&self.description.tensors, place) {
             Some(stored) => {
                 let name = in_layer(stored.name, layer);
@@ -360,9 +366,10 @@ impl Importer<'_> {
     }
 }
 
-/// The name of a layer's tensor.
-fn in_layer(pattern: &str, layer: usize) -> String {
-    pattern.replace("{layer}", &layer.to_string())
+/// What the attention of a layer has to know of a network whose inputs have at most so many `tokens`.
+fn place(encoder: &Encoder, layer: usize, tokens: usize) -> Place {
+    let (head_width, multiple) = (encoder.head_width(), encoder.attention.multiple());
+    Place { layer, heads: encoder.heads, head_width, tokens, multiple }
 }
 
 /// `[outputs, inputs]` to `[inputs, outputs]`.

@@ -1,10 +1,13 @@
 //! Everything that needs an operating system.
 
 pub mod calibrate;
+pub mod count;
 pub mod data;
 pub mod difference;
 pub mod draw;
+pub mod engine;
 pub mod evaluate;
+pub mod file;
 pub mod fit;
 pub mod golden;
 pub mod import;

@@ -29,8 +29,8 @@ use crate::kernels::{Activation, VALUE_LIMIT, dot_limit, normalised_frac};
 use crate::model::write;
 use crate::model::{Attention, Level, NormOrder, Pooling, Table, Window};
 
-/// Room above the calibrated peak: recordings not seen may go higher.
-const HEADROOM: f64 = 1.2;
+/// Room above the calibrated peak of an activation, as a factor: recordings not seen may go higher.
+pub const HEADROOM: f64 = 1.2;
 /// Raw samples vary more between recordings than what comes after a norm.
 const INPUT_HEADROOM: f64 = 2.0;
 /// Most fractional bits of an activation.

@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 use std::string::String;
-use std::vec;
 use std::vec::Vec;
 
 use super::calibrate::site_name;
+use super::engine::Engine;
 use super::reference::Network;
 use crate::model::Model;
-use crate::session::{Plan, Session};
 use crate::trace::{Site, Tensor, Tile, Trace};
 
 /// How close the fixed-point scores are to the float ones.
@@ -22,8 +21,8 @@ pub struct Fidelity {
 
 /// Compares the engine's scores with `expected`, row by row.
 pub fn fidelity(model: Model<'_>, recordings: &[&[i16]], expected: &[Vec<f64>]) -> Fidelity {
-    let mut memory = vec![0; Plan::of(&model).words()];
-    let Ok(mut session) = Session::new(model, &mut memory) else { return Fidelity::default() };
+    let mut engine = Engine::new(model);
+    let mut session = engine.session();
     let (mut error, mut agree, mut rows) = (0.0, 0.0, 0.0);
     for (recording, expected) in recordings.iter().zip(expected) {
         let Ok(scores) = session.run(recording) else { continue };
@@ -74,8 +73,8 @@ pub struct TensorReport {
 
 /// Every tensor of the forward pass, in order, over all recordings.
 pub fn tensors(network: &Network, model: Model<'_>, recordings: &[&[i16]]) -> Vec<TensorReport> {
-    let mut memory = vec![0; Plan::of(&model).words()];
-    let Ok(mut session) = Session::new(model, &mut memory) else { return Vec::new() };
+    let mut engine = Engine::new(model);
+    let mut session = engine.session();
     let mut sums: Vec<Sum> = Vec::new();
     for recording in recordings {
         let mut found = Collector::new(&model);

@@ -1,7 +1,6 @@
 //! Attention kinds of a description.
 
-use fixformer::host::draw::{bigbird_plan, favor_projection, lsh_signs};
-use fixformer::host::quantize::favor::RowLength;
+use fixformer::host::draw::{RowLength, bigbird_plan, favor_projection, lsh_signs};
 use fixformer::host::reference::AttentionKind;
 use fixformer::host::reference::favor::{Features, Offsets};
 use fixformer::host::reference::lsh::{Duplicates, ScoreScale};

@@ -1,7 +1,6 @@
 //! Every mechanism of attention, with parameters at random.
 
-use fixformer::host::draw::{bigbird_plan, bigbird_plan_extended, favor_projection, lsh_signs};
-use fixformer::host::quantize::favor::RowLength;
+use fixformer::host::draw::{RowLength, bigbird_plan, bigbird_plan_extended, favor_projection, lsh_signs};
 use fixformer::host::reference::bigbird::{BigBird, Pattern, Window};
 use fixformer::host::reference::favor::{Favor, Features, Offsets};
 use fixformer::host::reference::hierarchical::{Hierarchical, Interpolation};

@@ -1,18 +1,16 @@
-//! Files of weights, written so that there is always a whole one.
+//! Files of weights.
 
-use std::fs::{self, File};
-use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use fixformer::host::file;
 use fixformer::host::import::description::{Description, Layout};
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::model::Model;
 use crate::parameters::{Parameters, Role};
 
-/// Writes `parameters` and the constants of `model` to `path`, which holds either what it held or all of it: the file
-/// is written beside it and renamed.
+/// Writes `parameters` and the constants of `model` to `path`, which holds either what it held or all of it.
 ///
 /// # Errors
 /// The file cannot be written, for example because the disk is full.
@@ -38,23 +36,7 @@ pub fn save(model: &Model, parameters: &Parameters, description: &Description, p
     });
     let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
     let bytes = safetensors::serialize(views, None)?;
-    write(path, &bytes)
-        .with_context(|| format!("{}: cannot be written; what was there before is as it was", path.display()))
-}
-
-/// Replaces a file as a whole.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut name = path.file_name().context("no name of a file")?.to_owned();
-    name.push(".part");
-    let part = path.with_file_name(name);
-    let written = File::create(&part)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&part, path));
-    if written.is_err() {
-        // What is there of it is of no use; the error that counts is the first.
-        let _ = fs::remove_file(&part);
-    }
-    Ok(written?)
+    Ok(file::replace(path, &bytes)?)
 }
 
 fn bytes(values: &[f32]) -> Vec<u8> {

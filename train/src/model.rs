@@ -2,16 +2,15 @@
 
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use fixformer::host::draw::Source;
 use fixformer::host::import;
-use fixformer::host::import::description::Description;
+use fixformer::host::import::description::{Description, PositionKind};
 use fixformer::host::reference::{Activation, AttentionKind, NormOrder, Pooling, layers};
 
 use crate::attention::{self, Heads};
 use crate::batch::{Batch, Content, Reader};
-use crate::checkpoint;
 use crate::data::Data;
 use crate::parameters::{Id, Parameters};
 use crate::recipe::Training;
@@ -118,8 +117,7 @@ impl Model {
     /// `training`.
     ///
     /// # Errors
-    /// What the importer refuses: the first values pass through a file and [`import::network`], which checks them and
-    /// draws what the mechanisms draw.
+    /// Attention that the importer refuses or that cannot be trained, and tensors with the same name.
     pub fn new(
         path: &Path,
         description: &Description,
@@ -127,21 +125,24 @@ impl Model {
         training: &Training,
         device: &Device,
     ) -> Result<(Model, Parameters)> {
+        let table = matches!(description.positions.kind, PositionKind::Learned).then_some(data.tokens);
+        let kinds = import::attentions(path, description, table)?;
+        let known = kinds.iter().all(attention::known);
+        ensure!(known, "{}: this kind of attention cannot be trained", path.display());
         let mut builder =
             Builder { parameters: Parameters::new(device.clone()), source: Source(training.seed) };
-        let mut model = builder.model(description, data);
+        let model = builder.model(description, data, kinds);
         let mut parameters = builder.parameters;
         if let (Input::Stem(stem), Some(ridge)) = (&model.input, training.whiten) {
             parameters.train_in(stem.weight, whitening::matrix(&model.reader, &data.train, ridge));
         }
-
-        let file = tempfile::Builder::new().suffix(".safetensors").tempfile()?;
-        checkpoint::save(&model, &parameters, description, file.path())?;
-        let network = import::network(path, file.path())?;
-        for (block, imported) in model.blocks.iter_mut().zip(network.blocks) {
-            let kind = imported.attention.kind;
-            ensure!(attention::known(&kind), "{}: this kind of attention cannot be trained", path.display());
-            block.kind = kind;
+        let constants = model.constants(description).into_iter().map(|(name, _)| name);
+        let mut names: Vec<String> =
+            parameters.list.iter().map(|parameter| parameter.name.clone()).chain(constants).collect();
+        names.sort();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            let (path, name) = (path.display(), &pair[0]);
+            bail!("{path}: two tensors are called `{name}`; name them apart, layers by `{{layer}}`");
         }
         Ok((model, parameters))
     }

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use fixformer::host::draw::Source;
+use fixformer::host::quantize::HEADROOM;
 
 /// A tensor of the model; a vector is `[1, length]`.
 #[derive(Debug, Clone)]
@@ -115,8 +116,6 @@ impl Parameters {
 
 /// Bits of a weight, and of an activation, with their sign.
 const BITS: [u32; 2] = [8, 16];
-/// Room above the largest activation, as the quantiser leaves it.
-const HEADROOM: f32 = 1.2;
 
 /// The roundings of the engine. Gradients pass them as if they were not there (Bengio, Léonard and Courville 2013).
 impl Parameters {
@@ -137,7 +136,7 @@ impl Parameters {
         if !self.rounded {
             return x;
         }
-        let largest = x.clone().detach().abs().max().into_scalar::<f32>() * HEADROOM;
+        let largest = x.clone().detach().abs().max().into_scalar::<f32>() * HEADROOM as f32;
         let step = (largest / most(BITS[1])).max(f32::MIN_POSITIVE).log2().ceil().exp2();
         let step = Tensor::from_data(TensorData::new(vec![step], [1, 1]), &self.device);
         straight_through(x, step)

@@ -129,6 +129,26 @@ fn data_that_cannot_be_learnt_are_refused() {
 }
 
 #[test]
+fn tensors_are_named_apart_and_as_the_importer_reads_them() {
+    let device = Device::flex();
+    let check = |layers: &str, attention: &str, tensors: &str| {
+        let text = RECIPE.replace("layers = 1", layers).replace("epochs = 6", "epochs = 1");
+        let text = text.replace("hidden = 8", &format!("hidden = 8\n{attention}"));
+        let case = Case::new(&format!("{text}[tensors]\n{tensors}\n"));
+        let (recipe, path) = (case.recipe().unwrap(), case.path("a.safetensors"));
+        let none = AtomicBool::new(false);
+        training::train(&recipe, &data(), &path, &device, &none, &mut |_| {}).map(|_| {
+            import::network(&case.path("test.toml"), &path).unwrap();
+        })
+    };
+    let message =
+        check("layers = 2", "", "value = { weight = \"v\", bias = false }").unwrap_err().to_string();
+    says(&message, &["test.toml", "two tensors are called `v`", "{layer}"]);
+    let lsh = "attention = { kind = \"lsh\", buckets = 4, rounds = 1, chunk = 4 }";
+    check("layers = 1", lsh, "query_key = { weight = \"both\", bias = false }").unwrap();
+}
+
+#[test]
 fn the_same_seed_gives_the_same_bytes_and_another_does_not() {
     let case = Case::new(RECIPE);
     let train = |name: &str, seed: u64| {
@@ -178,9 +198,10 @@ fn an_interrupt_keeps_the_best_and_a_full_disk_the_last() {
     assert!(outcome.stopped && outcome.epoch <= 2);
     import::network(&case.path("test.toml"), &path).unwrap();
 
-    // What cannot be written leaves what is there: a folder stands in the way of the file beside it.
-    let before = std::fs::read(&path).unwrap();
-    std::fs::create_dir(case.path("a.safetensors.part")).unwrap();
+    // What cannot be written leaves what is there: the name of the file beside it is too long.
+    let path = case.path(&format!("{}a.safetensors", "a".repeat(237)));
+    let before = b"what was there";
+    std::fs::write(&path, before).unwrap();
     let mut recipe = recipe;
     recipe.training.seed = 9;
     let error = training::train(&recipe, &data(), &path, &device, &AtomicBool::new(false), &mut |_| {});

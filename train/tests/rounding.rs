@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use fixformer::host::draw::Source;
 use fixformer::host::import;
 use fixformer::host::quantize::{Settings, quantize};
-use fixformer::{Model as EngineModel, session::Plan, session::Session};
+use fixformer::{Model as EngineModel, host::engine::Engine};
 use fixformer_train::batch::Batch;
 use fixformer_train::checkpoint;
 use fixformer_train::data::{Data, Set};
@@ -85,8 +85,8 @@ fn the_roundings_are_those_of_the_engine() {
     let eight_bits = Settings { score_error: f64::INFINITY, ..Settings::default() };
     let quantized = quantize(&network, &data.train.rows, eight_bits, |_| {}).unwrap();
     let engine = EngineModel::parse(&quantized.words).unwrap();
-    let mut arena = vec![0; Plan::of(&engine).words()];
-    let mut net = Session::new(engine, &mut arena).unwrap();
+    let mut engine = Engine::new(engine);
+    let mut net = engine.session();
     let mut expected = Vec::new();
     for row in &data.train.rows {
         let scores = net.run(row).unwrap();

@@ -4,6 +4,7 @@ use crate::command::{root, target};
 use crate::picture::Look;
 use anyhow::{Context, Result};
 use fixformer::host::data::{self, Split};
+use fixformer::host::file;
 use fixformer::host::quantize::{Settings, quantize};
 use fixformer::host::{import, reference::Network};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -179,10 +180,10 @@ fn model_file(name: &str, network: &Network, data: &Path) -> Result<PathBuf> {
     bar.set_message(format!("quantising {name}"));
     let quantized = quantize(network, &train, Settings::default(), |_| bar.inc(1))?;
     bar.finish_and_clear();
-    let file = target().join("models").join(name).with_extension("fxm");
+    let path = target().join("models").join(name).with_extension("fxm");
     fs::create_dir_all(target().join("models"))?;
-    fs::write(&file, quantized.bytes()).with_context(|| format!("cannot write {}", file.display()))?;
-    Ok(file)
+    file::replace(&path, &quantized.bytes())?;
+    Ok(path)
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! The same models on the host: the fixed-point engine and the float reference.
 
 use anyhow::{Context, Result, anyhow, ensure};
+use fixformer::host::engine::Engine;
 use fixformer::host::reference::Network;
-use fixformer::session::Plan;
-use fixformer::{Digest, Model, Session};
+use fixformer::{Digest, Model};
 use std::fs;
 use std::path::Path;
 use std::thread;
@@ -33,8 +33,8 @@ impl Answers {
 pub(crate) fn fixed(file: &Path, rows: &[Vec<i16>]) -> Result<Answers> {
     let words = words(file)?;
     let model = Model::parse(&words).map_err(|error| anyhow!("{}: {error}", file.display()))?;
-    let mut arena = vec![0; Plan::of(&model).words()];
-    let mut net = Session::new(model, &mut arena).map_err(|error| anyhow!("{error}"))?;
+    let mut engine = Engine::new(model);
+    let mut net = engine.session();
     let mut answers = Answers { scores: Vec::new(), classes: Vec::new() };
     for (number, row) in rows.iter().enumerate() {
         let scores = net.run(row).map_err(|error| anyhow!("recording {number}: {error}"))?;

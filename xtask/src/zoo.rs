@@ -12,8 +12,10 @@ use crate::host::{fixed, words};
 use crate::setup;
 use anyhow::{Context, Result, bail, ensure};
 use fixformer::Model;
+use fixformer::host::count::thousands;
 use fixformer::host::data::Split;
 use fixformer::host::evaluate::{Evaluation, evaluate};
+use fixformer::host::file::replace;
 use fixformer::host::fit::{BOARDS, Need, cost::Core};
 use fixformer::host::quantize::{Quantized, Settings, quantize};
 use fixformer::host::{import, reference::Network};
@@ -106,9 +108,10 @@ fn row(recipe: &Recipe, data: &Path, board: &[Board], options: &Options) -> Resu
     let row = measured(recipe, data, &test, known, board, options.rows)?;
     // That took its time: another run may have written a row of its own.
     let page_now = table::with_row(&fs::read_to_string(page())?, row)?;
-    write(&page(), &page_now)?;
+    replace(&page(), page_now.as_bytes())?;
     let readme = root().join("README.md");
-    write(&readme, &table::with_tasks(&fs::read_to_string(&readme)?, &table::rows(&page_now))?)
+    let tasks = table::with_tasks(&fs::read_to_string(&readme)?, &table::rows(&page_now))?;
+    Ok(replace(&readme, tasks.as_bytes())?)
 }
 
 /// What comes out of `recipe` now. Of a model without checkpoint the file is evaluated, and what only checkpoints can say
@@ -125,7 +128,7 @@ fn measured(
     let (result, float, parameters, others) = match recipe.checkpoint(0).is_file() {
         true => {
             let (network, model) = quantised(recipe, data, 0)?;
-            fs::write(&file, model.bytes()).with_context(|| format!("cannot write {}", file.display()))?;
+            replace(&file, &model.bytes())?;
             let result = evaluated(recipe, &model.words, Some(&network), test)?;
             let float = format!("{} %", percent(&result, result.float_right));
             (result, float, thousands(parameters(&recipe.checkpoint(0))?), Vec::new())
@@ -240,18 +243,6 @@ fn percent(result: &Evaluation, right: Option<usize>) -> String {
     format!("{:.2}", 100.0 * result.share(right.unwrap_or_default()))
 }
 
-fn thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 fn bar(what: &str, recipe: &Recipe, length: usize) -> Result<ProgressBar> {
     let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} {elapsed}")?;
     Ok(ProgressBar::new(length as u64).with_style(style).with_message(format!("{what} {}", recipe.name)))
@@ -260,21 +251,4 @@ fn bar(what: &str, recipe: &Recipe, length: usize) -> Result<ProgressBar> {
 /// The page with the table.
 fn page() -> PathBuf {
     root().join("models/README.md")
-}
-
-/// Writes the whole page or none of it.
-fn write(page: &Path, text: &str) -> Result<()> {
-    let part = page.with_extension("md.part");
-    fs::write(&part, text)?;
-    fs::rename(&part, page).with_context(|| format!("cannot write {}", page.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_have_commas() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
-    }
 }

@@ -8,12 +8,12 @@ use safetensors::SafeTensors;
 
 use super::{GoldenError, Metadata};
 use crate::host::draw;
+use crate::host::engine::Engine;
 use crate::host::import::Source;
 use crate::host::quantize::{QuantizeError, Settings, quantize};
 use crate::host::reference::{AttentionKind, Input, Network};
 use crate::host::report::Collector;
 use crate::model::Model;
-use crate::session::{Plan, Session};
 use crate::trace::Tensor;
 
 /// A Hugging Face classifier on one sequence of token ids, and the scores that it gave.
@@ -78,12 +78,10 @@ impl WholeModel {
         let settings = Settings { score_error: 0.0, ..Settings::default() };
         let quantized = quantize(&self.network, &recordings, settings, |_| {})?;
         let model = Model::parse(&quantized.words).map_err(QuantizeError::from)?;
-        let mut memory = std::vec![0; Plan::of(&model).words()];
-        let mut tensors = Collector::new(&model);
-        let engine = Session::new(model, &mut memory).ok().and_then(|mut session| {
-            let scores = session.run_traced(&self.ids, self.mask.as_deref(), &mut tensors);
-            scores.ok().map(|scores| scores.to_f64().collect())
-        });
+        let (mut engine, mut tensors) = (Engine::new(model), Collector::new(&model));
+        let mut session = engine.session();
+        let scores = session.run_traced(&self.ids, self.mask.as_deref(), &mut tensors);
+        let scores = scores.map(|scores| scores.to_f64().collect());
         let mut buckets = None;
         let reference = self.network.forward(&self.ids, self.mask.as_deref(), &mut |site, expected| {
             if let Some(block) = site.block.filter(|_| site.tensor == "query")
@@ -92,7 +90,7 @@ impl WholeModel {
                 self.compare_buckets(block, &found, expected, &mut buckets);
             }
         });
-        Ok(Run { reference: reference?, engine: engine.unwrap_or_default(), buckets })
+        Ok(Run { reference: reference?, engine: scores.unwrap_or_default(), buckets })
     }
 
     /// Counts the hashes of the engine's queries that differ from those of the reference, and all.

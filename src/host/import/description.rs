@@ -41,7 +41,7 @@ pub(super) use attention::Place;
 pub use attention::{
     Attention, Attentions, BigBird, Buckets, Favor, Features, Lsh, Offset, Plan, Scale, Scaling,
 };
-pub use tensors::{AffineNames, BiasName, Layout, NormNames, Tensors};
+pub use tensors::{AffineNames, BiasName, Layout, NormNames, Tensors, in_layer};
 
 /// A whole description.
 #[derive(Debug, Clone, Deserialize)]
@@ -71,6 +71,17 @@ pub struct Description {
     pub tensors: Tensors,
     /// How it is trained; for `fixformer-train`.
     pub train: Option<toml::Table>,
+}
+
+impl Description {
+    /// The largest number of tokens: what it says, or the rows of the position `table`.
+    pub(super) fn tokens(&self, table: Option<usize>) -> Result<usize, Problem> {
+        let missing = || Problem::Field {
+            field: "max_tokens".to_string(),
+            problem: "is missing; without a position table it says how much memory to plan for".to_string(),
+        };
+        self.max_tokens.or(table).ok_or_else(missing)
+    }
 }
 
 /// `[input]`.

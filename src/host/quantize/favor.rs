@@ -1,11 +1,10 @@
-//! FAVOR+ in integers: its parameters, and random projections for models that have none.
+//! FAVOR+ in integers.
 
 use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::exp2;
-use crate::host::draw::Source;
 use crate::host::reference::favor as float;
 use crate::kernels::dot_limit;
 use crate::model::{Epsilon, Favor, FavorInput, Features, write};
@@ -168,64 +167,4 @@ fn nearest(factor: f64) -> Option<Requant> {
         let fits = multiplier <= f64::from(i16::MAX);
         fits.then_some(Requant { multiplier: multiplier as i16, shift })
     })
-}
-
-/// A random projection W, `[directions, width]`: blocks of `width` orthogonal rows, the last one cut short
-/// (Choromanski et al. 2021, section 3.2). The same for the same seed on every machine.
-///
-/// Gram and Schmidt's method on normal vectors is a QR decomposition whose R has a positive diagonal: each row is
-/// uniform on the sphere. (The authors' code leaves the signs to LAPACK, and its kernel estimate is biased for it.)
-pub fn orthogonal_projection(directions: usize, width: usize, length: RowLength, seed: u64) -> Vec<f64> {
-    let mut source = Source(seed);
-    let mut w: Vec<f64> = Vec::with_capacity(directions * width);
-    for row in 0..directions {
-        let block = row / width * width * width;
-        let mut x = loop {
-            let mut x = normals(&mut source, width);
-            // Twice: once leaves rounding errors that grow with the block.
-            for _ in 0..2 {
-                for y in w[block..].chunks_exact(width) {
-                    let along: f64 = x.iter().zip(y).map(|(x, y)| x * y).sum();
-                    x.iter_mut().zip(y).for_each(|(x, y)| *x -= along * y);
-                }
-            }
-            let norm = norm(&x);
-            if norm > 1e-6 {
-                x.iter_mut().for_each(|x| *x /= norm);
-                break x;
-            }
-        };
-        w.append(&mut x);
-    }
-    for row in w.chunks_exact_mut(width) {
-        let length = match length {
-            RowLength::Random => norm(&normals(&mut source, width)),
-            RowLength::Fixed => (width as f64).sqrt(),
-        };
-        row.iter_mut().for_each(|x| *x *= length);
-    }
-    w
-}
-
-/// How long the rows of a random projection are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RowLength {
-    /// As long as normal vectors are (the authors' scaling 0): the estimate of the kernel has no bias.
-    Random,
-    /// All `sqrt(width)` (their scaling 1): less variance.
-    Fixed,
-}
-
-fn norm(x: &[f64]) -> f64 {
-    x.iter().map(|x| x * x).sum::<f64>().sqrt()
-}
-
-/// Normal values by Box and Muller's method; the logarithm and cosine of a crate, those of the system differ in the
-/// last bit.
-fn normals(source: &mut Source, width: usize) -> Vec<f64> {
-    let next = |_| {
-        let radius = (-2.0 * libm::log(1.0 - source.uniform())).sqrt();
-        radius * libm::cos(std::f64::consts::TAU * source.uniform())
-    };
-    (0..width).map(next).collect()
 }

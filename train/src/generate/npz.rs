@@ -3,13 +3,13 @@
 use std::io::{Cursor, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use fixformer::host::data::Split;
+use fixformer::host::file;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::Splits;
-use crate::checkpoint;
 
 /// Recordings laid end to end with their offsets (tokens), or, with a scale, side by side (samples, equally long).
 pub(super) fn write(path: &Path, splits: &Splits, scale: Option<f64>) -> Result<()> {
@@ -46,7 +46,7 @@ pub(super) fn write(path: &Path, splits: &Splits, scale: Option<f64>) -> Result<
         archive.array("scale", "<f8", &[], scale.to_le_bytes().into_iter())?;
     }
     let bytes = archive.0.finish()?.into_inner();
-    checkpoint::write(path, &bytes).with_context(|| format!("{}: cannot be written", path.display()))
+    Ok(file::replace(path, &bytes)?)
 }
 
 struct Archive(ZipWriter<Cursor<Vec<u8>>>);

@@ -2,7 +2,7 @@
 
 use fixformer::host::draw::Source;
 use fixformer::host::import::description::{
-    AffineNames, Attention, BiasName, Description, InputKind, NormNames, PositionKind,
+    AffineNames, Attention, BiasName, Description, InputKind, NormNames, PositionKind, in_layer,
 };
 use fixformer::host::reference::AttentionKind;
 
@@ -21,7 +21,13 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    pub(super) fn model(&mut self, description: &Description, data: &Data) -> Model {
+    /// The network whose blocks attend by `kinds`.
+    pub(super) fn model(
+        &mut self,
+        description: &Description,
+        data: &Data,
+        kinds: Vec<AttentionKind>,
+    ) -> Model {
         let (encoder, names) = (&description.encoder, &description.tensors);
         let width = encoder.width;
         let reader = Reader::new(&description.input, &data.train);
@@ -45,7 +51,8 @@ impl Builder {
         let epsilon = encoder.epsilon;
         let embedding_norm =
             encoder.embedding_norm.then(|| self.norm(&names.embedding_norm, 0, width, epsilon));
-        let blocks = (0..encoder.layers).map(|layer| self.block(description, layer)).collect();
+        let blocks = kinds.into_iter().enumerate();
+        let blocks = blocks.map(|(layer, kind)| self.block(description, layer, kind)).collect();
         let final_norm = encoder.final_norm.then(|| self.norm(&names.final_norm, 0, width, epsilon));
         Model {
             reader,
@@ -61,11 +68,13 @@ impl Builder {
         }
     }
 
-    fn block(&mut self, description: &Description, layer: usize) -> Block {
+    fn block(&mut self, description: &Description, layer: usize, kind: AttentionKind) -> Block {
         let (encoder, names) = (&description.encoder, &description.tensors);
         let (width, hidden, epsilon) = (encoder.width, encoder.hidden, encoder.epsilon);
         let attention = encoder.attention.of(layer);
-        let shared = matches!(attention, Attention::Lsh(_));
+        let shared = attention.shares_query();
+        // As the importer reads them.
+        let query = names.query_key.as_ref().filter(|_| shared).unwrap_or(&names.query);
         let position_bias = match (&names.position_bias, attention) {
             (Some(name), Attention::Hierarchical { block, .. }) => {
                 let shape = [4 * block - 1, encoder.heads];
@@ -76,14 +85,13 @@ impl Builder {
         Block {
             order: encoder.norm.into(),
             norm1: self.norm(&names.norm1, layer, width, epsilon),
-            query: self.affine(&names.query, layer, width, width),
+            query: self.affine(query, layer, width, width),
             key: (!shared).then(|| self.affine(&names.key, layer, width, width)),
             value: self.affine(&names.value, layer, width, width),
             output: self.affine(&names.output, layer, width, width),
             position_bias,
             causal: attention.causal(),
-            // The importer says, after the first values have been written.
-            kind: AttentionKind::Exact,
+            kind,
             norm2: self.norm(&names.norm2, layer, width, epsilon),
             expand: self.affine(&names.expand, layer, width, hidden),
             activation: encoder.activation.into(),
@@ -108,9 +116,4 @@ impl Builder {
             BiasName::Absent => None,
         }
     }
-}
-
-/// The name of a layer's tensor.
-fn in_layer(pattern: &str, layer: usize) -> String {
-    pattern.replace("{layer}", &layer.to_string())
 }

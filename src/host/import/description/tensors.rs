@@ -181,6 +181,11 @@ impl TryFrom<toml::Value> for BiasName {
     }
 }
 
+/// The name of a tensor of `layer`, by the `pattern` of a description.
+pub fn in_layer(pattern: &str, layer: usize) -> String {
+    pattern.replace("{layer}", &layer.to_string())
+}
+
 /// Whether `tensor` is `pattern` with a number for `{layer}`.
 fn in_some_layer(pattern: &str, tensor: &str) -> bool {
     let Some((before, after)) = pattern.split_once("{layer}") else {

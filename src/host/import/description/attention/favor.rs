@@ -7,8 +7,7 @@ use std::vec::Vec;
 use serde::Deserialize;
 
 use super::{Place, Problem, Tensors, at_most, positive, problem, unused};
-use crate::host::draw::favor_projection;
-use crate::host::quantize::favor::RowLength;
+use crate::host::draw::{RowLength, favor_projection};
 use crate::host::reference::AttentionKind;
 use crate::host::reference::favor as float;
 use crate::model;

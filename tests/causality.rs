@@ -1,5 +1,6 @@
 //! What does not depend on later tokens, and the constants of a model that make it so.
 
+#[expect(dead_code, reason = "what only other tests use")]
 mod random;
 
 use fixformer::host::calibrate::calibrate;

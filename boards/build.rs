@@ -47,7 +47,7 @@ fn constants(root: &Path) {
         ("FIXFORMER_BACKEND", "portable"),
         ("FIXFORMER_SYSTICK_HZ", "1"),
         ("FIXFORMER_INSTRUCTION_NS", "1"),
-        ("FIXFORMER_REPLAY_BYTES", "1048576"),
+        ("FIXFORMER_REPLAY_BYTES", "3407872"),
         ("FIXFORMER_MODEL", &*digits),
     ] {
         println!("cargo::rerun-if-env-changed={name}");

@@ -1,4 +1,4 @@
-//! Memory against length: for every mechanism the arena is linear in the number of tokens.
+//! Memory against length: the arena is linear in the number of tokens, or does not depend on it.
 
 use std::fmt::Write;
 
@@ -9,6 +9,7 @@ use fixformer::host::quantize::{Precision, integers};
 use fixformer::host::reference::bigbird::{BigBird, Pattern};
 use fixformer::host::reference::favor::{Favor, Features, Offsets};
 use fixformer::host::reference::hierarchical::{Hierarchical, Interpolation};
+use fixformer::host::reference::local::Local;
 use fixformer::host::reference::lsh::{Duplicates, Lsh, ScoreScale};
 use fixformer::host::reference::*;
 use fixformer::session::Plan;
@@ -27,14 +28,31 @@ type Kind = fn(tokens: usize, layer: usize) -> AttentionKind;
 /// The most that twice the length may cost, in hundredths.
 const LIMIT: usize = 202;
 
+/// Arenas of exact attention that keeps the rows of all heads and a second copy of those at work, at 1,024, 4,096 and 16,384
+/// tokens: what the mechanisms are held against.
+const YARDSTICK: [usize; 3] = [197_796, 788_004, 3_148_836];
+
+/// The most that an arena may have of [`YARDSTICK`], in thousandths.
+const SHARES: [(&str, [usize; 3]); 6] = [
+    ("exact", [840, 840, 840]),
+    ("bigbird 16, 2 random", [840, 840, 840]),
+    ("lsh 2 rounds, chunk 32", [920, 900, 890]),
+    ("favor 64", [430, 360, 342]),
+    ("hierarchical 8", [1060, 1030, 1020]),
+    ("hierarchical 16", [1100, 1035, 1015]),
+];
+
 /// Name, whether it is causal, and the mechanism.
-const MECHANISMS: [(&str, bool, Kind); 7] = [
+const MECHANISMS: [(&str, bool, Kind); 10] = [
     ("exact", false, |_, _| AttentionKind::Exact),
     ("hierarchical 8", false, |_, _| hierarchical(8)),
     ("hierarchical 8, causal", true, |_, _| hierarchical(8)),
     ("hierarchical 16", false, |_, _| hierarchical(16)),
     ("bigbird 16, 2 random", false, bigbird),
     ("favor 64", false, favor),
+    ("favor 64, causal", true, favor),
+    ("local 32, causal", true, |_, _| local()),
+    ("window 64, causal", true, |_, _| window()),
     ("lsh 2 rounds, chunk 32", false, lsh),
 ];
 
@@ -49,6 +67,16 @@ fn bigbird(tokens: usize, layer: usize) -> AttentionKind {
     let parameters = BigBird { block: 16, random: 2, pattern, causal: false, dense_up_to: 0 };
     let plan = |head| bigbird_plan(tokens.div_ceil(16), 2, 0, layer, head).unwrap();
     AttentionKind::BigBird { parameters, plans: (0..HEADS).map(plan).collect() }
+}
+
+fn local() -> AttentionKind {
+    AttentionKind::Local(Local { chunk: 32, before: 1, after: 0, multiple: 32, causal: false })
+}
+
+fn window() -> AttentionKind {
+    let pattern = Pattern::Extended { global: 0, window: bigbird::Window::Tokens(64) };
+    let parameters = BigBird { block: 32, random: 0, pattern, causal: false, dense_up_to: 0 };
+    AttentionKind::BigBird { parameters, plans: Vec::new() }
 }
 
 fn favor(_: usize, layer: usize) -> AttentionKind {
@@ -87,8 +115,8 @@ fn lsh(tokens: usize, layer: usize) -> AttentionKind {
     AttentionKind::Lsh { parameters, rotations }
 }
 
-/// Arena of a model of two layers of width 32.
-fn bytes(tokens: usize, causal: bool, kind: Kind) -> usize {
+/// The plan of a model of two layers of width 32.
+fn plan(tokens: usize, causal: bool, kind: Kind) -> Plan {
     let mut source = Source(1);
     let options = Options {
         input: 2,
@@ -110,19 +138,36 @@ fn bytes(tokens: usize, causal: bool, kind: Kind) -> usize {
     let recording = source.recording(64, &network.input);
     let ranges = calibrate(&network, &[recording], || {}).unwrap();
     let words = integers(&network, &ranges, &Precision::new()).unwrap().words();
-    Plan::of(&Model::parse(&words).unwrap()).bytes()
+    Plan::of(&Model::parse(&words).unwrap())
 }
 
 #[test]
-fn memory_is_linear_in_the_length() {
+fn memory_is_linear_in_the_length_or_does_not_depend_on_it() {
     let mut table = String::from("tokens                ");
     LENGTHS.iter().for_each(|tokens| write!(table, " {tokens:>9}").unwrap());
     for (name, causal, kind) in MECHANISMS {
-        let sizes = LENGTHS.map(|tokens| bytes(tokens, causal, kind));
+        let plans = LENGTHS.map(|tokens| plan(tokens, causal, kind));
+        let sizes = plans.map(|plan| plan.bytes());
         write!(table, "\n{name:<22}").unwrap();
         sizes.iter().for_each(|size| write!(table, " {size:>9}").unwrap());
+        let shares: Vec<f64> =
+            plans.iter().map(|plan| plan.words() as f64 / plan.largest_stage() as f64).collect();
+        println!("{name}: {shares:.3?} of the largest stage");
+        assert!(shares.iter().all(|&share| share <= 1.05), "{name}: {shares:?}");
         for pair in sizes.windows(2) {
             assert!(100 * pair[1] <= LIMIT * pair[0], "{name}: {sizes:?}");
+        }
+        if causal {
+            // From where it takes less, tile by tile.
+            assert!(sizes[2..].iter().all(|&size| size == sizes[2]), "{name}: {sizes:?}");
+        }
+        if let Some((_, shares)) = SHARES.iter().find(|(of, _)| *of == name) {
+            for ((size, yardstick), share) in
+                [sizes[2], sizes[4], sizes[6]].into_iter().zip(YARDSTICK).zip(shares)
+            {
+                println!("{name}: {:.3} of {yardstick}", size as f64 / yardstick as f64);
+                assert!(1000 * size <= share * yardstick, "{name}: {size} of {yardstick}");
+            }
         }
     }
     println!("{table}");

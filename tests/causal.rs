@@ -3,7 +3,9 @@
 
 use fixformer::attention::{Given, attend, words};
 use fixformer::kernels::{VALUE_LIMIT, dot_limit};
-use fixformer::model::{AttentionKind, BigBirdExtended, Epsilon, Favor, FavorInput, Features, Hierarchical, Local};
+use fixformer::model::{
+    AttentionKind, BigBirdExtended, Epsilon, Favor, FavorInput, Features, Hierarchical, Local,
+};
 use fixformer::num::Requant;
 use random::Source;
 
@@ -32,7 +34,8 @@ impl Case {
         let masked = source.below(2) == 0;
         let seen = |_: usize| !masked || source.below(4) > 0;
         let bits: Vec<bool> = (0..tokens).map(seen).collect();
-        let visible = bits.chunks(16).map(|bits| bits.iter().rev().fold(0, |word, &bit| word << 1 | u16::from(bit)));
+        let visible =
+            bits.chunks(16).map(|bits| bits.iter().rev().fold(0, |word, &bit| word << 1 | u16::from(bit)));
         Self { width, queries, keys, values, visible: visible.collect() }
     }
 
@@ -60,14 +63,19 @@ impl Case {
 fn holds(name: &str, with_kind: impl Fn(&mut Source, usize, &mut dyn FnMut(&mut Source, AttentionKind<'_>))) {
     let mut source = Source(name.len() as u64);
     for case in 0..CASES {
-        let (tokens, width) = (2 + source.below(if case % 10 == 0 { 200 } else { 60 }), 2 * (1 + source.below(8)));
+        let (tokens, width) =
+            (2 + source.below(if case % 10 == 0 { 200 } else { 60 }), 2 * (1 + source.below(8)));
         with_kind(&mut source, width, &mut |source, kind| {
             let whole = Case::new(source, tokens, width);
             let expected = whole.attended(kind, tokens);
             for _ in 0..3 {
                 let prefix = 1 + source.below(tokens - 1);
                 let length = prefix * width;
-                assert_eq!(whole.attended(kind, prefix), expected[..length], "{name}: {prefix} of {tokens}, {kind:?}");
+                assert_eq!(
+                    whole.attended(kind, prefix),
+                    expected[..length],
+                    "{name}: {prefix} of {tokens}, {kind:?}"
+                );
                 let mut other = Case::new(source, tokens, width);
                 other.queries[..length].copy_from_slice(&whole.queries[..length]);
                 other.keys[..length].copy_from_slice(&whole.keys[..length]);
@@ -104,7 +112,15 @@ fn favor() {
         let projection = &projection;
         check(
             source,
-            AttentionKind::Favor(Favor { features, directions, projection, query: input, key: input, epsilon, tile: 1 }),
+            AttentionKind::Favor(Favor {
+                features,
+                directions,
+                projection,
+                query: input,
+                key: input,
+                epsilon,
+                tile: 1,
+            }),
         );
     });
 }

@@ -300,20 +300,23 @@ fn extremes_do_not_overflow() {
     }
 }
 
-/// Memory does not depend on the length.
+/// Memory does not depend on the length, but for the tile of keys of a very short sequence.
 #[test]
 fn memory_is_the_state() {
     for favor in integer_maps(16, &[KeyOffset::Seen]) {
         let features = favor.view().length();
-        let rows = features + usize::from(favor.epsilon != model::Epsilon::Zero);
-        let running = rows * (16 + 4) + favor.directions;
-        // Sums, means of pairs, three words of state; a row of sums and two of values.
+        let epsilon = favor.epsilon != model::Epsilon::Zero;
+        // Sums, total and top of every feature and of the keys; a tile of four rows; peak and progress.
+        let running = (features + usize::from(epsilon)) * (16 + 2) + 4 * 16 + 2;
         let even = features / favor.directions * favor.directions.next_multiple_of(2);
-        let at_once = even * (16 + 16 / 2 + 3) + 16 + 16;
+        let of_epsilon = if epsilon { 16 + 8 } else { 0 };
+        let at_once = |tile: usize| even * (16 + 2) + tile * 16 + of_epsilon + 10;
         let powers = favor.features != model::Features::Relu;
-        for (tokens, causal) in [(1, true), (16_384, true), (1, false), (16_384, false)] {
-            let words = attention::words(&AttentionKind::Favor(favor.view()), tokens, 16, causal);
-            assert_eq!(words, if powers && !causal { at_once } else { running });
+        for (tokens, tile, causal) in
+            [(1, 0, true), (16_384, 0, true), (1, 2, false), (64, 64, false), (16_384, 64, false)]
+        {
+            let words = attention::memory(&AttentionKind::Favor(favor.view()), tokens, 16, causal);
+            assert_eq!(words, if powers && !causal { at_once(tile) } else { running });
         }
     }
 }

@@ -35,7 +35,7 @@ fn model(source: &mut Source, i: usize, causal: bool) -> (Network, Vec<u32>) {
 
 /// Recordings of many lengths, and masks for some of them.
 fn recordings(source: &mut Source, network: &Network) -> Vec<(Vec<i16>, Option<Vec<bool>>)> {
-    let lengths = [1, 2, 3, 5, 16, 17, 33, 64, 65, 100, 149, MAX_TOKENS];
+    let lengths = [1, 3, 17, 65, 100, MAX_TOKENS - 1];
     let recordings = lengths.into_iter().enumerate().map(|(row, tokens)| {
         let recording = source.recording(length(network, tokens), &network.input);
         let mask = (0..tokens).map(|t| (t * 7 + row) % 5 != 0 || t == tokens / 2).collect();
@@ -66,7 +66,7 @@ fn each_model(check: impl Fn(&mut Source, &mut Session<'_>, &[i16], Option<&[boo
 #[test]
 fn slices_of_any_size_give_the_same_scores() {
     each_model(|source, session, recording, mask, scores, what| {
-        for most in [1.0, 3000.0, 40_000.0] {
+        for most in [1.0, 10_000.0] {
             let mut running = session.start_masked(recording, mask).unwrap();
             let mut slice = || Budget::new(1 + (most * source.uniform()) as usize);
             while running.advance(&mut slice(), &mut ()).unwrap().is_pending() {}
@@ -99,7 +99,7 @@ fn buffers_hold_nothing_outside_their_lives() {
         for garbage in [0x5a5a_a5a5, 0] {
             let mut running = session.start_masked(recording, mask).unwrap();
             spoil(&plan, &mut running, garbage);
-            while running.advance(&mut Budget::new(1), &mut ()).unwrap().is_pending() {
+            while running.advance(&mut Budget::of_a_stage(), &mut ()).unwrap().is_pending() {
                 spoil(&plan, &mut running, garbage);
             }
             assert_eq!(running.scores().unwrap().raw(), scores, "{what}, {garbage:x}");
@@ -187,7 +187,10 @@ fn what_follows_changes_no_bit_of_a_causal_model() {
             let mut other = source.recording(MAX_TOKENS, &network.input);
             other[..tokens].copy_from_slice(&recording[..tokens]);
             for found in [rows(&mut session, &recording[..tokens]), rows(&mut session, &other)] {
-                assert!((0..tokens).all(|token| found[&token] == whole[&token]), "mechanism {i}, {tokens} tokens");
+                assert!(
+                    (0..tokens).all(|token| found[&token] == whole[&token]),
+                    "mechanism {i}, {tokens} tokens"
+                );
             }
         }
     }

@@ -12,11 +12,7 @@ const PERIOD: u64 = 16_000;
 
 /// Prints for each recording a line `step STAGE largest_step N` for every stage, a line `ticks N longest_wait W`, and what
 /// [`crate::classifier::all`] prints of it.
-pub fn all(
-    net: &mut Session<'_>,
-    recordings: &mut Recordings<File>,
-    input: &mut [i16],
-) -> Result<(), Error> {
+pub fn all(net: &mut Session<'_>, recordings: &mut Recordings<File>, input: &mut [i16]) -> Result<(), Error> {
     let mut row = 0;
     while let Some(samples) = recordings.next(input).map_err(Error::Recording)? {
         let mut running = net.start(samples).map_err(|error| Error::Input { row, error })?;

@@ -82,31 +82,31 @@ const EXTENDED: BigBirdExtended<'_> =
 const LOCAL: Local = Local { chunk: 2, before: 1, after: 0, multiple: 2 };
 const HIERARCHICAL: Hierarchical<'_> = Hierarchical { block: 2, bias: &[], extra: &[0; 3] };
 
-checks! { "attention", 3072,
+checks! { "attention", 3584,
     fn exact_sees_every_key() {
-        let attended = Rows::EQUAL.attended::<96>(AttentionKind::Exact);
+        let attended = Rows::EQUAL.attended::<288>(AttentionKind::Exact);
         for token in EVERY {
             rows(row(&attended, token), &mean(&EVERY), 0)?;
         }
     }
 
     fn exact_causal_sees_no_later_key() {
-        let attended = Rows { causal: true, ..Rows::EQUAL }.attended::<96>(AttentionKind::Exact);
+        let attended = Rows { causal: true, ..Rows::EQUAL }.attended::<288>(AttentionKind::Exact);
         for token in EVERY {
             rows(row(&attended, token), &mean(EVERY.get(..=token).unwrap_or_default()), 1)?;
         }
     }
 
     fn exact_leaves_masked_keys_out() {
-        let attended = Rows { visible: [0b10_0000_0101], ..Rows::MIXED }.attended::<96>(AttentionKind::Exact);
-        let only = Rows { visible: [0b10_0000_0101], ..Rows::EQUAL }.attended::<96>(AttentionKind::Exact);
+        let attended = Rows { visible: [0b10_0000_0101], ..Rows::MIXED }.attended::<288>(AttentionKind::Exact);
+        let only = Rows { visible: [0b10_0000_0101], ..Rows::EQUAL }.attended::<288>(AttentionKind::Exact);
         rows(row(&only, 5), &mean(&[0, 2, 9]), 1)?;
         for token in EVERY {
             // Between the least and the most of what is seen.
             let first = row(&attended, token).first().copied().unwrap_or_default();
             crate::outcome::holds((0..=900).contains(&first))?;
         }
-        let none = Rows { visible: [0], ..Rows::MIXED }.attended::<96>(AttentionKind::Exact);
+        let none = Rows { visible: [0], ..Rows::MIXED }.attended::<288>(AttentionKind::Exact);
         rows(&none, &[0; SIZE], 0)?;
     }
 
@@ -114,26 +114,26 @@ checks! { "attention", 3072,
     fn few_tokens_are_seen_exactly() {
         for causal in [false, true] {
             let case = Rows { causal, ..Rows::MIXED };
-            let exact = case.attended::<96>(AttentionKind::Exact);
+            let exact = case.attended::<288>(AttentionKind::Exact);
             let local = Local { chunk: 16, multiple: 16, ..LOCAL };
-            rows(&case.attended::<96>(AttentionKind::Local(local)), &exact, 0)?;
+            rows(&case.attended::<288>(AttentionKind::Local(local)), &exact, 0)?;
             let dense = BigBird { dense_blocks: 16, ..BIGBIRD };
-            rows(&case.attended::<96>(AttentionKind::BigBird(dense)), &exact, 0)?;
+            rows(&case.attended::<288>(AttentionKind::BigBird(dense)), &exact, 0)?;
             let dense = BigBirdExtended { dense_tokens: 16, ..EXTENDED };
-            rows(&case.attended::<96>(AttentionKind::BigBirdExtended(dense)), &exact, 0)?;
+            rows(&case.attended::<288>(AttentionKind::BigBirdExtended(dense)), &exact, 0)?;
             let whole = Hierarchical { block: 6, ..HIERARCHICAL };
-            rows(&case.attended::<96>(AttentionKind::Hierarchical(whole)), &exact, 0)?;
+            rows(&case.attended::<288>(AttentionKind::Hierarchical(whole)), &exact, 0)?;
         }
     }
 
     /// First and last block, the window, and the random block.
     fn bigbird_sees_its_blocks() {
-        let attended = Rows::EQUAL.attended::<96>(AttentionKind::BigBird(BIGBIRD));
+        let attended = Rows::EQUAL.attended::<288>(AttentionKind::BigBird(BIGBIRD));
         rows(row(&attended, 5), &mean(&[0, 4, 5, 6, 9]), 1)?;
         rows(row(&attended, 1), &mean(&[0, 1, 2, 9]), 1)?;
         rows(row(&attended, 0), &mean(&EVERY), 1)?;
         let random = BigBird { random: 1, plan: &[7, 7, 7, 7, 2, 7, 7, 7], ..BIGBIRD };
-        let attended = Rows::EQUAL.attended::<96>(AttentionKind::BigBird(random));
+        let attended = Rows::EQUAL.attended::<288>(AttentionKind::BigBird(random));
         rows(row(&attended, 5), &mean(&[0, 2, 4, 5, 6, 9]), 1)?;
         // A block that is listed twice counts twice.
         rows(row(&attended, 7), &mean(&[0, 6, 7, 7, 8, 9]), 1)?;
@@ -141,7 +141,7 @@ checks! { "attention", 3072,
 
     fn bigbird_extended_sees_each_key_once() {
         let random = BigBirdExtended { random: 1, plan: &[0, 3, 2, -1], ..EXTENDED };
-        let attended = Rows::EQUAL.attended::<96>(AttentionKind::BigBirdExtended(random));
+        let attended = Rows::EQUAL.attended::<288>(AttentionKind::BigBirdExtended(random));
         rows(row(&attended, 0), &mean(&EVERY), 1)?;
         // Global tokens, its block and the ones beside it, which the random block is one of.
         rows(row(&attended, 2), &mean(&[0, 1, 2, 3, 4, 5]), 1)?;
@@ -150,14 +150,14 @@ checks! { "attention", 3072,
     }
 
     fn local_window_is_circular() {
-        let attended = Rows::EQUAL.attended::<96>(AttentionKind::Local(LOCAL));
+        let attended = Rows::EQUAL.attended::<288>(AttentionKind::Local(LOCAL));
         rows(row(&attended, 5), &mean(&[2, 3, 4, 5]), 1)?;
         rows(row(&attended, 0), &mean(&[8, 9, 0, 1]), 1)?;
     }
 
     /// Every key counts once, at whatever level it is seen.
     fn hierarchical_levels_cover_every_key() {
-        let attended = Rows::EQUAL.attended::<96>(AttentionKind::Hierarchical(HIERARCHICAL));
+        let attended = Rows::EQUAL.attended::<288>(AttentionKind::Hierarchical(HIERARCHICAL));
         for token in EVERY {
             rows(row(&attended, token), &mean(&EVERY), 2)?;
         }
@@ -165,7 +165,7 @@ checks! { "attention", 3072,
 
     fn hierarchical_causal_sees_no_later_key() {
         let case = Rows { causal: true, ..Rows::EQUAL };
-        let attended = case.attended::<96>(AttentionKind::Hierarchical(HIERARCHICAL));
+        let attended = case.attended::<288>(AttentionKind::Hierarchical(HIERARCHICAL));
         for token in EVERY {
             rows(row(&attended, token), &mean(EVERY.get(..=token).unwrap_or_default()), 2)?;
         }
@@ -174,7 +174,7 @@ checks! { "attention", 3072,
     /// Masked tokens are in no mean of a coarse level.
     fn hierarchical_levels_leave_masked_keys_out() {
         let case = Rows { visible: [0b11_1010_0111], ..Rows::EQUAL };
-        let attended = case.attended::<96>(AttentionKind::Hierarchical(HIERARCHICAL));
+        let attended = case.attended::<288>(AttentionKind::Hierarchical(HIERARCHICAL));
         for token in EVERY {
             rows(row(&attended, token), &mean(&[0, 1, 2, 5, 7, 8, 9]), 2)?;
         }

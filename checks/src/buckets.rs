@@ -8,7 +8,7 @@ use fixformer::model::{AttentionKind, Lsh};
 
 /// What a head makes of the rows: a tile of keys and values lies in the working memory.
 fn see(case: Rows, parameters: Lsh<'_>) -> [i16; TOKENS * WIDTH] {
-    case.attended::<320>(AttentionKind::Lsh(parameters))
+    case.attended::<480>(AttentionKind::Lsh(parameters))
 }
 
 checks! { "buckets", 5 * 1024,

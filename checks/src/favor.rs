@@ -36,10 +36,10 @@ fn one_large_key() -> Rows {
     case
 }
 
-checks! { "favor", 3072,
+checks! { "favor", 3584,
     fn equal_features_give_the_mean() {
         for features in [Features::Exponential, Features::Hyperbolic] {
-            let attended = Rows::EQUAL.attended::<96>(AttentionKind::Favor(Favor { features, ..FAVOR }));
+            let attended = Rows::EQUAL.attended::<288>(AttentionKind::Favor(Favor { features, ..FAVOR }));
             for token in EVERY {
                 rows(row(&attended, token), &mean(&EVERY), 1)?;
             }
@@ -49,7 +49,7 @@ checks! { "favor", 3072,
     fn causal_sums_grow_with_the_tokens() {
         for features in [Features::Exponential, Features::Hyperbolic] {
             let case = Rows { causal: true, ..Rows::EQUAL };
-            let attended = case.attended::<96>(AttentionKind::Favor(Favor { features, ..FAVOR }));
+            let attended = case.attended::<288>(AttentionKind::Favor(Favor { features, ..FAVOR }));
             for token in EVERY {
                 rows(row(&attended, token), &mean(EVERY.get(..=token).unwrap_or_default()), 1)?;
             }
@@ -58,7 +58,7 @@ checks! { "favor", 3072,
 
     /// Sixteen times the weight of the nine others, whatever the query: it is the only feature.
     fn one_feature_weighs_keys_alike_for_every_query() {
-        let attended = one_large_key().attended::<96>(AttentionKind::Favor(ONE_DIRECTION));
+        let attended = one_large_key().attended::<288>(AttentionKind::Favor(ONE_DIRECTION));
         for token in EVERY {
             rows(row(&attended, token), &[360, 361, 362, 363], 1)?;
         }
@@ -68,7 +68,7 @@ checks! { "favor", 3072,
         let case = one_large_key();
         for features in [Features::Exponential, Features::Hyperbolic] {
             let kind = AttentionKind::Favor(Favor { features, ..ONE_DIRECTION });
-            let (all, causal) = (case.attended::<96>(kind), Rows { causal: true, ..case }.attended::<96>(kind));
+            let (all, causal) = (case.attended::<288>(kind), Rows { causal: true, ..case }.attended::<288>(kind));
             rows(row(&causal, TOKENS - 1), row(&all, TOKENS - 1), 1)?;
         }
     }
@@ -76,9 +76,9 @@ checks! { "favor", 3072,
     fn masked_keys_have_no_part() {
         for causal in [false, true] {
             let case = Rows { visible: [0b11_1111_0111], causal, ..one_large_key() };
-            let attended = case.attended::<96>(AttentionKind::Favor(ONE_DIRECTION));
+            let attended = case.attended::<288>(AttentionKind::Favor(ONE_DIRECTION));
             rows(row(&attended, 9), &mean(&[0, 1, 2, 4, 5, 6, 7, 8, 9]), 1)?;
-            let none = Rows { visible: [0], ..case }.attended::<96>(AttentionKind::Favor(ONE_DIRECTION));
+            let none = Rows { visible: [0], ..case }.attended::<288>(AttentionKind::Favor(ONE_DIRECTION));
             rows(&none, &[0; TOKENS * WIDTH], 0)?;
         }
     }
@@ -90,7 +90,7 @@ checks! { "favor", 3072,
         case.keys[6 * WIDTH] = 10;
         case.keys[8 * WIDTH + 1] = 500;
         (0..TOKENS).for_each(|token| case.queries[token * WIDTH] = 8);
-        let attended = case.attended::<96>(AttentionKind::Favor(RELU));
+        let attended = case.attended::<288>(AttentionKind::Favor(RELU));
         for token in EVERY {
             rows(row(&attended, token), &[300, 301, 302, 303], 1)?;
         }
@@ -100,7 +100,7 @@ checks! { "favor", 3072,
         let mut case = Rows::EQUAL;
         case.keys.fill(20);
         case.queries.fill(-20);
-        rows(&case.attended::<96>(AttentionKind::Favor(RELU)), &[0; TOKENS * WIDTH], 0)?;
+        rows(&case.attended::<288>(AttentionKind::Favor(RELU)), &[0; TOKENS * WIDTH], 0)?;
     }
 
     /// With an epsilon that is far above every feature, nothing else counts.
@@ -108,7 +108,7 @@ checks! { "favor", 3072,
         let input = FavorInput { epsilon: 20 << Favor::LOG_FRAC, ..INPUT };
         for (epsilon, causal) in [(Epsilon::Seen, false), (Epsilon::Fixed, false), (Epsilon::Sequence, true)] {
             let favor = Favor { epsilon, query: input, key: input, ..ONE_DIRECTION };
-            let attended = Rows { causal, ..one_large_key() }.attended::<96>(AttentionKind::Favor(favor));
+            let attended = Rows { causal, ..one_large_key() }.attended::<288>(AttentionKind::Favor(favor));
             rows(row(&attended, 9), &mean(&EVERY), 1)?;
         }
     }

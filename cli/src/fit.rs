@@ -15,8 +15,8 @@ use fixformer::session::Plan;
 use serde::Serialize;
 
 use crate::layers::{Kind, layers};
-use crate::plan;
 use crate::model_file::ModelFile;
+use crate::plan;
 use crate::table::Table;
 
 /// The model does not fit the board that was asked for.
@@ -111,7 +111,11 @@ fn ram(model: &Model<'_>, out: &mut impl Write) -> Result<()> {
     for buffer in plan::used(&plan) {
         table.row([buffer.name.to_owned(), thousands(4 * buffer.words), buffer.about.to_owned()]);
     }
-    table.row(["arena".to_owned(), thousands(plan.bytes()), "all above, what is never needed together in one place".to_owned()]);
+    table.row([
+        "arena".to_owned(),
+        thousands(plan.bytes()),
+        "all above, what is never needed together in one place".to_owned(),
+    ]);
     table.row([
         "reserve".to_owned(),
         thousands(STACK_RESERVE),

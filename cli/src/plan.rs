@@ -28,7 +28,10 @@ pub(crate) fn write(plan: &Plan, out: &mut impl Write) -> Result<()> {
         "All tokens pass a layer before the next one."
     };
     let most = thousands(4 * plan.largest_stage());
-    writeln!(out, "\n  {order} No stage needs more than {most} bytes; buffers of different stages share space.")?;
+    writeln!(
+        out,
+        "\n  {order} No stage needs more than {most} bytes; buffers of different stages share space."
+    )?;
     Ok(())
 }
 

@@ -1,9 +1,9 @@
 //! The online softmax that every mechanism of the softmax family shares.
 
-use crate::memory::Carver;
 use crate::kernels::{
     SAFE_KEYS, SUM_SHIFT, VALUE_LIMIT, WEIGHT_FRAC, dots, largest, softmax_weights, weighted_sum,
 };
+use crate::memory::Carver;
 use crate::model::{Favor, MAX_TOKENS};
 use crate::num::{LogScore, Requant, log2, recip, round_shift, saturate};
 

@@ -13,10 +13,12 @@ use crate::model::{AttentionKind, BigBirdExtended};
 
 /// Rows that a head keeps that sees nothing later: nothing older is seen either.
 pub(super) const fn window(parameters: &BigBirdExtended<'_>) -> usize {
-    kept::window(1 + match parameters.radius {
-        Some(radius) => radius + 1,
-        None => 2 * parameters.block,
-    })
+    kept::window(
+        1 + match parameters.radius {
+            Some(radius) => radius + 1,
+            None => 2 * parameters.block,
+        },
+    )
 }
 
 /// The global tokens, the window and the random blocks of a token.

@@ -37,7 +37,10 @@ pub(super) trait Pattern: Copy {
 /// Words that `rows` kept rows take: their first token, which of them count, keys, values in pairs, and a tile of values
 /// that have no pair yet.
 pub(super) const fn memory(rows: usize, width: usize) -> usize {
-    1 + visible::words(rows) + halves(rows * width) + halves(rows.next_multiple_of(2) * width) + halves(ROW_TILE * width)
+    1 + visible::words(rows)
+        + halves(rows * width)
+        + halves(rows.next_multiple_of(2) * width)
+        + halves(ROW_TILE * width)
 }
 
 /// A row of sums, a tile, and where an answer paused.

@@ -41,7 +41,8 @@ impl<T: Trace> Rows<'_, T> {
         self.budget.charge(out.len() * layer.inputs);
         let site = Site { block: Some(self.index), tensor };
         let (column, tensor_width) = (head * head_width, self.attention_width);
-        let tile = Tile { row: first, column, width: head_width, tensor_width, values: out, frac: layer.frac };
+        let tile =
+            Tile { row: first, column, width: head_width, tensor_width, values: out, frac: layer.frac };
         self.trace.tile(site, tile);
     }
 

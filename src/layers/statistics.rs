@@ -30,7 +30,13 @@ pub(crate) const fn passes(model: &Model<'_>) -> usize {
 }
 
 /// Takes in the samples `range` of a recording, in pass `pass`.
-pub(crate) fn add(model: &Model<'_>, input: &[i16], pass: usize, range: Range<usize>, statistics: &mut [i32]) {
+pub(crate) fn add(
+    model: &Model<'_>,
+    input: &[i16],
+    pass: usize,
+    range: Range<usize>,
+    statistics: &mut [i32],
+) {
     let Input::Samples { channels, .. } = model.input else { return };
     let Some((means, sums)) = statistics.split_at_mut_checked(channels) else { return };
     let (channels, first) = (channels.max(1), range.start);

@@ -1,8 +1,8 @@
 //! A model that is part of the firmware.
 
 use super::{ArenaError, Plan, Session};
-use crate::memory::{Owner, Uncleared};
 use crate::attention::Mechanisms;
+use crate::memory::{Owner, Uncleared};
 use crate::model::{Block, Model};
 
 /// A model known at compile time; implemented by [`crate::model!`].

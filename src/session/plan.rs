@@ -54,7 +54,12 @@ const TABLE: [Line; Plan::COUNT] = {
     [
         line("residual", I16, [Embed, Pool], "tokens x width"),
         line("second", I16, [Embed, Pool], "tokens x width, second residual of reversible blocks"),
-        state("memory", Word, [Project, Join], "keys and values of the heads at work, or what is kept of them"),
+        state(
+            "memory",
+            Word,
+            [Project, Join],
+            "keys and values of the heads at work, or what is kept of them",
+        ),
         line("attended", I16, [Project, Join], "tokens x heads but one, queries, then what they attended to"),
         line("scratch", Word, [Project, Attend], "of the head at work"),
         line("windows", I16, [Embed, Embed], "4 x stem inputs"),
@@ -243,14 +248,19 @@ impl Plan {
     /// The largest sum of words that are needed in one stage: no plan can do with less.
     pub fn largest_stage(&self) -> usize {
         let needed = |stage: &Stage| {
-            let alive = self.buffers().filter(|buffer| buffer.lives[0] <= *stage && *stage <= buffer.lives[1]);
+            let alive =
+                self.buffers().filter(|buffer| buffer.lives[0] <= *stage && *stage <= buffer.lives[1]);
             alive.map(|buffer| buffer.words).sum()
         };
         Stage::ALL.iter().map(needed).max().unwrap_or_default()
     }
 
     /// The words of some buffers that live at the same time.
-    pub(super) fn take<'m, const N: usize>(&self, memory: &'m mut [u32], names: [Name; N]) -> [&'m mut [u32]; N] {
+    pub(super) fn take<'m, const N: usize>(
+        &self,
+        memory: &'m mut [u32],
+        names: [Name; N],
+    ) -> [&'m mut [u32]; N] {
         let ranges = names.map(|name| {
             let start = self.starts.get(name as usize).copied().unwrap_or_default();
             start..start + self.words_of(name as usize)

@@ -110,7 +110,9 @@ impl<'s> Running<'s> {
             let worked = if self.place.task.is_of_block() {
                 let (visit, model, mut position) = (self.visit, self.model, self.position);
                 let (index, mut worked) = (self.place.block, Poll::Ready(()));
-                visit(model, &mut position, index, &mut |block| worked = whole::block(self, block, budget, trace));
+                visit(model, &mut position, index, &mut |block| {
+                    worked = whole::block(self, block, budget, trace)
+                });
                 self.position = position;
                 worked
             } else {

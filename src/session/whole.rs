@@ -30,7 +30,8 @@ pub(super) fn around_blocks(
             Task::Embed => embed_tile(run, budget, trace),
             Task::Pool => pool_row(run, budget, trace),
             _ => {
-                let [pooled, hidden, scores] = run.plan.take(run.memory, [Name::Pooled, Name::Hidden, Name::Scores]);
+                let [pooled, hidden, scores] =
+                    run.plan.take(run.memory, [Name::Pooled, Name::Hidden, Name::Scores]);
                 let pooled = i16s_mut(pooled, run.model.output_width());
                 let hidden = i16s_mut(hidden, run.model.hidden);
                 head(run.model, pooled, hidden, i16s_mut(scores, run.model.classes), trace);
@@ -249,9 +250,17 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
         let (head, words) = self.head();
         let Place { group, sweep, .. } = self.run.place;
         let waits = !self.run.place.is_last_group(self.run.course);
-        let names =
-            [self.source(), Name::Normed, Name::Query, Name::Joined, Name::Attended, Name::Memory, Name::Scratch];
-        let [source, normed, query, joined, attended, memory, scratch] = self.run.plan.take(self.run.memory, names);
+        let names = [
+            self.source(),
+            Name::Normed,
+            Name::Query,
+            Name::Joined,
+            Name::Attended,
+            Name::Memory,
+            Name::Scratch,
+        ];
+        let [source, normed, query, joined, attended, memory, scratch] =
+            self.run.plan.take(self.run.memory, names);
         let rows = &mut self.rows;
         let (block, attention_width) = (rows.block, rows.attention_width);
         let attention = &block.attention;
@@ -267,7 +276,8 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
         }
         let memory = memory.get_mut(words).unwrap_or_default();
         let room = (life.room)(&head, memory, scratch, tokens.clone());
-        let of = |tensor, layer, limit| Projection { tensor, layer, head: head.index, head_width: width, limit };
+        let of =
+            |tensor, layer, limit| Projection { tensor, layer, head: head.index, head_width: width, limit };
         let (limit, first) = (dot_limit(width), tokens.start);
         let of_query = of(Tensor::Query, &attention.query, limit);
         let waiting = i16s_mut(attended, slot.end).get_mut(slot).unwrap_or_default();
@@ -281,7 +291,13 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
         } else if sweep == Sweep::Both {
             let query = i16s_mut(query, tokens.len() * width);
             rows.project(of_query, first, x, query);
-            put_head(i16s_mut(joined, tokens.len() * attention_width), attention_width, head.index, query, width);
+            put_head(
+                i16s_mut(joined, tokens.len() * attention_width),
+                attention_width,
+                head.index,
+                query,
+                width,
+            );
         }
         if let Some(key) = &attention.key {
             rows.project(of(Tensor::Key, key, limit), first, x, room.keys);
@@ -349,7 +365,8 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
         } else {
             (Name::Attended, self.slot().start + (row - tile) * width)
         };
-        let [rows, memory, scratch] = self.run.plan.take(self.run.memory, [name, Name::Memory, Name::Scratch]);
+        let [rows, memory, scratch] =
+            self.run.plan.take(self.run.memory, [name, Name::Memory, Name::Scratch]);
         let row_of_head = i16s_mut(rows, at + width).get_mut(at..).unwrap_or_default();
         let memory = memory.get_mut(words).unwrap_or_default();
         (life.answer)(&head, memory, scratch, row, row_of_head, resumed, self.rows.budget)
@@ -379,7 +396,8 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
         let hidden_width = self.rows.block.feed_forward.expand.outputs;
         let [residual, normed, hidden] =
             self.run.plan.take(self.run.memory, [Name::Residual, Name::Input, Name::Hidden]);
-        let (normed, hidden) = (i16s_mut(normed, elements.len()), i16s_mut(hidden, tokens.len() * hidden_width));
+        let (normed, hidden) =
+            (i16s_mut(normed, elements.len()), i16s_mut(hidden, tokens.len() * hidden_width));
         let rows = i16s_mut(residual, elements.end).get_mut(elements).unwrap_or_default();
         self.rows.expand(tokens.start, rows, normed, hidden);
     }
@@ -398,7 +416,8 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
             NormOrder::Reversible => (Name::Second, second),
             NormOrder::Pre | NormOrder::Post => (Name::Residual, first),
         };
-        let [residual, change, hidden] = self.run.plan.take(self.run.memory, [name, Name::Change, Name::Hidden]);
+        let [residual, change, hidden] =
+            self.run.plan.take(self.run.memory, [name, Name::Change, Name::Hidden]);
         let hidden = i16s_mut(hidden, tokens.len() * block.feed_forward.expand.outputs);
         let change = i16s_mut(change, elements.len());
         let rows = i16s_mut(residual, elements.end).get_mut(elements).unwrap_or_default();

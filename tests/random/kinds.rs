@@ -19,7 +19,12 @@ pub(crate) fn hierarchical(block: usize, bias: Vec<Vec<f64>>) -> AttentionKind {
     AttentionKind::Hierarchical { parameters, bias }
 }
 
-pub(crate) fn bigbird(block: usize, random: usize, dense_up_to: usize, plans: Vec<Vec<Vec<usize>>>) -> AttentionKind {
+pub(crate) fn bigbird(
+    block: usize,
+    random: usize,
+    dense_up_to: usize,
+    plans: Vec<Vec<Vec<usize>>>,
+) -> AttentionKind {
     let pattern = Pattern::Internal;
     let parameters = BigBird { block, random, pattern, causal: false, dense_up_to };
     AttentionKind::BigBird { parameters, plans }
@@ -32,7 +37,13 @@ pub(crate) fn drawn(block: usize, random: usize, heads: usize, layer: usize) -> 
 }
 
 /// `directions` of 0: no projection.
-pub(crate) fn favor(features: Features, directions: usize, width: usize, layer: usize, epsilon: f64) -> AttentionKind {
+pub(crate) fn favor(
+    features: Features,
+    directions: usize,
+    width: usize,
+    layer: usize,
+    epsilon: f64,
+) -> AttentionKind {
     let drawn = favor_projection(directions, width, RowLength::Random, 1, layer);
     let relu = features == Features::Relu;
     AttentionKind::Favor(Favor {
@@ -48,7 +59,12 @@ pub(crate) fn favor(features: Features, directions: usize, width: usize, layer: 
     })
 }
 
-pub(crate) fn lsh(buckets: &[usize], rounds: usize, chunk: usize, [heads, width, layer]: [usize; 3]) -> AttentionKind {
+pub(crate) fn lsh(
+    buckets: &[usize],
+    rounds: usize,
+    chunk: usize,
+    [heads, width, layer]: [usize; 3],
+) -> AttentionKind {
     let parameters = Lsh {
         buckets: buckets.to_vec(),
         rounds,

@@ -3,6 +3,7 @@
 mod crossover;
 mod row;
 mod snapshot;
+mod steps;
 #[allow(dead_code, reason = "the parameters of the mechanisms are needed, the work is not")]
 #[path = "../../benches/workload/mod.rs"]
 mod workload;
@@ -29,6 +30,9 @@ pub(crate) struct Options {
     /// Only heads of up to 256 tokens
     #[arg(long)]
     quick: bool,
+    /// Only the largest step of a run of 16,384 tokens with each mechanism
+    #[arg(long, conflicts_with = "quick")]
+    steps: bool,
     /// Rewrite boards/instructions.txt with what is measured, instead of comparing, and the rates that follow from it
     #[arg(long)]
     update: bool,
@@ -50,8 +54,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut snapshot = Snapshot::read()?;
     let mut faults = Vec::new();
     let jobs = thread::available_parallelism().map_or(1, NonZero::get);
+    let part = options.quick || options.steps;
     for boards in boards.chunks(jobs) {
-        for (board, measured) in boards.iter().zip(side_by_side(boards, options.quick)?) {
+        for (board, measured) in boards.iter().zip(side_by_side(boards, options)?) {
             let (rows, seconds) = measured;
             if options.json {
                 rows.iter().for_each(|row| println!("{}", row.json(&board.name)));
@@ -60,9 +65,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 print!("{}", crossover::report(&rows));
             }
             if options.update {
-                snapshot.replace(&board.name, &rows, options.quick);
+                snapshot.replace(&board.name, &rows, part);
             } else {
-                faults.extend(snapshot.faults(&board.name, &rows, options.quick));
+                faults.extend(snapshot.faults(&board.name, &rows, part));
             }
             let grown = row::grown(&rows).into_iter();
             faults.extend(grown.map(|what| format!("not linear: {}: {what}", board.name)));
@@ -87,15 +92,30 @@ pub(crate) fn quick(board: &Board) -> Result<Vec<String>> {
 }
 
 /// Builds for one board after the other; runs all of them at once. What was counted, and the seconds it took.
-fn side_by_side(boards: &[Board], quick: bool) -> Result<Vec<(Vec<Row>, u64)>> {
+fn side_by_side(boards: &[Board], options: &Options) -> Result<Vec<(Vec<Row>, u64)>> {
+    if options.steps {
+        return each(boards.iter().collect(), |board| {
+            let has_room = steps::CORES.contains(&board.name.as_str());
+            if has_room { steps::measure(board, &steps::MECHANISMS) } else { Ok(Vec::new()) }
+        });
+    }
     let programs = boards.iter().map(|board| Ok((board, firmware::build(board, "bench", &digits_file())?)));
-    let programs: Vec<_> = programs.collect::<Result<_>>()?;
+    let programs: Vec<(&Board, PathBuf)> = programs.collect::<Result<_>>()?;
+    each(programs, |(board, elf)| measure(board, &elf, options.quick))
+}
+
+/// Does the same for each, all at once.
+fn each<T: Send>(
+    all: Vec<T>,
+    measure: impl Fn(T) -> Result<Vec<Row>> + Sync,
+) -> Result<Vec<(Vec<Row>, u64)>> {
+    let measure = &measure;
     thread::scope(|scope| {
-        let run = |(board, elf): (&Board, PathBuf)| -> Result<_> {
+        let run = |one: T| -> Result<_> {
             let start = Instant::now();
-            Ok((measure(board, &elf, quick)?, start.elapsed().as_secs()))
+            Ok((measure(one)?, start.elapsed().as_secs()))
         };
-        let started: Vec<_> = programs.into_iter().map(|one| scope.spawn(move || run(one))).collect();
+        let started: Vec<_> = all.into_iter().map(|one| scope.spawn(move || run(one))).collect();
         started.into_iter().map(|run| run.join().map_err(|_| anyhow!("a run on a board panicked"))?).collect()
     })
 }

@@ -8,13 +8,14 @@
 
 use core::ops::Range;
 
+use super::features::{feature, keep, peak, rows, signs, stride, tile};
 use super::norm;
 use crate::attention::accumulator::State;
 use crate::attention::life::{Memory, Room};
 use crate::attention::{Accumulator, Budget, Head, KEY_TILE, KeyTile, TileBuffer, Weight, pairs};
-use crate::kernels::{VALUE_LIMIT, dots};
+use crate::kernels::VALUE_LIMIT;
 use crate::memory::{self, Carver, halves};
-use crate::model::{Epsilon, Favor, FavorInput, Features};
+use crate::model::{Epsilon, Favor, FavorInput};
 use crate::num::Requant;
 
 /// Sums, total and top of every feature, a tile of keys and values, and what epsilon is multiplied with.
@@ -35,20 +36,6 @@ pub(super) const fn scratch(width: usize) -> usize {
 
 const fn has_epsilon(parameters: &Favor<'_>) -> bool {
     !matches!(parameters.epsilon, Epsilon::Zero)
-}
-
-/// Features of a direction.
-const fn signs(parameters: &Favor<'_>) -> usize {
-    1 + matches!(parameters.features, Features::Hyperbolic) as usize
-}
-
-/// Rows of the features of one sign: those of the other begin with a pair.
-const fn stride(parameters: &Favor<'_>) -> usize {
-    parameters.directions.next_multiple_of(2)
-}
-
-const fn rows(parameters: &Favor<'_>) -> usize {
-    signs(parameters) * stride(parameters)
 }
 
 /// A word of [`Means::places`].
@@ -150,8 +137,13 @@ impl<'m> Means<'m> {
 
     /// The features from `first` on, each with its direction and with what makes exponents of its products with the rows of
     /// `input`.
-    fn features(&self, input: FavorInput, first: usize) -> impl Iterator<Item = (usize, &'m [i16], Requant)> + use<'m> {
-        let (stride, signs, width) = (stride(&self.parameters), signs(&self.parameters), self.head.width.max(1));
+    fn features(
+        &self,
+        input: FavorInput,
+        first: usize,
+    ) -> impl Iterator<Item = (usize, &'m [i16], Requant)> + use<'m> {
+        let (stride, signs, width) =
+            (stride(&self.parameters), signs(&self.parameters), self.head.width.max(1));
         let projection = self.parameters.projection;
         (first..signs * stride).filter_map(move |row| {
             let (sign, direction) = if row < stride { (1, row) } else { (-1, row - stride) };
@@ -288,7 +280,8 @@ impl<'m> Means<'m> {
         let mut accumulator = Accumulator::new(self.sum, self.buffer.lend());
         for sign in 0..signs(&self.parameters) {
             let first = sign * stride(&self.parameters);
-            let multiplier = if sign == 0 { query.projection.multiplier } else { -query.projection.multiplier };
+            let multiplier =
+                if sign == 0 { query.projection.multiplier } else { -query.projection.multiplier };
             let projection = Requant { multiplier, ..query.projection };
             let tiles = directions.chunks(size).zip(logs.get(first..).unwrap_or_default().chunks(KEY_TILE));
             for (index, (keys, offsets)) in tiles.enumerate() {
@@ -356,7 +349,8 @@ impl<'m> Memory<'m> for Means<'m> {
                 }
                 // What the largest mean leaves free, all of them use.
                 2 if done < rows => {
-                    let peak = self.mean(done, 0).iter().fold(0, |peak: u16, mean| peak.max(mean.unsigned_abs()));
+                    let peak =
+                        self.mean(done, 0).iter().fold(0, |peak: u16, mean| peak.max(mean.unsigned_abs()));
                     self.put(Place::Extra, self.at(Place::Extra).max(peak.into()));
                     Some(done + 1)
                 }
@@ -381,7 +375,9 @@ impl<'m> Memory<'m> for Means<'m> {
             };
             match next {
                 Some(done) => self.put(Place::Done, done as u32),
-                None => [(Place::Closing, closing + 1), (Place::Done, 0)].into_iter().for_each(|(place, word)| self.put(place, word)),
+                None => [(Place::Closing, closing + 1), (Place::Done, 0)]
+                    .into_iter()
+                    .for_each(|(place, word)| self.put(place, word)),
             }
             budget.charge(20 * self.head.width + 100);
             if budget.is_spent() {
@@ -421,55 +417,3 @@ const LIMIT: i32 = 1 << 29;
 
 /// Most further bits of means: of values that are all zero there would be no end.
 const MOST_EXTRA: u32 = 10;
-
-/// Sums of feature `row`, and what belongs to them.
-fn feature<'f>(
-    sums: &'f mut [i32],
-    totals: &[u32],
-    tops: &[i32],
-    row: usize,
-    width: usize,
-) -> (&'f mut [i32], State) {
-    let state = State {
-        total: totals.get(row).copied().unwrap_or_default(),
-        top: tops.get(row).copied().unwrap_or_default(),
-    };
-    (sums.get_mut(row * width..(row + 1) * width).unwrap_or_default(), state)
-}
-
-/// Notes what belongs to the sums of feature `row`.
-fn keep(totals: &mut [u32], tops: &mut [i32], row: usize, state: State) {
-    if let (Some(total), Some(top)) = (totals.get_mut(row), tops.get_mut(row)) {
-        (*total, *top) = (state.total, state.top);
-    }
-}
-
-/// The first `filled` keys of a tile.
-fn tile<'t>(
-    keys: &'t [i16],
-    values: &'t [i16],
-    filled: usize,
-    width: usize,
-    visible: u64,
-    weight: Weight<'t>,
-) -> KeyTile<'t> {
-    let keys = keys.get(..filled * width).unwrap_or_default();
-    let values = values.get(..filled.next_multiple_of(2) * width).unwrap_or_default();
-    KeyTile { keys, values, visible, weight }
-}
-
-/// The largest `u` of a row, or magnitude of one where the features have both signs.
-fn peak(parameters: &Favor<'_>, input: FavorInput, row: &[i16]) -> i32 {
-    let mut products = [0; KEY_TILE];
-    let mut peak = i32::MIN;
-    let width = row.len().max(1);
-    for directions in parameters.projection.chunks((KEY_TILE * width).max(1)) {
-        let products = products.get_mut(..directions.len() / width).unwrap_or_default();
-        dots(row, directions, products);
-        for u in products.iter().map(|&product| input.projection.apply(product)) {
-            let u = if parameters.features == Features::Hyperbolic { u.abs() } else { u };
-            peak = peak.max(u);
-        }
-    }
-    peak
-}

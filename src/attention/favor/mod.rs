@@ -22,6 +22,7 @@
 //!
 //! ReLU features have no offset; their products are integers, with the same running power of two.
 
+mod features;
 mod means;
 mod power;
 mod running;

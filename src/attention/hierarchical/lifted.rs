@@ -118,7 +118,8 @@ impl<'m> Lifted<'m> {
         let lift = |rows: &mut [i16], mean: Mean| {
             let (head, tail) = rows.split_at_mut((second * width).min(rows.len()));
             let first = head.get_mut(place * width..(place + 1) * width).unwrap_or_default();
-            let second = if second < self.head.tokens { tail.get_mut(..width).unwrap_or_default() } else { &mut [] };
+            let second =
+                if second < self.head.tokens { tail.get_mut(..width).unwrap_or_default() } else { &mut [] };
             mean.lift(first, second)
         };
         // Keys meet queries in scores, which have one scale: no further bits.
@@ -207,7 +208,8 @@ impl<'m> Lifted<'m> {
             }
             let pairs = self.near_values.get_mut(here..).unwrap_or_default();
             for (first, pair) in rows.clone().step_by(2).zip(pairs.chunks_exact_mut((2 * width).max(1))) {
-                let second = if first + 1 < rows.end { row(self.values, (first + 1) << level, width) } else { &[] };
+                let second =
+                    if first + 1 < rows.end { row(self.values, (first + 1) << level, width) } else { &[] };
                 pairs::zip(row(self.values, first << level, width), second, pair);
             }
             return;
@@ -276,7 +278,9 @@ impl<'m> Memory<'m> for Lifted<'m> {
     fn close(&mut self, _: bool, budget: &mut Budget) -> bool {
         let limit = i32::from(VALUE_LIMIT);
         loop {
-            let (&mut [_, done, row, peak, halving], width) = (&mut *self.place, self.head.width) else { return true };
+            let (&mut [_, done, row, peak, halving], width) = (&mut *self.place, self.head.width) else {
+                return true;
+            };
             let level = done as usize + 1;
             if level > self.levels {
                 return true;

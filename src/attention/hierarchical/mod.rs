@@ -22,7 +22,12 @@ use crate::model::{AttentionKind, Hierarchical};
 use crate::num::Requant;
 
 /// Words that a head keeps for up to `tokens` tokens; causal: for any number.
-pub(super) const fn memory(parameters: &Hierarchical<'_>, tokens: usize, width: usize, causal: bool) -> usize {
+pub(super) const fn memory(
+    parameters: &Hierarchical<'_>,
+    tokens: usize,
+    width: usize,
+    causal: bool,
+) -> usize {
     if causal {
         running::memory(parameters.block, parameters.extra.len(), width)
     } else {

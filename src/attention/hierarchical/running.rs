@@ -16,7 +16,9 @@ use crate::model::Hierarchical;
 
 /// See [`Running`]: two blocks of tokens, one of every level above, what was gathered, and a tile.
 pub(super) const fn memory(block: usize, levels: usize, width: usize) -> usize {
-    1 + (levels + 2) * (2 * halves(block * width) + block) + (levels + 1) * (width + 2) + 2 * halves(ROW_TILE * width)
+    1 + (levels + 2) * (2 * halves(block * width) + block)
+        + (levels + 1) * (width + 2)
+        + 2 * halves(ROW_TILE * width)
 }
 
 /// A tile, two blocks on their way up, and where it paused.
@@ -231,7 +233,11 @@ impl<'m> Memory<'m> for Running<'m> {
         let pair = self.blocks.values.get_mut(at / 2 * 2 * width..).unwrap_or_default();
         let pair = pair.get_mut(..2 * width).unwrap_or_default();
         let value = row(self.values, slot, width);
-        if at % 2 == 0 { pairs::zip(value, &[], pair) } else { pairs::complete(value, pair) }
+        if at % 2 == 0 {
+            pairs::zip(value, &[], pair)
+        } else {
+            pairs::complete(value, pair)
+        }
         true
     }
 

@@ -198,9 +198,14 @@ impl<'m> life::Memory<'m> for Memory<'m> {
 
     fn answer(&mut self, token: usize, out: &mut [i16], resumed: bool, budget: &mut Budget) -> bool {
         let paused = match &*self.paused {
-            &[first, second, filled, last, total, top] if resumed => {
-                [first as usize, second as usize, filled as usize, last as usize, total as usize, top as usize]
-            }
+            &[first, second, filled, last, total, top] if resumed => [
+                first as usize,
+                second as usize,
+                filled as usize,
+                last as usize,
+                total as usize,
+                top as usize,
+            ],
             _ => {
                 self.sum.fill(0);
                 [0; PAUSED]

@@ -212,4 +212,3 @@ impl<'a> Sorted<'a> {
         if bucket == 0 { 0..end(0) } else { end(bucket - 1)..end(bucket) }
     }
 }
-

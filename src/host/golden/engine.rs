@@ -129,8 +129,7 @@ impl Case {
     /// The bit map of keys that are not masked.
     fn visible(&self) -> Vec<u16> {
         let seen = |token: usize| token < self.tokens && self.keys.as_ref().is_none_or(|keys| keys[token]);
-        let word =
-            |first: usize| (0..16).fold(0, |word, bit| word | u16::from(seen(first + bit)) << bit);
+        let word = |first: usize| (0..16).fold(0, |word, bit| word | u16::from(seen(first + bit)) << bit);
         (0..self.tokens).step_by(16).map(word).collect()
     }
 }

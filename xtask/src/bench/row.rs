@@ -44,7 +44,7 @@ impl Row {
     pub(crate) fn json(&self, core: &str) -> Value {
         let key = match self.kind.as_str() {
             "kernel" => "kernel",
-            "attention" => "mechanism",
+            "attention" | "step" | "ticks" => "mechanism",
             _ => "model",
         };
         let mut object = self.fields.clone();
@@ -68,6 +68,8 @@ impl Row {
         match self.kind.as_str() {
             "kernel" => format!("[{}]", self.text("shape")),
             "attention" => format!("n {} d {} {}", number("n"), number("d"), self.text("direction")),
+            "step" => format!("largest step of {}", self.text("stage")),
+            "ticks" => format!("longest wait of {} ticks", number("count")),
             _ => self.text("layer").to_owned(),
         }
     }
@@ -102,7 +104,7 @@ pub(crate) fn table(rows: &[Row]) -> Table {
         table.add_row([
             row.name.clone(),
             row.shape(),
-            number("instructions"),
+            ["instructions", "largest_step", "longest_wait"].map(number).concat(),
             row.rate().unwrap_or_default(),
             number("arena_bytes"),
         ]);

@@ -1,0 +1,199 @@
+//! The largest step of a run of 16,384 tokens with every mechanism, and how long a tick between the steps waits.
+
+use super::row::Row;
+use crate::board::Board;
+use crate::boards::REPLAY;
+use crate::cases::{Recordings, digits_file};
+use crate::demo::write;
+use crate::host::fixed;
+use crate::model::folder;
+use crate::{firmware, qemu};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use fixformer::host::calibrate::calibrate;
+use fixformer::host::draw::{RowLength, Source, bigbird_plan, favor_projection, lsh_signs};
+use fixformer::host::quantize::{Precision, integers};
+use fixformer::host::reference as float;
+use fixformer::host::reference::bigbird::{BigBird, Pattern, Window};
+use fixformer::host::reference::favor::{Favor, Features, Offsets};
+use fixformer::host::reference::hierarchical::{Hierarchical, Interpolation};
+use fixformer::host::reference::local::Local;
+use fixformer::host::reference::lsh::{Duplicates, Lsh, ScoreScale};
+use fixformer::model::write as file;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+/// Boards with memory for so long a sequence.
+pub(super) const CORES: [&str; 6] = ["m0", "m3", "m4", "m7", "m33", "riscv32"];
+const TOKENS: usize = 16_384;
+const WIDTH: usize = 32;
+const HEADS: usize = 2;
+const HIDDEN: usize = 64;
+const VOCABULARY: usize = 16;
+/// Exact attention sees 134 million pairs.
+const LIMIT: Duration = Duration::from_secs(1200);
+
+/// Every mechanism, and each direction that goes through the sequence in a way of its own.
+pub(super) const MECHANISMS: [&str; 9] = [
+    "exact",
+    "hierarchical",
+    "hierarchical-causal",
+    "bigbird",
+    "favor",
+    "favor-causal",
+    "lsh",
+    "local-causal",
+    "window-causal",
+];
+
+/// Lines `step MECHANISM stage STAGE largest_step N` and `ticks MECHANISM count N longest_wait W`. The scores are the host's.
+pub(super) fn measure(board: &Board, mechanisms: &[&str]) -> Result<Vec<Row>> {
+    let elf = firmware::build(board, REPLAY, &digits_file())?;
+    let mut rows = Vec::new();
+    for mechanism in mechanisms {
+        rows.extend(
+            of_mechanism(board, &elf, mechanism).with_context(|| format!("{mechanism} on {}", board.name))?,
+        );
+    }
+    Ok(rows)
+}
+
+fn of_mechanism(board: &Board, elf: &Path, mechanism: &str) -> Result<Vec<Row>> {
+    let mut source = Source(7);
+    let recording: Vec<i16> = (0..TOKENS).map(|_| source.below(VOCABULARY) as i16).collect();
+    let name = format!("steps-{mechanism}");
+    let path = folder().join(format!("{name}.fxm"));
+    fs::create_dir_all(folder())?;
+    fs::write(&path, model(mechanism)?.bytes()).with_context(|| path.display().to_string())?;
+    let recordings = Recordings { channels: 1, labels: vec![0], rows: vec![recording] };
+    write(&folder().join(format!("{name}.rec")), &recordings)?;
+    let patient = Board { limit: LIMIT, ..board.clone() };
+    let argument = format!("{name}.fxm {name}.rec steps");
+    let lines = qemu::run(&patient, elf, Some(&argument), &folder(), |_| {})?.success()?;
+    let expected = &fixed(&path, &recordings.rows)?.scores[0];
+    let mut rows = Vec::new();
+    for line in &lines {
+        match line.split_whitespace().collect::<Vec<_>>()[..] {
+            ["step", stage, "largest_step", number] => {
+                rows.push(Row::read(&format!("step {mechanism} stage {stage} largest_step {number}"))?);
+            }
+            ["ticks", count, "longest_wait", wait] => {
+                rows.push(Row::read(&format!("ticks {mechanism} count {count} longest_wait {wait}"))?);
+            }
+            ["row", "0", "class", _, "scores", ref scores @ ..] => {
+                let scores: Vec<i16> = scores.iter().map(|score| score.parse()).collect::<Result<_, _>>()?;
+                ensure!(scores == *expected, "{scores:?}, on the host {expected:?}");
+            }
+            _ => bail!("unexpected line from the firmware: {line}"),
+        }
+    }
+    ensure!(!rows.is_empty(), "no step was counted");
+    Ok(rows)
+}
+
+/// A layer of width 32 with two heads and 64 hidden columns with GELU.
+fn model(mechanism: &str) -> Result<file::File> {
+    let mut source = Source(3);
+    let mut values = |count: usize, most: f64| -> Vec<f64> {
+        (0..count).map(|_| most * (source.below(2001) as f64 / 1000.0 - 1.0)).collect()
+    };
+    let mut linear = |inputs: usize, outputs: usize| float::Linear {
+        inputs,
+        outputs,
+        weights: values(inputs * outputs, 2.0 / (inputs as f64).sqrt()),
+        bias: vec![0.0; outputs],
+    };
+    let norm = || float::Norm { gain: vec![1.0; WIDTH], bias: vec![0.0; WIDTH], epsilon: 1e-5 };
+    let attention = float::Attention {
+        heads: HEADS,
+        causal: mechanism.ends_with("causal"),
+        kind: kind(mechanism)?,
+        query: linear(WIDTH, WIDTH),
+        key: Some(linear(WIDTH, WIDTH)),
+        value: linear(WIDTH, WIDTH),
+        output: linear(WIDTH, WIDTH),
+    };
+    let feed_forward = float::FeedForward {
+        expand: linear(WIDTH, HIDDEN),
+        activation: float::Activation::GeluErf,
+        contract: linear(HIDDEN, WIDTH),
+    };
+    let block =
+        float::Block { order: float::NormOrder::Pre, attention, norm1: norm(), feed_forward, norm2: norm() };
+    let network = float::Network {
+        name: mechanism.to_owned(),
+        input: float::Input::Tokens { vocabulary: VOCABULARY, table: linear(VOCABULARY, WIDTH).weights },
+        positions: float::Positions::None,
+        embedding_norm: None,
+        blocks: vec![block],
+        final_norm: Some(norm()),
+        pooling: float::Pooling::Mean,
+        head: linear(WIDTH, 4),
+        hidden: None,
+        max_tokens: TOKENS,
+        horizon: None,
+    };
+    let recording: Vec<i16> = (0..64).map(|token| token % VOCABULARY as i16).collect();
+    let ranges = calibrate(&network, &[recording], || {}).map_err(|error| anyhow!("{error}"))?;
+    integers(&network, &ranges, &Precision::new()).map_err(|error| anyhow!("{error}"))
+}
+
+/// The mechanisms as they are measured head by head, by name.
+fn kind(mechanism: &str) -> Result<float::AttentionKind> {
+    let width = WIDTH / HEADS;
+    Ok(match mechanism.trim_end_matches("-causal") {
+        "exact" => float::AttentionKind::Exact,
+        "hierarchical" => {
+            let interpolation = Interpolation::Constant;
+            let parameters =
+                Hierarchical { block: 16, causal: false, interpolation, temperature: 1.0, guard: None };
+            float::AttentionKind::Hierarchical { parameters, bias: Vec::new() }
+        }
+        "bigbird" => {
+            let parameters =
+                BigBird { block: 16, random: 1, pattern: Pattern::Internal, causal: false, dense_up_to: 0 };
+            let plans = (0..HEADS).map(|head| bigbird_plan(TOKENS.div_ceil(16), 1, 0, 0, head));
+            let plans = plans.collect::<Option<_>>().context("no plan of random blocks")?;
+            float::AttentionKind::BigBird { parameters, plans }
+        }
+        "window" => {
+            let pattern = Pattern::Extended { global: 0, window: Window::Tokens(64) };
+            let parameters = BigBird { block: 16, random: 0, pattern, causal: false, dense_up_to: 0 };
+            float::AttentionKind::BigBird { parameters, plans: Vec::new() }
+        }
+        "favor" => float::AttentionKind::Favor(Favor {
+            features: Features::Exponential,
+            projection: Some(favor_projection(64, width, RowLength::Random, 0, 0)),
+            causal: false,
+            input_scale: (width as f64).powf(-0.25),
+            epsilon: 0.0,
+            offsets: Offsets::Projection,
+            guard: 0.0,
+            key_sum_epsilon: 0.0,
+            renormalize: true,
+        }),
+        "lsh" => {
+            let parameters = Lsh {
+                buckets: vec![16, 16],
+                rounds: 2,
+                chunk: 32,
+                before: 1,
+                after: 0,
+                multiple: 32,
+                causal: false,
+                scale: ScoreScale::Unit,
+                in_bucket: false,
+                duplicates: Duplicates::Counted,
+                padding_bucket: true,
+            };
+            let signs = lsh_signs(WIDTH * 2 * parameters.rotation_columns(), 0, 0);
+            let signs: Vec<f64> = signs.into_iter().map(f64::from).collect();
+            let rotations = signs.chunks(signs.len() / HEADS).map(<[f64]>::to_vec).collect();
+            float::AttentionKind::Lsh { parameters, rotations }
+        }
+        "local" => {
+            float::AttentionKind::Local(Local { chunk: 32, before: 1, after: 0, multiple: 32, causal: false })
+        }
+        other => bail!("no mechanism `{other}`"),
+    })
+}

@@ -13,7 +13,7 @@ pub fn layer_norm(x: &[i16], norm: NormParameters<'_>, out: &mut [i16]) {
     let width = x.len();
     let NormParameters { gain, bias, shift, epsilon } = norm;
     let long = gain.len() >= width && bias.len() >= width && out.len() >= width;
-    let whole = width > 0 && width.is_multiple_of(COLUMNS) && shift >= LEAST_SHIFT;
+    let whole = width >= COLUMNS && width.is_multiple_of(COLUMNS) && shift >= LEAST_SHIFT;
     let fast = whole && long && aligned(x) && aligned(gain) && aligned(out);
     let sums = if fast {
         let mut sum = 0;

@@ -6,14 +6,14 @@
 mod loops;
 
 use super::{NormParameters, portable};
-use loops::{ALIGNMENT, COLUMNS, LEAST_SHIFT, WIDEST, columns, sums};
+use loops::{ALIGNMENT, COLUMNS, LEAST_SHIFT, columns, sums, takes};
 
 /// See [`portable::layer_norm`].
 pub fn layer_norm(x: &[i16], norm: NormParameters<'_>, out: &mut [i16]) {
     let width = x.len();
     let NormParameters { gain, bias, shift, epsilon } = norm;
     let long = gain.len() >= width && bias.len() >= width && out.len() >= width;
-    let whole = width > 0 && width.is_multiple_of(COLUMNS) && shift >= LEAST_SHIFT;
+    let whole = width >= COLUMNS && width.is_multiple_of(COLUMNS) && shift >= LEAST_SHIFT;
     let fast = whole && long && aligned(x) && aligned(gain) && aligned(out);
     let sums = if fast {
         let mut sum = 0;
@@ -24,7 +24,7 @@ pub fn layer_norm(x: &[i16], norm: NormParameters<'_>, out: &mut [i16]) {
         portable::sums(x)
     };
     let row = portable::Centred::new(width, sums, epsilon);
-    if fast && row.width <= WIDEST {
+    if fast && takes(row.width) {
         let (gain, bias) = (gain.as_ptr(), bias.as_ptr());
         // SAFETY: all have `width` elements, a multiple of `COLUMNS` and not zero, and are aligned.
         unsafe { columns(x.as_ptr(), gain, bias, out.as_mut_ptr(), width, &row, shift) }

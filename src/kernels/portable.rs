@@ -7,7 +7,7 @@ use fixed::types::I17F15;
 
 use super::{Activation, ChannelPairs, Channels, NormParameters, Weight};
 use crate::num::{
-    LogScore, Requant, exp2_weight, gelu_erf, gelu_tanh, high, product, round_shift, rsqrt, saturate, tanh,
+    LogScore, Requant, exp2_weight, gelu_erf, gelu_tanh, high, round_shift, rsqrt, saturate, tanh,
 };
 
 /// `out[r][o] = requant(bias[o] + sum_i x[r][i] weights[o][i])`.
@@ -159,7 +159,7 @@ impl Centred {
     #[inline(never)]
     pub(super) fn new(n: usize, (sum, squares): (i32, u64), epsilon: u64) -> Self {
         // n^2 times the variance; never negative (Cauchy-Schwarz).
-        let spread = n as u64 * squares - product(sum.unsigned_abs(), sum.unsigned_abs());
+        let spread = n as u64 * squares - (i64::from(sum) * i64::from(sum)) as u64;
         let root = rsqrt(spread.saturating_add(epsilon));
         let shift = root.exponent - normalised_frac(n);
         // What is centred is at most `sqrt(n spread)`: there is room for what a short shift lacks, if not in its parts.

@@ -3,14 +3,14 @@
 /// `a * b`.
 #[cfg(not(fixformer_thumb1))]
 #[inline(always)]
-pub(crate) const fn product(a: u32, b: u32) -> u64 {
+pub(super) const fn product(a: u32, b: u32) -> u64 {
     a as u64 * b as u64
 }
 
 /// The same, its upper word from that of the signed product: the compiler makes unsigned halves into a call again.
 #[cfg(fixformer_thumb1)]
 #[inline(never)]
-pub(crate) const fn product(a: u32, b: u32) -> u64 {
+pub(super) const fn product(a: u32, b: u32) -> u64 {
     let signed = high(a as i32, b as i32) as u32;
     // A word whose top bit counts 2^31 and not -2^31 lacks 2^32 times the other.
     let [of_a, of_b] = [a as i32 >> 31, b as i32 >> 31];

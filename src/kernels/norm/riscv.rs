@@ -11,8 +11,11 @@ pub(super) const COLUMNS: usize = 4;
 pub(super) const ALIGNMENT: usize = 2;
 /// The least last shift: half of the place that is kept has one of its own.
 pub(super) const LEAST_SHIFT: u32 = 1;
-/// Widths times their power of two.
-pub(super) const WIDEST: i32 = i32::MAX;
+
+/// Whether a width times its power of two is one that [`columns`] takes.
+pub(super) const fn takes(_width: i32) -> bool {
+    true
+}
 
 /// Returns the sum of the squares; the sum of the row goes to `sum`.
 #[unsafe(naked)]

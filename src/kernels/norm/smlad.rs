@@ -13,8 +13,12 @@ pub(super) const COLUMNS: usize = 4;
 pub(super) const ALIGNMENT: usize = 4;
 /// The least last shift: it is a product with a power of two below 2^31.
 pub(super) const LEAST_SHIFT: u32 = 2;
-/// Widths times their power of two: half a word. Columns that hardly differ have more.
-pub(super) const WIDEST: i32 = i16::MAX as i32;
+
+/// Whether a width times its power of two is one that [`columns`] takes: half a word. Columns that hardly differ have
+/// more.
+pub(super) const fn takes(width: i32) -> bool {
+    width <= i16::MAX as i32
+}
 
 /// Returns the sum of the squares; the sum of the row goes to `sum`.
 #[unsafe(naked)]
@@ -68,8 +72,7 @@ pub(super) unsafe extern "C" fn columns(
         "subs r6, r6, #1",
         "movs r9, #1",
         "lsl r6, r9, r6",
-        "rsb r7, r7, #32",
-        "lsl r7, r9, r7",
+        "ror r7, r9, r7",
         "2:",
         "ldr r9, [r0], #4",
         "ldr r10, [r1], #4",

@@ -1,5 +1,6 @@
 //! One head on rows that lie in memory already: for tests, counts of instructions and golden files.
 
+use super::life::{Answers, Progress};
 use super::{Budget, Head, Mechanisms, Order, ROW_TILE, Room, Way, memory, scratch};
 use crate::model::AttentionKind;
 use crate::num::Requant;
@@ -71,17 +72,27 @@ impl Given<'_> {
             closing(head, words, scratch);
             (life.close)(head, words, scratch, false, budget);
         }
-        for at in 0..tokens {
-            let token = if order == Order::Backwards { tokens - 1 - at } else { at };
-            if matches!(order, Order::Together | Order::Twice) {
-                if token.is_multiple_of(ROW_TILE) {
-                    let tile = token..tokens.min(token + ROW_TILE);
-                    self.fill((life.room)(head, words, scratch, tile), token);
-                }
-                (life.absorb)(head, words, scratch, token..token + 1, self.mask(token), false, budget);
+        let backwards = order == Order::Backwards;
+        let absorbs = matches!(order, Order::Together | Order::Twice);
+        let tiles = tokens.div_ceil(ROW_TILE);
+        for tile in 0..tiles {
+            let first = if backwards { tiles - 1 - tile } else { tile } * ROW_TILE;
+            let tile = first..tokens.min(first + ROW_TILE);
+            if absorbs {
+                self.fill((life.room)(head, words, scratch, tile.clone()), first);
             }
-            let row = self.rows.get_mut(token * width..(token + 1) * width).unwrap_or_default();
-            (life.answer)(head, words, scratch, token, row, false, budget);
+            let visible = self.mask(first);
+            let token = if backwards { tile.end - 1 } else { first };
+            let rows = self.rows.get_mut(first * width..).unwrap_or_default();
+            let answers = Answers { tokens: tile, rows, stride: width, backwards, absorbs, visible };
+            (life.answer)(
+                head,
+                words,
+                scratch,
+                answers,
+                &mut Progress { token, absorbs, resumed: false },
+                budget,
+            );
         }
     }
 
@@ -89,7 +100,9 @@ impl Given<'_> {
     fn fill(&self, room: Room<'_>, first: usize) {
         let start = first * self.width;
         for (to, from) in [(room.queries, &*self.rows), (room.keys, self.keys), (room.values, self.values)] {
-            to.iter_mut().zip(from.iter().skip(start)).for_each(|(to, &from)| *to = from);
+            if let Some(from) = from.get(start..start + to.len()) {
+                to.copy_from_slice(from);
+            }
         }
     }
 

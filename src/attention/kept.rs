@@ -60,17 +60,17 @@ pub(super) struct Keeps<P>(PhantomData<P>);
 impl<P: Pattern> life::Mechanism for Keeps<P> {
     type Memory<'m> = Kept<'m, P>;
 
-    fn carve<'m>(head: &Head<'m>, words: &'m mut [u32], scratch: &'m mut [u32]) -> Option<Kept<'m, P>> {
+    fn carve<'m>(head: &'m Head<'m>, words: &'m mut [u32], scratch: &'m mut [u32]) -> Option<Kept<'m, P>> {
         let pattern = P::of(head)?;
         let rows = pattern.window(head).unwrap_or(head.tokens);
-        Some(Kept::new(pattern, *head, rows, words, scratch))
+        Some(Kept::new(pattern, head, rows, words, scratch))
     }
 }
 
 /// Kept rows at work.
 pub(super) struct Kept<'m, P> {
     pattern: P,
-    head: Head<'m>,
+    head: &'m Head<'m>,
     /// Rows there is room for.
     capacity: usize,
     rows: Rows<'m>,
@@ -101,7 +101,7 @@ pub(super) struct Rows<'m> {
 impl<'m, P: Pattern> Kept<'m, P> {
     fn new(
         pattern: P,
-        head: Head<'m>,
+        head: &'m Head<'m>,
         capacity: usize,
         words: &'m mut [u32],
         scratch: &'m mut [u32],
@@ -132,7 +132,7 @@ impl<'m, P: Pattern> life::Memory<'m> for Kept<'m, P> {
     fn room(mut self, tokens: Range<usize>) -> Room<'m> {
         let width = self.head.width;
         if tokens.end - self.rows.first() > self.capacity {
-            self.rows.forget(self.pattern.oldest(&self.head, tokens.start));
+            self.rows.forget(self.pattern.oldest(self.head, tokens.start));
         }
         let at = (tokens.start - self.rows.first()) * width;
         let length = tokens.len() * width;
@@ -160,9 +160,7 @@ impl<'m, P: Pattern> life::Memory<'m> for Kept<'m, P> {
                 token += 2;
             }
         }
-        for (bit, token) in tokens.enumerate() {
-            visible::set(self.rows.visible, token - first, visible >> bit & 1 == 1);
-        }
+        visible::set(self.rows.visible, tokens.start - first, tokens.len(), visible);
         true
     }
 

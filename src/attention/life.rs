@@ -44,16 +44,47 @@ pub(crate) trait Mechanism {
     type Memory<'m>: Memory<'m>;
 
     /// Carves the words of a head and the working memory that heads share; `None` for a head of another mechanism.
-    fn carve<'m>(head: &Head<'m>, words: &'m mut [u32], scratch: &'m mut [u32]) -> Option<Self::Memory<'m>>;
+    fn carve<'m>(
+        head: &'m Head<'m>,
+        words: &'m mut [u32],
+        scratch: &'m mut [u32],
+    ) -> Option<Self::Memory<'m>>;
 }
 
-type Begin = for<'m> fn(&Head<'m>, &'m mut [u32], &'m mut [u32]);
-type GiveRoom = for<'m> fn(&Head<'m>, &'m mut [u32], &'m mut [u32], Range<usize>) -> Room<'m>;
+/// A tile of queries that become what they attend to.
+pub(crate) struct Answers<'r> {
+    /// The tokens of the tile.
+    pub(crate) tokens: Range<usize>,
+    /// The row of the first token and those after it.
+    pub(crate) rows: &'r mut [i16],
+    /// Elements from row to row.
+    pub(crate) stride: usize,
+    /// The last token comes first.
+    pub(crate) backwards: bool,
+    /// The key of a token is taken in before its query is answered.
+    pub(crate) absorbs: bool,
+    /// Bit `j`: token `tokens.start + j` is not masked.
+    pub(crate) visible: u32,
+}
+
+/// How far the answers of a tile are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Progress {
+    /// The token at work.
+    pub(crate) token: usize,
+    /// Its key is taken in first.
+    pub(crate) absorbs: bool,
+    /// The work at hand was begun before.
+    pub(crate) resumed: bool,
+}
+
+type Begin = for<'m> fn(&'m Head<'m>, &'m mut [u32], &'m mut [u32]);
+type GiveRoom = for<'m> fn(&'m Head<'m>, &'m mut [u32], &'m mut [u32], Range<usize>) -> Room<'m>;
 type Absorb =
-    for<'m> fn(&Head<'m>, &'m mut [u32], &'m mut [u32], Range<usize>, u32, bool, &mut Budget) -> bool;
-type Close = for<'m> fn(&Head<'m>, &'m mut [u32], &'m mut [u32], bool, &mut Budget) -> bool;
+    for<'m> fn(&'m Head<'m>, &'m mut [u32], &'m mut [u32], Range<usize>, u32, bool, &mut Budget) -> bool;
+type Close = for<'m> fn(&'m Head<'m>, &'m mut [u32], &'m mut [u32], bool, &mut Budget) -> bool;
 type Answer =
-    for<'m> fn(&Head<'m>, &'m mut [u32], &'m mut [u32], usize, &mut [i16], bool, &mut Budget) -> bool;
+    for<'m> fn(&'m Head<'m>, &'m mut [u32], &'m mut [u32], Answers<'_>, &mut Progress, &mut Budget) -> bool;
 
 /// A mechanism as functions of a head, its words and the working memory; see [`Memory`].
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +93,7 @@ pub(crate) struct Life {
     pub(crate) room: GiveRoom,
     pub(crate) absorb: Absorb,
     pub(crate) close: Close,
+    /// Answers a tile, row by row; where it pauses, `false`.
     pub(crate) answer: Answer,
 }
 
@@ -83,10 +115,45 @@ impl Life {
             close: |head, words, scratch, resumed, budget| {
                 M::carve(head, words, scratch).is_none_or(|mut memory| memory.close(resumed, budget))
             },
-            answer: |head, words, scratch, token, row, resumed, budget| {
+            answer: |head, words, scratch, answers, progress, budget| {
                 M::carve(head, words, scratch)
-                    .is_none_or(|mut memory| memory.answer(token, row, resumed, budget))
+                    .is_none_or(|mut memory| answer(&mut memory, head.width, answers, progress, budget))
             },
+        }
+    }
+}
+
+/// Answers rows until the tile is done or the budget is spent.
+fn answer<'m>(
+    memory: &mut impl Memory<'m>,
+    width: usize,
+    answers: Answers<'_>,
+    progress: &mut Progress,
+    budget: &mut Budget,
+) -> bool {
+    let Answers { tokens, rows, stride, backwards, absorbs, visible } = answers;
+    loop {
+        let (token, row) = (progress.token, progress.token - tokens.start);
+        if progress.absorbs {
+            let done = memory.absorb(token..token + 1, visible >> row & 1, progress.resumed, budget);
+            (progress.absorbs, progress.resumed) = (!done, !done);
+            if !done || budget.is_spent() {
+                return false;
+            }
+        }
+        let out = rows.get_mut(row * stride..row * stride + width).unwrap_or_default();
+        progress.resumed = !memory.answer(token, out, progress.resumed, budget);
+        if progress.resumed {
+            return false;
+        }
+        let last = if backwards { tokens.start } else { tokens.end - 1 };
+        if token == last {
+            return true;
+        }
+        progress.token = if backwards { token - 1 } else { token + 1 };
+        progress.absorbs = absorbs;
+        if budget.is_spent() {
+            return false;
         }
     }
 }

@@ -24,7 +24,7 @@ mod way;
 pub use accumulator::{Accumulator, KEY_TILE, KeyTile, TileBuffer, Weight};
 pub use budget::Budget;
 pub use given::{Given, attend, words};
-pub(crate) use life::{Life, Room};
+pub(crate) use life::{Answers, Life, Progress, Room};
 pub use way::{Order, Way};
 
 use crate::model::{AttentionKind, Model};

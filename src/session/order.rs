@@ -1,7 +1,7 @@
 //! In which order the parts of a run follow each other.
 
 use super::stage::Stage;
-use crate::attention::{Order, ROW_TILE};
+use crate::attention::{Order, Progress, ROW_TILE};
 
 /// A piece of work: what is done to one tile of rows, one head or one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,13 +16,13 @@ pub(super) enum Task {
     Begin,
     /// A tile of queries, keys and values of a head.
     Project,
-    /// A head takes in a tile of keys, or the key of a row.
+    /// A head takes in a tile of keys.
     Absorb,
     /// No key of a head follows.
     Close,
     /// A tile of queries of a head, where its keys came first.
     Query,
-    /// A row of queries becomes what it attends to.
+    /// A tile of queries of a head becomes what it attends to.
     Answer,
     /// The heads of a tile meet.
     Join,
@@ -94,10 +94,12 @@ pub(super) struct Place {
     pub(super) span: usize,
     /// First token of the tile.
     pub(super) tile: usize,
-    /// Token of a task that is done row by row; of a recording that is checked or measured, the next value.
+    /// The token that is pooled; of a recording that is checked or measured, the next value.
     pub(super) row: usize,
     /// The task was begun before.
     pub(super) resumed: bool,
+    /// How far the answers of the tile are.
+    pub(super) answers: Progress,
 }
 
 impl Place {
@@ -112,6 +114,7 @@ impl Place {
             tile: 0,
             row: 0,
             resumed: false,
+            answers: Progress { token: 0, absorbs: false, resumed: false },
         }
     }
 
@@ -153,9 +156,8 @@ impl Place {
                 let sweep = if course.order == Order::Together { Sweep::Both } else { Sweep::Keys };
                 here.begin_sweep(sweep, self.span)
             }
-            Task::Project => Self { task: Task::Absorb, row: self.tile, ..here },
-            Task::Query => here.first_answer(course),
-            Task::Absorb if self.sweep == Sweep::Both => Self { task: Task::Answer, ..here },
+            Task::Project if self.sweep == Sweep::Keys => Self { task: Task::Absorb, ..here },
+            Task::Project | Task::Query => here.first_answer(course),
             Task::Absorb => here.next_head(course),
             Task::Close if self.head + 1 < self.group_end(course) => Self { head: self.head + 1, ..here },
             Task::Close => match course.order {
@@ -166,13 +168,7 @@ impl Place {
                 }
                 Order::KeysFirst | Order::Together => here.begin_sweep(Sweep::Queries, self.span),
             },
-            Task::Answer => match self.next_row(course) {
-                Some(row) => {
-                    let task = if self.sweep == Sweep::Both { Task::Absorb } else { Task::Answer };
-                    Self { task, row, ..here }
-                }
-                None => here.next_head(course),
-            },
+            Task::Answer => here.next_head(course),
             Task::Join => here.next_tile_of_heads(course),
             Task::Expand => Self { task: Task::Activate, ..here },
             Task::Activate => Self { task: Task::Contract, ..here },
@@ -209,17 +205,15 @@ impl Place {
         Self { task, sweep, tile, head: self.group, ..self }
     }
 
-    /// The next row of the tile that is answered.
-    fn next_row(self, course: Course) -> Option<usize> {
-        if course.order == Order::Backwards {
-            return (self.row > self.tile).then(|| self.row - 1);
-        }
-        (self.row + 1 < self.tile_end(course)).then_some(self.row + 1)
+    fn first_answer(self, course: Course) -> Self {
+        let token = if self.backwards(course) { self.tile_end(course) - 1 } else { self.tile };
+        let answers = Progress { token, absorbs: self.sweep == Sweep::Both, resumed: false };
+        Self { task: Task::Answer, answers, ..self }
     }
 
-    fn first_answer(self, course: Course) -> Self {
-        let row = if course.order == Order::Backwards { self.tile_end(course) - 1 } else { self.tile };
-        Self { task: Task::Answer, row, ..self }
+    /// Whether the sweep goes from the last token to the first.
+    pub(super) fn backwards(self, course: Course) -> bool {
+        self.sweep == Sweep::Queries && course.order == Order::Backwards
     }
 
     /// The same tile of the next head.
@@ -237,8 +231,7 @@ impl Place {
 
     /// The next tile of the sweep, or what comes after it.
     fn next_tile_of_heads(self, course: Course) -> Self {
-        let backwards = self.sweep == Sweep::Queries && course.order == Order::Backwards;
-        let next = if backwards {
+        let next = if self.backwards(course) {
             (self.tile > self.span).then(|| self.tile - ROW_TILE)
         } else {
             self.next_tile(course)

@@ -47,7 +47,7 @@ const fn state(name: &'static str, element: Element, lives: [Stage; 2], about: &
     Line { name, element, lives, is_state: true, about }
 }
 
-/// Every buffer. The large ones come first: the others find room between them.
+/// Every buffer: each begins where the last of those before it that live beside it ends.
 const TABLE: [Line; Plan::COUNT] = {
     use Element::{I16, I32, Word};
     use Stage::{Attend, Embed, Feed, Head, Join, Pool, Project};
@@ -60,19 +60,20 @@ const TABLE: [Line; Plan::COUNT] = {
             [Project, Join],
             "keys and values of the heads at work, or what is kept of them",
         ),
-        line("attended", I16, [Project, Join], "tokens x heads but one, queries, then what they attended to"),
-        line("scratch", Word, [Project, Attend], "of the head at work"),
-        line("windows", I16, [Embed, Embed], "4 x stem inputs"),
         state("statistics", I32, [Embed, Embed], "mean and deviation of each channel"),
-        line("normed", I16, [Embed, Attend], "4 x width"),
-        line("query", I16, [Project, Attend], "4 x head width"),
-        line("joined", I16, [Project, Join], "4 x all heads"),
-        line("change", I16, [Join, Feed], "4 x width"),
-        line("input", I16, [Feed, Feed], "4 x width, of the feed-forward network"),
-        line("hidden", I16, [Feed, Head], "4 x hidden"),
-        line("row", I16, [Pool, Pool], "2 x output width"),
         state("totals", I32, [Pool, Pool], "output width, sums of the columns"),
         state("pooled", I16, [Pool, Head], "output width"),
+        line("attended", I16, [Project, Join], "tokens x heads but one, queries, then what they attended to"),
+        line("joined", I16, [Project, Join], "4 x all heads"),
+        line("change", I16, [Join, Join], "4 x width"),
+        line("windows", I16, [Embed, Embed], "4 x stem inputs"),
+        line("scratch", Word, [Project, Attend], "of the head at work"),
+        line("normed", I16, [Embed, Attend], "4 x width"),
+        line("query", I16, [Project, Attend], "4 x head width"),
+        line("row", I16, [Pool, Pool], "2 x output width"),
+        line("input", I16, [Feed, Feed], "4 x width, of the feed-forward network"),
+        line("output", I16, [Feed, Feed], "4 x width"),
+        line("hidden", I16, [Feed, Head], "4 x hidden"),
         line("scores", I16, [Head, Head], "classes"),
     ]
 };
@@ -83,19 +84,20 @@ pub(super) enum Name {
     Residual,
     Second,
     Memory,
-    Attended,
-    Scratch,
-    Windows,
     Statistics,
-    Normed,
-    Query,
-    Joined,
-    Change,
-    Input,
-    Hidden,
-    Row,
     Totals,
     Pooled,
+    Attended,
+    Joined,
+    Change,
+    Windows,
+    Scratch,
+    Normed,
+    Query,
+    Row,
+    Input,
+    Output,
+    Hidden,
     Scores,
 }
 
@@ -129,7 +131,7 @@ pub struct Plan {
 
 impl Plan {
     /// Number of buffers.
-    pub const COUNT: usize = 17;
+    pub const COUNT: usize = 18;
 
     /// The plan of a model: layer by layer, or tile by tile where nothing of the length is kept and that takes less.
     pub const fn of(model: &Model<'_>) -> Self {
@@ -151,19 +153,20 @@ impl Plan {
             rows * width,
             if model.reversible { rows * width } else { 0 },
             attention.memory,
-            attention.slots * max_tokens * head_width,
-            attention.scratch,
-            ROW_TILE * model.input.stem_inputs(),
             statistics::length(model),
+            model.output_width(),
+            model.output_width(),
+            attention.slots * max_tokens * head_width,
+            ROW_TILE * model.attention_width(),
+            ROW_TILE * width,
+            ROW_TILE * model.input.stem_inputs(),
+            attention.scratch,
             ROW_TILE * width,
             ROW_TILE * head_width,
-            ROW_TILE * model.attention_width(),
+            2 * model.output_width(),
             ROW_TILE * width,
             ROW_TILE * width,
             ROW_TILE * model.hidden,
-            2 * model.output_width(),
-            model.output_width(),
-            model.output_width(),
             model.classes,
         ];
         let mut plan = Self { lengths, starts: [0; Self::COUNT], words: 0, tile_by_tile };
@@ -179,19 +182,16 @@ impl Plan {
         plan
     }
 
-    /// The first word from which buffer `index` fits beside those before it in the table.
+    /// The end of the last buffer before `index` in the table that is needed beside it: so those that are needed at the same
+    /// time lie in the order of the table.
     const fn first_free(&self, index: usize) -> usize {
-        let mut start = 0;
-        let mut other = 0;
+        let (mut start, mut other) = (0, 0);
         while other < index {
-            let taken = self.starts[other]..self.starts[other] + self.words_of(other);
-            if self.meet(index, other) && start < taken.end && start + self.words_of(index) > taken.start {
-                // Not before this one: look again at those before it.
-                start = taken.end;
-                other = 0;
-            } else {
-                other += 1;
+            let end = self.starts[other] + self.words_of(other);
+            if self.meet(index, other) && end > start {
+                start = end;
             }
+            other += 1;
         }
         start
     }
@@ -255,17 +255,32 @@ impl Plan {
         Stage::ALL.iter().map(needed).max().unwrap_or_default()
     }
 
-    /// The words of some buffers that live at the same time.
+    /// The words of some buffers that live at the same time, in the order of the table.
     pub(super) fn take<'m, const N: usize>(
         &self,
         memory: &'m mut [u32],
         names: [Name; N],
     ) -> [&'m mut [u32]; N] {
-        let ranges = names.map(|name| {
-            let start = self.starts.get(name as usize).copied().unwrap_or_default();
-            start..start + self.words_of(name as usize)
-        });
-        memory.get_disjoint_mut(ranges).unwrap_or_else(|_| [(); N].map(|()| Default::default()))
+        let (mut rest, mut at) = (memory, 0);
+        names.map(|name| {
+            let index = name as usize;
+            let [start, words] =
+                [&self.starts, &self.lengths].map(|of| of.get(index).copied().unwrap_or_default());
+            let words = if matches!(TABLE.get(index), Some(Line { element: Element::I16, .. })) {
+                halves(words)
+            } else {
+                words
+            };
+            let (skipped, here) = (start - at, core::mem::take(&mut rest));
+            let (taken, after) = here
+                .split_at_mut_checked(skipped)
+                .unwrap_or_default()
+                .1
+                .split_at_mut_checked(words)
+                .unwrap_or_default();
+            (rest, at) = (after, start + words);
+            taken
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use core::task::Poll;
 use super::order::{Place, Sweep, Task};
 use super::plan::{Name, all_at_once, block_memory, head_memory};
 use super::running::Running;
-use crate::attention::{Budget, Head, Life, Order, Way};
+use crate::attention::{Answers, Budget, Head, Life, Order, Way};
 use crate::kernels::{VALUE_LIMIT, dot_limit};
 use crate::layers::block::{Projection, Rows, put_head};
 use crate::layers::{InputError, embed, head, pool, statistics};
@@ -113,8 +113,8 @@ fn embed_tile(run: &mut Running<'_>, budget: &mut Budget, trace: &mut impl Trace
 fn pool_row(run: &mut Running<'_>, budget: &mut Budget, trace: &mut impl Trace) -> bool {
     let (model, token, width) = (run.model, run.place.row, run.model.width);
     let (at, seen) = (run.residual_row(token) * width, run.sees(token));
-    let names = [Name::Residual, Name::Second, Name::Row, Name::Totals, Name::Pooled];
-    let [residual, second, work, totals, pooled] = run.plan.take(run.memory, names);
+    let names = [Name::Residual, Name::Second, Name::Totals, Name::Pooled, Name::Row];
+    let [residual, second, totals, pooled, work] = run.plan.take(run.memory, names);
     let totals = i32s_mut(totals);
     if token == 0 {
         run.pooled = 0;
@@ -189,6 +189,7 @@ struct Work<'w, 's, 'b, T> {
 impl<'b, T: Trace> Work<'_, '_, 'b, T> {
     /// Does what is to be done at the place of the run; whether it is done.
     fn at_place(&mut self) -> bool {
+        self.head.index = self.run.place.head;
         match self.run.place.task {
             Task::Begin => self.begin(),
             Task::Project => self.project(),
@@ -204,11 +205,11 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
         true
     }
 
-    /// The head at the place of the run, and first and last word of its memory.
-    fn head(&self) -> (Head<'b>, Range<usize>) {
-        let Place { head: index, group, .. } = self.run.place;
-        let start = self.run.words + (index - group) * self.words;
-        (Head { index, ..self.head }, start..start + self.words)
+    /// First and last word of the memory of the head at work.
+    fn words(&self) -> Range<usize> {
+        let Place { head, group, .. } = self.run.place;
+        let start = self.run.words + (head - group) * self.words;
+        start..start + self.words
     }
 
     /// Before the first token every head forgets what was.
@@ -216,10 +217,9 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
         if self.run.place.span > 0 {
             return;
         }
-        let life = self.life;
-        let (head, words) = self.head();
+        let words = self.words();
         let [memory, scratch] = self.run.plan.take(self.run.memory, [Name::Memory, Name::Scratch]);
-        (life.begin)(&head, memory.get_mut(words).unwrap_or_default(), scratch);
+        (self.life.begin)(&self.head, memory.get_mut(words).unwrap_or_default(), scratch);
         self.rows.budget.charge(500);
     }
 
@@ -246,20 +246,20 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
     /// Queries, keys and values of a tile of one head.
     #[inline(never)]
     fn project(&mut self) {
-        let ((tokens, elements), slot, life) = (self.tile(), self.slot(), self.life);
-        let (head, words) = self.head();
+        let ((tokens, elements), slot, words) = (self.tile(), self.slot(), self.words());
+        let head = &self.head;
         let Place { group, sweep, .. } = self.run.place;
         let waits = !self.run.place.is_last_group(self.run.course);
         let names = [
             self.source(),
+            Name::Memory,
+            Name::Attended,
+            Name::Joined,
+            Name::Scratch,
             Name::Normed,
             Name::Query,
-            Name::Joined,
-            Name::Attended,
-            Name::Memory,
-            Name::Scratch,
         ];
-        let [source, normed, query, joined, attended, memory, scratch] =
+        let [source, memory, attended, joined, scratch, normed, query] =
             self.run.plan.take(self.run.memory, names);
         let rows = &mut self.rows;
         let (block, attention_width) = (rows.block, rows.attention_width);
@@ -275,7 +275,7 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
             rows.show_source(tokens.start, x);
         }
         let memory = memory.get_mut(words).unwrap_or_default();
-        let room = (life.room)(&head, memory, scratch, tokens.clone());
+        let room = (self.life.room)(head, memory, scratch, tokens.clone());
         let of =
             |tensor, layer, limit| Projection { tensor, layer, head: head.index, head_width: width, limit };
         let (limit, first) = (dot_limit(width), tokens.start);
@@ -310,22 +310,20 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
         tokens.rev().fold(0, |bits, token| bits << 1 | u32::from(self.run.sees(token)))
     }
 
-    /// A head takes in a tile of keys, or that of a row.
+    /// A head takes in a tile of keys.
     fn absorb(&mut self) -> bool {
-        let Place { sweep, row, resumed, .. } = self.run.place;
-        let tokens = if sweep == Sweep::Both { row..row + 1 } else { self.tile().0 };
-        let (life, visible) = (self.life, self.visible(tokens.clone()));
-        let (head, words) = self.head();
+        let (tokens, words, resumed) = (self.tile().0, self.words(), self.run.place.resumed);
+        let visible = self.visible(tokens.clone());
         let [memory, scratch] = self.run.plan.take(self.run.memory, [Name::Memory, Name::Scratch]);
         let memory = memory.get_mut(words).unwrap_or_default();
-        (life.absorb)(&head, memory, scratch, tokens, visible, resumed, self.rows.budget)
+        (self.life.absorb)(&self.head, memory, scratch, tokens, visible, resumed, self.rows.budget)
     }
 
     fn close(&mut self) -> bool {
-        let (life, resumed) = (self.life, self.run.place.resumed);
-        let (head, words) = self.head();
+        let (words, resumed) = (self.words(), self.run.place.resumed);
         let [memory, scratch] = self.run.plan.take(self.run.memory, [Name::Memory, Name::Scratch]);
-        (life.close)(&head, memory.get_mut(words).unwrap_or_default(), scratch, resumed, self.rows.budget)
+        let memory = memory.get_mut(words).unwrap_or_default();
+        (self.life.close)(&self.head, memory, scratch, resumed, self.rows.budget)
     }
 
     /// A tile of queries of one head, unless they are there since its keys came.
@@ -335,9 +333,9 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
         if waits || self.run.course.order == Order::Backwards {
             return;
         }
-        let ((tokens, elements), (head, _)) = (self.tile(), self.head());
-        let names = [self.source(), Name::Normed, Name::Query, Name::Joined];
-        let [source, normed, query, joined] = self.run.plan.take(self.run.memory, names);
+        let ((tokens, elements), head) = (self.tile(), &self.head);
+        let names = [self.source(), Name::Joined, Name::Normed, Name::Query];
+        let [source, joined, normed, query] = self.run.plan.take(self.run.memory, names);
         let rows = &mut self.rows;
         let (block, attention_width) = (rows.block, rows.attention_width);
         let layer = &block.attention.query;
@@ -355,21 +353,28 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
         put_head(i16s_mut(joined, tokens.len() * attention_width), attention_width, head.index, query, width);
     }
 
-    /// A row of queries becomes what it attends to.
+    /// A tile of queries becomes what it attends to.
     fn answer(&mut self) -> bool {
-        let Place { row, tile, resumed, .. } = self.run.place;
-        let (life, width) = (self.life, self.head.width);
-        let (head, words) = self.head();
-        let (name, at) = if self.run.place.is_last_group(self.run.course) {
-            (Name::Joined, (row - tile) * self.rows.attention_width + head.index * width)
+        let (tokens, words, width) = (self.tile().0, self.words(), self.head.width);
+        let mut progress = self.run.place.answers;
+        let absorbs = self.run.place.sweep == Sweep::Both;
+        let visible = if absorbs { self.visible(tokens.clone()) } else { 0 };
+        let backwards = self.run.place.backwards(self.run.course);
+        let of_last = self.run.place.is_last_group(self.run.course);
+        let (at, stride) = if of_last {
+            (self.head.index * width, self.rows.attention_width)
         } else {
-            (Name::Attended, self.slot().start + (row - tile) * width)
+            (self.slot().start, width)
         };
-        let [rows, memory, scratch] =
-            self.run.plan.take(self.run.memory, [name, Name::Memory, Name::Scratch]);
-        let row_of_head = i16s_mut(rows, at + width).get_mut(at..).unwrap_or_default();
+        let length = at + (tokens.len() - 1) * stride + width;
+        let names = [Name::Memory, if of_last { Name::Joined } else { Name::Attended }, Name::Scratch];
+        let [memory, rows, scratch] = self.run.plan.take(self.run.memory, names);
+        let rows = i16s_mut(rows, length).get_mut(at..).unwrap_or_default();
         let memory = memory.get_mut(words).unwrap_or_default();
-        (life.answer)(&head, memory, scratch, row, row_of_head, resumed, self.rows.budget)
+        let answers = Answers { tokens, rows, stride, backwards, absorbs, visible };
+        let done = (self.life.answer)(&self.head, memory, scratch, answers, &mut progress, self.rows.budget);
+        self.run.place.answers = progress;
+        done
     }
 
     /// The heads of a tile meet and are added to the residual.
@@ -377,8 +382,8 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
     fn join(&mut self) {
         let ((tokens, elements), frac) = (self.tile(), self.run.fracs[0]);
         let (width, group, all) = (self.head.width, self.run.place.group, self.run.course.tokens);
-        let names = [Name::Residual, Name::Joined, Name::Change, Name::Attended];
-        let [residual, joined, change, attended] = self.run.plan.take(self.run.memory, names);
+        let names = [Name::Residual, Name::Attended, Name::Joined, Name::Change];
+        let [residual, attended, joined, change] = self.run.plan.take(self.run.memory, names);
         let attention_width = self.rows.attention_width;
         let joined = i16s_mut(joined, tokens.len() * attention_width);
         for head in 0..group {
@@ -417,7 +422,7 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
             NormOrder::Pre | NormOrder::Post => (Name::Residual, first),
         };
         let [residual, change, hidden] =
-            self.run.plan.take(self.run.memory, [name, Name::Change, Name::Hidden]);
+            self.run.plan.take(self.run.memory, [name, Name::Output, Name::Hidden]);
         let hidden = i16s_mut(hidden, tokens.len() * block.feed_forward.expand.outputs);
         let change = i16s_mut(change, elements.len());
         let rows = i16s_mut(residual, elements.end).get_mut(elements).unwrap_or_default();

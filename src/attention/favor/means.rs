@@ -31,7 +31,7 @@ const fn tile_rows(tokens: usize) -> usize {
 
 /// A tile, a row of sums, and two rows.
 pub(super) const fn scratch(width: usize) -> usize {
-    TileBuffer::WORDS + width + 2 * halves(width)
+    TileBuffer::WORDS + 2 * width
 }
 
 const fn has_epsilon(parameters: &Favor<'_>) -> bool {
@@ -65,7 +65,7 @@ const PLACES: usize = Place::AllTop as usize + 1;
 
 pub(in crate::attention) struct Means<'m> {
     parameters: Favor<'m>,
-    head: Head<'m>,
+    head: &'m Head<'m>,
     places: &'m mut [u32],
     /// `[rows, width]`; then, in the first half, means in pairs, `[rows, width]` of i16: `S_i / z_i`.
     sums: &'m mut [i32],
@@ -84,14 +84,14 @@ pub(in crate::attention) struct Means<'m> {
     buffer: TileBuffer<'m>,
     /// `[width]`.
     sum: &'m mut [i32],
-    /// `[width]` each.
-    spare: [&'m mut [i16]; 2],
+    /// `[2, width]`.
+    spare: &'m mut [i16],
 }
 
 impl<'m> Means<'m> {
     pub(super) fn new(
         parameters: Favor<'m>,
-        head: &Head<'m>,
+        head: &'m Head<'m>,
         words: &'m mut [u32],
         scratch: &'m mut [u32],
     ) -> Self {
@@ -101,7 +101,7 @@ impl<'m> Means<'m> {
         let mut shared = Carver::new(scratch);
         Self {
             parameters,
-            head: *head,
+            head,
             places: carver.words(PLACES),
             sums: carver.i32s(rows * width),
             totals: carver.words(rows),
@@ -112,7 +112,7 @@ impl<'m> Means<'m> {
             constant: carver.i16s(of_epsilon),
             buffer: TileBuffer::new(shared.words(TileBuffer::WORDS)),
             sum: shared.i32s(width),
-            spare: [shared.i16s(width), shared.i16s(width)],
+            spare: shared.i16s(2 * width),
         }
     }
 
@@ -159,7 +159,7 @@ impl<'m> Means<'m> {
         let looks = if self.needs_peak() { filled } else { 0 };
         let mut done = self.at(Place::Done) as usize;
         if mask != 0 && done == 0 {
-            pairs::zip_in_place(self.values, filled, width, self.spare[0]);
+            pairs::zip_in_place(self.values, filled, width, self.spare);
             if has_epsilon(&self.parameters) {
                 self.add_to_all(filled, mask);
             }
@@ -182,10 +182,6 @@ impl<'m> Means<'m> {
             let first = done - looks - 1;
             done = ends;
             for (row, direction, projection) in self.features(self.parameters.key, first) {
-                if budget.is_spent() {
-                    done = looks + 1 + row;
-                    break;
-                }
                 let weight = Weight::Power { offsets: &offsets, base: 0, extra: 0 };
                 let tile = tile(self.keys, self.values, filled, width, mask, weight);
                 let (sums, state) = feature(self.sums, self.totals, self.tops, row, width);
@@ -194,6 +190,10 @@ impl<'m> Means<'m> {
                 let state = accumulator.state();
                 keep(self.totals, self.tops, row, state);
                 budget.charge_keys(filled, width);
+                if budget.is_spent() {
+                    done = looks + 2 + row;
+                    break;
+                }
             }
         }
         if mask != 0 && done < ends {
@@ -234,7 +234,7 @@ impl<'m> Means<'m> {
         let key = self.parameters.key;
         let peak = if self.needs_peak() { self.at(Place::Peak) as i32 } else { 0 };
         let log = key.epsilon.saturating_add(peak).saturating_add(state.log2()).clamp(-LIMIT, LIMIT);
-        let [zeros, _] = &mut self.spare;
+        let (zeros, _) = self.spare.split_at_mut_checked(self.head.width).unwrap_or_default();
         zeros.fill(0);
         let weight = Weight::Power { offsets: &[log], base: 0, extra: 0 };
         let tile = KeyTile { keys: zeros, values: self.constant, visible: 1, weight };
@@ -248,7 +248,7 @@ impl<'m> Means<'m> {
     /// The mean of feature `row`, with `gain` more fractional bits than the values, in a spare row.
     fn mean(&mut self, row: usize, gain: u32) -> &[i16] {
         let (sums, state) = feature(self.sums, self.totals, self.tops, row, self.head.width);
-        let [even, odd] = &mut self.spare;
+        let (even, odd) = self.spare.split_at_mut_checked(self.head.width).unwrap_or_default();
         let mean = if row.is_multiple_of(2) { even } else { odd };
         Accumulator::resume(sums, self.buffer.lend(), state).finish(gain, mean);
         mean
@@ -263,7 +263,7 @@ impl<'m> Means<'m> {
             let log = state.log2().clamp(-LIMIT, LIMIT);
             self.totals.iter_mut().skip(row).take(1).for_each(|total| *total = log as u32);
         }
-        let [even, odd] = &self.spare;
+        let (even, odd) = self.spare.split_at_checked(width).unwrap_or_default();
         let words = self.sums.iter_mut().skip(row / 2 * width);
         for (word, (&a, &b)) in words.zip(even.iter().zip(odd.iter())) {
             *word = i32::from(b) << 16 | i32::from(a as u16);
@@ -401,7 +401,7 @@ impl<'m> Memory<'m> for Means<'m> {
             let log = query.epsilon.saturating_add(offset).saturating_add(total).clamp(-LIMIT, LIMIT);
             let extra = self.places.get(Place::Extra as usize).copied().unwrap_or_default();
             let weight = Weight::Power { offsets: &[log], base: 0, extra };
-            let [zeros, _] = &mut self.spare;
+            let (zeros, _) = self.spare.split_at_mut_checked(self.head.width).unwrap_or_default();
             zeros.fill(0);
             let tile = KeyTile { keys: zeros, values: self.constant, visible: 1, weight };
             accumulator.absorb(&[], tile, query.projection);

@@ -58,7 +58,7 @@ pub(super) struct Mechanism;
 impl life::Mechanism for Mechanism {
     type Memory<'m> = Direction<'m>;
 
-    fn carve<'m>(head: &Head<'m>, words: &'m mut [u32], scratch: &'m mut [u32]) -> Option<Direction<'m>> {
+    fn carve<'m>(head: &'m Head<'m>, words: &'m mut [u32], scratch: &'m mut [u32]) -> Option<Direction<'m>> {
         let AttentionKind::Favor(parameters) = head.kind else { return None };
         Some(if all_at_once(&parameters, head.causal) {
             Direction::Means(means::Means::new(parameters, head, words, scratch))

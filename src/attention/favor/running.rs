@@ -36,7 +36,7 @@ const fn rows(parameters: &Favor<'_>) -> usize {
 /// What is kept of all keys so far.
 pub(in crate::attention) struct Running<'m> {
     parameters: Favor<'m>,
-    head: Head<'m>,
+    head: &'m Head<'m>,
     /// Largest `u` of the keys, `o_k`; whether all of them were looked at.
     place: &'m mut [u32],
     /// `S`, `[rows, width]`: `2^(top - FEATURE_FRAC + SUM_SHIFT)` times the unit of the values.
@@ -62,7 +62,7 @@ pub(in crate::attention) struct Running<'m> {
 impl<'m> Running<'m> {
     pub(super) fn new(
         parameters: Favor<'m>,
-        head: &Head<'m>,
+        head: &'m Head<'m>,
         words: &'m mut [u32],
         scratch: &'m mut [u32],
     ) -> Self {
@@ -71,7 +71,7 @@ impl<'m> Running<'m> {
         let mut shared = Carver::new(scratch);
         Self {
             parameters,
-            head: *head,
+            head,
             place: carver.words(PLACE),
             sums: carver.i32s(rows * width),
             totals: carver.words(rows),

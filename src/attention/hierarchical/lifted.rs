@@ -31,9 +31,9 @@ pub(super) const fn memory(block: usize, tokens: usize, width: usize) -> usize {
         + rows
 }
 
-/// A tile, or a row that is zipped.
+/// A tile, and two rows that are zipped.
 pub(super) const fn scratch(width: usize) -> usize {
-    TileBuffer::WORDS + halves(width)
+    TileBuffer::WORDS + width
 }
 
 /// Words of [`Lifted::place`].
@@ -41,7 +41,7 @@ const PLACE: usize = 5;
 
 pub(in crate::attention) struct Lifted<'m> {
     parameters: Hierarchical<'m>,
-    head: Head<'m>,
+    head: &'m Head<'m>,
     levels: usize,
     /// Tokens that are not masked; then where lifting paused: its level, row, largest magnitude, and whether the level is
     /// being halved. While the levels are gathered the second is the level to go on with.
@@ -61,14 +61,14 @@ pub(in crate::attention) struct Lifted<'m> {
     /// `[levels + 1, 2, width]`: of each level the latest query row of even and of odd number.
     near_queries: &'m mut [i16],
     buffer: TileBuffer<'m>,
-    /// `[width]`.
+    /// `[2, width]`.
     spare: &'m mut [i16],
 }
 
 impl<'m> Lifted<'m> {
     pub(super) fn new(
         parameters: Hierarchical<'m>,
-        head: &Head<'m>,
+        head: &'m Head<'m>,
         words: &'m mut [u32],
         scratch: &'m mut [u32],
     ) -> Self {
@@ -79,7 +79,7 @@ impl<'m> Lifted<'m> {
         let mut shared = Carver::new(scratch);
         Self {
             parameters,
-            head: *head,
+            head,
             levels,
             place: carver.words(PLACE),
             visible: carver.words(visible::words(tokens)),
@@ -96,7 +96,7 @@ impl<'m> Lifted<'m> {
             near_values: carver.i16s(3 * parameters.block * near),
             near_queries: carver.i16s(2 * near),
             buffer: TileBuffer::new(shared.words(TileBuffer::WORDS)),
-            spare: shared.i16s(width),
+            spare: shared.i16s(2 * width),
         }
     }
 
@@ -183,11 +183,7 @@ impl<'m> Lifted<'m> {
         let from = row(here, at % 2, width).iter().copied();
         let below = below.get_mut(2 * (level - 1) * width..).unwrap_or_default();
         let Some((first, second)) = below.split_at_mut_checked(width) else { return };
-        mean.expand(from, difference, |column, a, b| {
-            if let (Some(first), Some(second)) = (first.get_mut(column), second.get_mut(column)) {
-                (*first, *second) = (a, b);
-            }
-        });
+        mean.expand(from, difference, first.iter_mut().zip(second));
     }
 
     /// The difference of the halves of row `at`, empty if there is no second half.
@@ -227,20 +223,14 @@ impl<'m> Lifted<'m> {
             let (below, above) = self.near_keys.split_at_mut(split.min(self.near_keys.len()));
             let to = below.get_mut(here + 2 * place * width..).unwrap_or_default();
             let Some((first, second)) = to.split_at_mut_checked(width) else { return };
-            mean.expand(row(above, local, width).iter().copied(), difference, |column, a, b| {
-                if let (Some(first), Some(second)) = (first.get_mut(column), second.get_mut(column)) {
-                    (*first, *second) = (a, b);
-                }
-            });
+            let from = row(above, local, width).iter().copied();
+            mean.expand(from, difference, first.iter_mut().zip(second));
             let mean = self.mean_of_values(parent, at);
             let difference = self.difference(self.values, parent, at);
             let (below, above) = self.near_values.split_at_mut(split.min(self.near_values.len()));
             let pair = below.get_mut(here + 2 * place * width..).unwrap_or_default().as_chunks_mut().0;
-            mean.expand(pairs::row(above, local, width), difference, |column, a, b| {
-                if let Some(slot) = pair.get_mut(column) {
-                    *slot = [a, b];
-                }
-            });
+            let out = pair.iter_mut().map(|[a, b]| (a, b));
+            mean.expand(pairs::row(above, local, width), difference, out);
         }
     }
 }
@@ -263,9 +253,7 @@ impl<'m> Memory<'m> for Lifted<'m> {
 
     fn absorb(&mut self, tokens: Range<usize>, visible: u32, _: bool, _: &mut Budget) -> bool {
         let width = self.head.width;
-        for (bit, token) in tokens.clone().enumerate() {
-            visible::set(self.visible, token, visible >> bit & 1 == 1);
-        }
+        visible::set(self.visible, tokens.start, tokens.len(), visible);
         let seen = visible & ((1 << tokens.len()) - 1);
         self.place.iter_mut().take(1).for_each(|count| *count += seen.count_ones());
         if self.levels == 0 {
@@ -315,7 +303,7 @@ impl<'m> Memory<'m> for Lifted<'m> {
     }
 
     fn answer(&mut self, token: usize, out: &mut [i16], resumed: bool, budget: &mut Budget) -> bool {
-        let Head { index, width, tokens, scale, gain, .. } = self.head;
+        let Head { index, width, tokens, scale, gain, .. } = *self.head;
         let size = self.parameters.block.max(1);
         let last = token + 1 == tokens;
         let changed = if last { self.levels } else { self.levels.min((token + 1).trailing_zeros() as usize) };

@@ -60,37 +60,52 @@ impl Mean {
             }
             return peak;
         }
-        for (x, y) in first.iter_mut().zip(second) {
-            let (a, b) = (i32::from(*x), i32::from(*y));
-            let twice = self.twice(a, b);
-            peak = peak.max(twice.abs());
-            (*x, *y) = (self.round(twice) as i16, (a - b) as i16);
+        let rows = first.iter_mut().zip(second);
+        match (self.is_even(), self.whole) {
+            (true, true) => rows.for_each(|(x, y)| {
+                let (a, b) = (i32::from(*x), i32::from(*y));
+                (*x, *y) = (half(a + b, self.odd) as i16, (a - b) as i16);
+            }),
+            (true, false) => rows.for_each(|(x, y)| {
+                let (a, b) = (i32::from(*x), i32::from(*y));
+                peak = peak.max((a + b).abs());
+                (*x, *y) = ((a + b) as i16, (a - b) as i16);
+            }),
+            (false, _) => rows.for_each(|(x, y)| {
+                let (a, b) = (i32::from(*x), i32::from(*y));
+                let twice = self.twice(a, b);
+                peak = peak.max(twice.abs());
+                (*x, *y) = (self.round(twice) as i16, (a - b) as i16);
+            }),
         }
         peak
     }
 
-    /// The two rows of which `mean` is the mean and `difference` the difference, column by column. Where neither counts
-    /// they are zero; without a difference there is no second row.
-    pub(super) fn expand(
+    /// Puts in `out` the two rows of which `mean` is the mean and `difference` the difference. Where neither counts they are
+    /// zero; without a difference there is no second row.
+    pub(super) fn expand<'o>(
         self,
         mean: impl Iterator<Item = i16>,
         difference: &[i16],
-        mut give: impl FnMut(usize, i16, i16),
+        out: impl Iterator<Item = (&'o mut i16, &'o mut i16)>,
     ) {
         if self.counts == [0; 2] {
-            return mean.enumerate().for_each(|(column, _)| give(column, 0, 0));
+            return out.for_each(|(first, second)| (*first, *second) = (0, 0));
         }
+        let rows = mean.zip(out);
         if difference.is_empty() {
             let alone = |mean: i16| if self.whole { mean } else { mean >> 1 };
-            return mean.enumerate().for_each(|(column, mean)| give(column, alone(mean), 0));
+            return rows.for_each(|(mean, (first, second))| (*first, *second) = (alone(mean), 0));
         }
-        for (column, (mean, &difference)) in mean.zip(difference).enumerate() {
+        // Twice the mean is twice the second value and something of the difference alone.
+        let rows = rows.zip(difference);
+        let even = self.is_even();
+        rows.for_each(|((mean, (first, second)), &difference)| {
             let (mean, difference) = (i32::from(mean), i32::from(difference));
-            // Twice the mean is twice the second value and this.
-            let rest = self.twice(difference, 0);
-            let second = if self.whole { mean - half(rest, self.odd) } else { (mean - rest) >> 1 };
-            give(column, (second + difference) as i16, second as i16);
-        }
+            let rest = if even { difference } else { self.twice(difference, 0) };
+            let b = if self.whole { mean - half(rest, self.odd) } else { (mean - rest) >> 1 };
+            (*first, *second) = ((b + difference) as i16, b as i16);
+        });
     }
 }
 

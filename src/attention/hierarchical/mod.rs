@@ -46,7 +46,7 @@ pub(super) struct Mechanism;
 impl life::Mechanism for Mechanism {
     type Memory<'m> = Direction<'m>;
 
-    fn carve<'m>(head: &Head<'m>, words: &'m mut [u32], scratch: &'m mut [u32]) -> Option<Direction<'m>> {
+    fn carve<'m>(head: &'m Head<'m>, words: &'m mut [u32], scratch: &'m mut [u32]) -> Option<Direction<'m>> {
         let AttentionKind::Hierarchical(parameters) = head.kind else { return None };
         Some(if head.causal {
             Direction::Running(running::Running::new(parameters, head, words, scratch))
@@ -113,8 +113,10 @@ impl Gathered<'_> {
         let width = self.width;
         let (below, above) = self.sums.split_at_mut(((level + 1) * width).min(self.sums.len()));
         let sums = below.get_mut(level * width..).unwrap_or_default();
-        let above = above.iter().copied().chain(core::iter::repeat(0));
-        sums.iter_mut().zip(above).for_each(|(sum, above)| *sum = above);
+        match above.get(..width) {
+            Some(above) => sums.iter_mut().zip(above).for_each(|(sum, &above)| *sum = above),
+            None => sums.fill(0),
+        }
         let state = match self.states.get(2 * level + 2..2 * level + 4) {
             Some(&[total, top]) => State::of([total, top]),
             _ => State::default(),

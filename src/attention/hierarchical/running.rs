@@ -28,7 +28,7 @@ pub(super) const fn scratch(block: usize, width: usize) -> usize {
 
 pub(in crate::attention) struct Running<'m> {
     parameters: Hierarchical<'m>,
-    head: Head<'m>,
+    head: &'m Head<'m>,
     levels: usize,
     /// Whether a token was masked.
     masked: &'m mut [u32],
@@ -127,7 +127,7 @@ impl<'m> Blocks<'m> {
 impl<'m> Running<'m> {
     pub(super) fn new(
         parameters: Hierarchical<'m>,
-        head: &Head<'m>,
+        head: &'m Head<'m>,
         words: &'m mut [u32],
         scratch: &'m mut [u32],
     ) -> Self {
@@ -136,7 +136,7 @@ impl<'m> Running<'m> {
         let mut shared = Carver::new(scratch);
         Self {
             parameters,
-            head: *head,
+            head,
             levels,
             masked: carver.words(1),
             blocks: Blocks::carve(&mut carver, levels + 2, size, width),
@@ -242,7 +242,7 @@ impl<'m> Memory<'m> for Running<'m> {
     }
 
     fn answer(&mut self, token: usize, out: &mut [i16], resumed: bool, budget: &mut Budget) -> bool {
-        let Head { index, width, scale, gain, .. } = self.head;
+        let Head { index, width, scale, gain, .. } = *self.head;
         let size = self.parameters.block.max(1);
         let masked = self.masked.first().is_some_and(|&masked| masked > 0);
         let hidden = self.blocks.counts.get(size + token % size).is_some_and(|&count| count == 0);

@@ -75,14 +75,14 @@ pub(super) struct Mechanism;
 impl life::Mechanism for Mechanism {
     type Memory<'m> = Memory<'m>;
 
-    fn carve<'m>(head: &Head<'m>, words: &'m mut [u32], scratch: &'m mut [u32]) -> Option<Memory<'m>> {
+    fn carve<'m>(head: &'m Head<'m>, words: &'m mut [u32], scratch: &'m mut [u32]) -> Option<Memory<'m>> {
         let AttentionKind::Lsh(parameters) = head.kind else { return None };
         let Head { width, tokens, .. } = *head;
         let mut carver = Carver::new(words);
         let mut shared = Carver::new(scratch);
         Some(Memory {
             parameters,
-            head: *head,
+            head,
             // One chunk is attended to in full: no need to sort.
             is_sorted: tokens > parameters.chunk,
             rows: Rows {
@@ -104,7 +104,7 @@ impl life::Mechanism for Mechanism {
 
 pub(super) struct Memory<'m> {
     parameters: Lsh<'m>,
-    head: Head<'m>,
+    head: &'m Head<'m>,
     is_sorted: bool,
     /// Values are in pairs where nothing is sorted.
     rows: Rows<'m>,
@@ -168,7 +168,7 @@ impl<'m> life::Memory<'m> for Memory<'m> {
         let mut done = if resumed { self.paused.first().copied().unwrap_or_default() as usize } else { 0 };
         while done < tokens.len() {
             let (token, seen) = (tokens.start + done, visible >> done & 1 == 1);
-            visible::set(self.rows.visible, token, seen);
+            visible::set(self.rows.visible, token, 1, seen.into());
             let key = self.rows.keys.get_mut(token * width..(token + 1) * width).unwrap_or_default();
             if self.is_sorted {
                 for round in 0..parameters.rounds {
@@ -213,7 +213,7 @@ impl<'m> life::Memory<'m> for Memory<'m> {
         };
         let [first, second, filled, last, total, top] = paused;
         let state = State::of([total as u32, top as u32]);
-        let Head { width, causal, tokens, scale, gain, .. } = self.head;
+        let Head { width, causal, tokens, scale, gain, .. } = *self.head;
         let answered = if self.is_sorted {
             let (rows, visible) = (&self.rows, self.rows.visible());
             let horizon = if causal { token } else { tokens };

@@ -169,6 +169,13 @@ pub(crate) fn i16s_mut(words: &mut [u32], count: usize) -> &mut [i16] {
     unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), count) }
 }
 
+/// The halves of the words in a range, none where there are fewer.
+// One function for all: inlined, it would be a large part of the program.
+#[inline(never)]
+pub(crate) fn i16s_in(words: &mut [u32], range: core::ops::Range<usize>) -> &mut [i16] {
+    i16s_mut(words, range.end).get_mut(range).unwrap_or_default()
+}
+
 /// The halves of the words.
 pub(crate) fn i16s(words: &[i32]) -> &[i16] {
     // SAFETY: a word has two halves, i16 is less aligned, any bits are valid.

@@ -30,6 +30,8 @@ impl Pattern for Blocks {
         matches!(head.kind, AttentionKind::BigBirdExtended(_)).then_some(Self)
     }
 
+    const HAS_WINDOW: bool = true;
+
     fn window(self, head: &Head<'_>) -> Option<usize> {
         let AttentionKind::BigBirdExtended(parameters) = head.kind else { return None };
         head.is_strict().then(|| window(&parameters))

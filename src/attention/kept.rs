@@ -19,6 +19,9 @@ pub(super) trait Pattern: Copy {
     where
         Self: Sized;
 
+    /// Whether there are heads for which older rows make room.
+    const HAS_WINDOW: bool = false;
+
     /// Rows that have to be kept for any query, or all.
     fn window(self, _head: &Head<'_>) -> Option<usize> {
         None
@@ -131,7 +134,7 @@ impl<'m, P: Pattern> life::Memory<'m> for Kept<'m, P> {
 
     fn room(mut self, tokens: Range<usize>) -> Room<'m> {
         let width = self.head.width;
-        if tokens.end - self.rows.first() > self.capacity {
+        if P::HAS_WINDOW && tokens.end - self.rows.first() > self.capacity {
             self.rows.forget(self.pattern.oldest(self.head, tokens.start));
         }
         let at = (tokens.start - self.rows.first()) * width;

@@ -23,6 +23,8 @@ impl Pattern for Chunks {
         if let AttentionKind::Local(parameters) = head.kind { Some(Self(parameters)) } else { None }
     }
 
+    const HAS_WINDOW: bool = true;
+
     fn window(self, head: &Head<'_>) -> Option<usize> {
         head.is_strict().then(|| window(&self.0))
     }

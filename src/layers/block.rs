@@ -137,6 +137,7 @@ impl<T: Trace> Rows<'_, T> {
 }
 
 /// A projection of one head.
+#[derive(Clone, Copy)]
 pub(crate) struct Projection<'a> {
     pub(crate) tensor: Tensor,
     pub(crate) layer: &'a Linear<'a>,

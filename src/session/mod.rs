@@ -13,8 +13,6 @@ mod whole;
 pub use crate::layers::InputError;
 pub use embedded::{Arena, Embedded, blocks, words};
 pub use error::ArenaError;
-#[cfg(feature = "std")]
-pub(crate) use plan::side_by_side;
 pub use plan::{Buffer, Element, Plan};
 pub use running::Running;
 pub use scores::Scores;

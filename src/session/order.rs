@@ -140,107 +140,114 @@ impl Place {
         self.group_end(course) == course.heads
     }
 
-    /// The place after this one, where the task is done.
+    /// Moves on, where the task is done.
     #[inline(never)]
-    pub(super) fn next(self, course: Course) -> Self {
-        let here = Self { resumed: false, ..self };
-        match self.task {
-            Task::Check => Self { task: Task::Measure, row: 0, ..here },
-            Task::Measure => Self { task: Task::Embed, row: 0, ..here },
-            Task::Embed => match self.next_tile(course) {
-                Some(tile) => Self { tile, ..here },
-                None => here.begin_block(0),
-            },
-            Task::Begin if self.head + 1 < self.group_end(course) => Self { head: self.head + 1, ..here },
+    pub(super) fn advance(&mut self, course: Course) {
+        self.resumed = false;
+        let task = self.task;
+        match task {
+            Task::Check => (self.task, self.row) = (Task::Measure, 0),
+            Task::Measure => (self.task, self.row) = (Task::Embed, 0),
+            Task::Embed if self.next_tile(course) => {}
+            Task::Embed => self.begin_block(0),
+            Task::Begin if self.next_of_group(course) => {}
             Task::Begin => {
-                let sweep = if course.order == Order::Together { Sweep::Both } else { Sweep::Keys };
-                here.begin_sweep(sweep, self.span)
+                self.sweep = if course.order == Order::Together { Sweep::Both } else { Sweep::Keys };
+                self.tile = self.span;
+                self.begin_tile();
             }
-            Task::Project if self.sweep == Sweep::Keys => Self { task: Task::Absorb, ..here },
-            Task::Project | Task::Query => here.first_answer(course),
-            Task::Absorb => here.next_head(course),
-            Task::Close if self.head + 1 < self.group_end(course) => Self { head: self.head + 1, ..here },
-            Task::Close => match course.order {
-                Order::Twice => here.begin_sweep(Sweep::Both, self.span),
-                Order::Backwards => {
-                    let last = self.span_end(course).saturating_sub(1);
-                    here.begin_sweep(Sweep::Queries, last / ROW_TILE * ROW_TILE)
+            Task::Project if self.sweep == Sweep::Keys => self.task = Task::Absorb,
+            Task::Project | Task::Query => {
+                let token = if self.backwards(course) { self.tile_end(course) - 1 } else { self.tile };
+                self.answers = Progress { token, absorbs: self.sweep == Sweep::Both, resumed: false };
+                self.task = Task::Answer;
+            }
+            Task::Absorb | Task::Answer if self.next_of_group(course) => {
+                self.task = if self.sweep == Sweep::Queries { Task::Query } else { Task::Project };
+            }
+            Task::Answer if self.is_last_group(course) => self.task = Task::Join,
+            Task::Absorb | Task::Answer | Task::Join => self.after_tile_of_heads(course),
+            Task::Close if self.next_of_group(course) => {}
+            Task::Close => {
+                self.sweep = if course.order == Order::Twice { Sweep::Both } else { Sweep::Queries };
+                let last = self.span_end(course).saturating_sub(1);
+                self.tile = if self.backwards(course) { last / ROW_TILE * ROW_TILE } else { self.span };
+                self.begin_tile();
+            }
+            Task::Expand => self.task = Task::Activate,
+            Task::Activate => self.task = Task::Contract,
+            Task::Contract if self.next_tile(course) => self.task = Task::Expand,
+            Task::Contract if self.block + 1 < course.blocks => self.begin_block(self.block + 1),
+            Task::Contract => (self.task, self.row) = (Task::Pool, self.span),
+            Task::Pool => {
+                self.row += 1;
+                if self.row == course.tokens {
+                    self.task = Task::Head;
+                } else if self.row == self.span_end(course) {
+                    (self.task, self.span, self.tile) = (Task::Embed, self.row, self.row);
                 }
-                Order::KeysFirst | Order::Together => here.begin_sweep(Sweep::Queries, self.span),
-            },
-            Task::Answer => here.next_head(course),
-            Task::Join => here.next_tile_of_heads(course),
-            Task::Expand => Self { task: Task::Activate, ..here },
-            Task::Activate => Self { task: Task::Contract, ..here },
-            Task::Contract => match self.next_tile(course) {
-                Some(tile) => Self { task: Task::Expand, tile, ..here },
-                None if self.block + 1 < course.blocks => here.begin_block(self.block + 1),
-                None => Self { task: Task::Pool, row: self.span, ..here },
-            },
-            Task::Pool if self.row + 1 < self.span_end(course) => Self { row: self.row + 1, ..here },
-            Task::Pool if self.row + 1 < course.tokens => {
-                Self { task: Task::Embed, span: self.row + 1, tile: self.row + 1, ..here }
             }
-            Task::Pool => Self { task: Task::Head, ..here },
-            Task::Head | Task::Done => Self { task: Task::Done, ..here },
+            Task::Head | Task::Done => self.task = Task::Done,
         }
     }
 
-    fn next_tile(self, course: Course) -> Option<usize> {
+    /// Moves on to the next tile of the span, if there is one.
+    fn next_tile(&mut self, course: Course) -> bool {
         let next = self.tile + ROW_TILE;
-        (next < self.span_end(course)).then_some(next)
+        let more = next < self.span_end(course);
+        if more {
+            self.tile = next;
+        }
+        more
+    }
+
+    /// Moves on to the next head of the group, if there is one.
+    fn next_of_group(&mut self, course: Course) -> bool {
+        let more = self.head + 1 < self.group_end(course);
+        if more {
+            self.head += 1;
+        }
+        more
     }
 
     /// Begins a block; its heads forget everything only before the first token.
-    fn begin_block(self, block: usize) -> Self {
-        self.begin_group(block, 0)
+    fn begin_block(&mut self, block: usize) {
+        self.block = block;
+        self.begin_group(0);
     }
 
-    fn begin_group(self, block: usize, group: usize) -> Self {
-        Self { task: Task::Begin, block, group, head: group, tile: self.span, ..self }
+    fn begin_group(&mut self, group: usize) {
+        (self.task, self.group, self.head) = (Task::Begin, group, group);
     }
 
-    fn begin_sweep(self, sweep: Sweep, tile: usize) -> Self {
-        let task = if sweep == Sweep::Queries { Task::Query } else { Task::Project };
-        Self { task, sweep, tile, head: self.group, ..self }
-    }
-
-    fn first_answer(self, course: Course) -> Self {
-        let token = if self.backwards(course) { self.tile_end(course) - 1 } else { self.tile };
-        let answers = Progress { token, absorbs: self.sweep == Sweep::Both, resumed: false };
-        Self { task: Task::Answer, answers, ..self }
+    /// The first head of the group at the tile.
+    fn begin_tile(&mut self) {
+        self.task = if self.sweep == Sweep::Queries { Task::Query } else { Task::Project };
+        self.head = self.group;
     }
 
     /// Whether the sweep goes from the last token to the first.
-    pub(super) fn backwards(self, course: Course) -> bool {
+    pub(super) fn backwards(&self, course: Course) -> bool {
         self.sweep == Sweep::Queries && course.order == Order::Backwards
     }
 
-    /// The same tile of the next head.
-    fn next_head(self, course: Course) -> Self {
-        if self.head + 1 < self.group_end(course) {
-            let head = self.head + 1;
-            let task = if self.sweep == Sweep::Queries { Task::Query } else { Task::Project };
-            return Self { task, head, ..self };
-        }
-        if self.sweep != Sweep::Keys && self.is_last_group(course) {
-            return Self { task: Task::Join, ..self };
-        }
-        self.next_tile_of_heads(course)
-    }
-
     /// The next tile of the sweep, or what comes after it.
-    fn next_tile_of_heads(self, course: Course) -> Self {
-        let next = if self.backwards(course) {
-            (self.tile > self.span).then(|| self.tile - ROW_TILE)
+    fn after_tile_of_heads(&mut self, course: Course) {
+        let more = if self.backwards(course) {
+            let more = self.tile > self.span;
+            self.tile -= if more { ROW_TILE } else { 0 };
+            more
         } else {
             self.next_tile(course)
         };
-        match next {
-            Some(tile) => self.begin_sweep(self.sweep, tile),
-            None if self.sweep == Sweep::Keys => Self { task: Task::Close, head: self.group, ..self },
-            None if self.is_last_group(course) => Self { task: Task::Expand, tile: self.span, ..self },
-            None => self.begin_group(self.block, self.group + 1),
+        if more {
+            self.begin_tile();
+        } else if self.sweep == Sweep::Keys {
+            (self.task, self.head) = (Task::Close, self.group);
+        } else if self.is_last_group(course) {
+            (self.task, self.tile) = (Task::Expand, self.span);
+        } else {
+            self.begin_group(self.group + 1);
         }
     }
 }

@@ -125,8 +125,10 @@ pub struct Buffer {
 pub struct Plan {
     lengths: [usize; Self::COUNT],
     starts: [usize; Self::COUNT],
-    words: usize,
+    words: [usize; Self::COUNT],
+    total: usize,
     tile_by_tile: bool,
+    side_by_side: bool,
 }
 
 impl Plan {
@@ -138,7 +140,7 @@ impl Plan {
         let by_layer = Self::with(model, false);
         if passes(model) {
             let by_tile = Self::with(model, true);
-            if by_tile.words < by_layer.words {
+            if by_tile.total < by_layer.total {
                 return by_tile;
             }
         }
@@ -169,14 +171,17 @@ impl Plan {
             ROW_TILE * model.hidden,
             model.classes,
         ];
-        let mut plan = Self { lengths, starts: [0; Self::COUNT], words: 0, tile_by_tile };
+        let side_by_side = attention.side_by_side;
+        let zeros = [0; Self::COUNT];
+        let mut plan = Self { lengths, starts: zeros, words: zeros, total: 0, tile_by_tile, side_by_side };
         let mut index = 0;
         while index < Self::COUNT {
+            plan.words[index] = match TABLE[index].element {
+                Element::I16 => halves(lengths[index]),
+                Element::I32 | Element::Word => lengths[index],
+            };
             plan.starts[index] = plan.first_free(index);
-            let end = plan.starts[index] + plan.words_of(index);
-            if end > plan.words {
-                plan.words = end;
-            }
+            plan.total = max(plan.total, plan.starts[index] + plan.words[index]);
             index += 1;
         }
         plan
@@ -187,7 +192,7 @@ impl Plan {
     const fn first_free(&self, index: usize) -> usize {
         let (mut start, mut other) = (0, 0);
         while other < index {
-            let end = self.starts[other] + self.words_of(other);
+            let end = self.starts[other] + self.words[other];
             if self.meet(index, other) && end > start {
                 start = end;
             }
@@ -210,26 +215,29 @@ impl Plan {
         TABLE[index].lives
     }
 
-    const fn words_of(&self, index: usize) -> usize {
-        match TABLE[index].element {
-            Element::I16 => halves(self.lengths[index]),
-            Element::I32 | Element::Word => self.lengths[index],
-        }
-    }
-
     /// 32-bit words of the arena.
     pub const fn words(&self) -> usize {
-        self.words
+        self.total
     }
 
     /// Bytes of the arena.
     pub const fn bytes(&self) -> usize {
-        self.words * 4
+        self.total * 4
     }
 
     /// Whether a tile of tokens passes all layers before the next one: then nothing of the length is kept.
     pub const fn is_tile_by_tile(&self) -> bool {
         self.tile_by_tile
+    }
+
+    /// Whether heads whose memory does not grow with the length go through the tokens side by side, or one after the other.
+    pub(crate) const fn is_side_by_side(&self) -> bool {
+        self.side_by_side
+    }
+
+    /// Words of the memory of the heads at work.
+    pub(super) const fn memory_words(&self) -> usize {
+        self.lengths[Name::Memory as usize]
     }
 
     /// Every buffer, in the order of the table; empty ones too.
@@ -240,7 +248,7 @@ impl Plan {
             length: self.lengths[index],
             lives: self.lives(index),
             start: self.starts[index],
-            words: self.words_of(index),
+            words: self.words[index],
             about: line.about,
         })
     }
@@ -261,80 +269,82 @@ impl Plan {
         memory: &'m mut [u32],
         names: [Name; N],
     ) -> [&'m mut [u32]; N] {
-        let (mut rest, mut at) = (memory, 0);
-        names.map(|name| {
-            let index = name as usize;
-            let [start, words] =
-                [&self.starts, &self.lengths].map(|of| of.get(index).copied().unwrap_or_default());
-            let words = if matches!(TABLE.get(index), Some(Line { element: Element::I16, .. })) {
-                halves(words)
-            } else {
-                words
-            };
-            let (skipped, here) = (start - at, core::mem::take(&mut rest));
-            let (taken, after) = here
-                .split_at_mut_checked(skipped)
-                .unwrap_or_default()
-                .1
-                .split_at_mut_checked(words)
-                .unwrap_or_default();
-            (rest, at) = (after, start + words);
-            taken
-        })
+        let mut rest = Rest { memory, at: 0 };
+        names.map(|name| self.take_next(&mut rest, name))
     }
+
+    /// One function for all: inlined, it would be a large part of the program.
+    #[inline(never)]
+    fn take_next<'m>(&self, rest: &mut Rest<'m>, name: Name) -> &'m mut [u32] {
+        let index = name as usize;
+        let start = self.starts.get(index).copied().unwrap_or_default();
+        let words = self.words.get(index).copied().unwrap_or_default();
+        let memory = core::mem::take(&mut rest.memory);
+        let (_, memory) = memory.split_at_mut_checked(start - rest.at).unwrap_or_default();
+        let (taken, after) = memory.split_at_mut_checked(words).unwrap_or_default();
+        *rest = Rest { memory: after, at: start + words };
+        taken
+    }
+}
+
+/// What was not taken, and the number of its first word.
+struct Rest<'m> {
+    memory: &'m mut [u32],
+    at: usize,
 }
 
 /// What the attention of a model needs.
 struct Attention {
-    /// Words of all heads that are at work at a time.
+    /// Words of the heads that are at work at a time.
     memory: usize,
     /// Words of a head at work beside them.
     scratch: usize,
     /// Heads whose rows wait for the last one.
     slots: usize,
+    /// Heads whose memory does not grow with the length are at work side by side.
+    side_by_side: bool,
 }
 
 impl Attention {
-    /// The most that any block asks for, or what all of them do together.
+    /// The most that any block asks for; tile by tile, for every block.
     const fn of(model: &Model<'_>, tile_by_tile: bool) -> Self {
-        let mut most = Self { memory: 0, scratch: 0, slots: 0 };
+        let side_by_side = tile_by_tile || constant_heads_are_small(model);
+        let mut most = Self { memory: 0, scratch: 0, slots: 0, side_by_side };
         let mut blocks = model.blocks();
         while let Some(block) = blocks.take_next() {
-            let Block { attention, .. } = &block;
-            let words = block_memory(&block, model, tile_by_tile);
-            if !all_at_once(&block, model, tile_by_tile) {
+            let attention = &block.attention;
+            let words = head_memory(&block, model);
+            if side_by_side && Way::of(&attention.kind, attention.causal).constant {
+                most.memory = max(most.memory, model.heads * words);
+            } else {
+                most.memory = max(most.memory, words);
                 most.slots = model.heads - 1;
             }
-            most.memory = if tile_by_tile { most.memory + words } else { max(most.memory, words) };
             most.scratch = max(most.scratch, scratch(&attention.kind, model.head_width, attention.causal));
+        }
+        if tile_by_tile {
+            most.memory *= model.block_count;
         }
         most
     }
 }
 
-/// Words of the heads of a block that are at work at a time.
-pub(super) const fn block_memory(block: &Block<'_>, model: &Model<'_>, tile_by_tile: bool) -> usize {
-    let heads = if all_at_once(block, model, tile_by_tile) { model.heads } else { 1 };
-    heads * head_memory(block, model)
-}
-
-/// Whether all heads of a block go through the tokens side by side: they have to where tiles pass all layers, and do where
-/// the memory of a head is no larger than its rows, which would have to wait for those of the others.
-pub(super) const fn all_at_once(block: &Block<'_>, model: &Model<'_>, tile_by_tile: bool) -> bool {
-    let Block { attention, .. } = block;
+/// Whether no head whose memory does not grow with the length takes more than its rows would, which would have to wait for
+/// those of the others.
+const fn constant_heads_are_small(model: &Model<'_>) -> bool {
     let rows = halves(model.max_tokens * model.head_width);
-    let constant = Way::of(&attention.kind, attention.causal).constant;
-    constant && (tile_by_tile || head_memory(block, model) <= rows)
-}
-
-/// Whether all heads of a block go through the tokens side by side, or one after the other.
-#[cfg(feature = "std")]
-pub(crate) fn side_by_side(model: &Model<'_>, block: &Block<'_>) -> bool {
-    all_at_once(block, model, Plan::of(model).is_tile_by_tile())
+    let mut blocks = model.blocks();
+    while let Some(block) = blocks.take_next() {
+        let constant = Way::of(&block.attention.kind, block.attention.causal).constant;
+        if constant && head_memory(&block, model) > rows {
+            return false;
+        }
+    }
+    true
 }
 
 /// Words of a head of a block.
-pub(super) const fn head_memory(block: &Block<'_>, model: &Model<'_>) -> usize {
+const fn head_memory(block: &Block<'_>, model: &Model<'_>) -> usize {
     memory(&block.attention.kind, model.max_tokens, model.head_width, block.attention.causal)
 }
 

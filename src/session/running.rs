@@ -30,8 +30,6 @@ pub struct Running<'s> {
     pub(super) place: Place,
     /// Fractional bits of the residuals before the block at work.
     pub(super) fracs: [i32; 2],
-    /// First word of the memory of the heads of the block at work.
-    pub(super) words: usize,
     /// Tokens that were pooled.
     pub(super) pooled: usize,
 }
@@ -67,7 +65,6 @@ impl<'s> Running<'s> {
             course,
             place: Place::start(),
             fracs: [0; 2],
-            words: 0,
             pooled: 0,
         })
     }

@@ -4,13 +4,13 @@ use core::ops::Range;
 use core::task::Poll;
 
 use super::order::{Place, Sweep, Task};
-use super::plan::{Name, all_at_once, block_memory, head_memory};
+use super::plan::Name;
 use super::running::Running;
 use crate::attention::{Answers, Budget, Head, Life, Order, Way};
 use crate::kernels::{VALUE_LIMIT, dot_limit};
 use crate::layers::block::{Projection, Rows, put_head};
 use crate::layers::{InputError, embed, head, pool, statistics};
-use crate::memory::{i16s_mut, i32s_mut};
+use crate::memory::{i16s_in, i32s_mut};
 use crate::model::{Block, NormOrder};
 use crate::trace::{Tensor, Trace};
 
@@ -32,14 +32,17 @@ pub(super) fn around_blocks(
             _ => {
                 let [pooled, hidden, scores] =
                     run.plan.take(run.memory, [Name::Pooled, Name::Hidden, Name::Scores]);
-                let pooled = i16s_mut(pooled, run.model.output_width());
-                let hidden = i16s_mut(hidden, run.model.hidden);
-                head(run.model, pooled, hidden, i16s_mut(scores, run.model.classes), trace);
+                let pooled = i16s_in(pooled, 0..run.model.output_width());
+                let hidden = i16s_in(hidden, 0..run.model.hidden);
+                head(run.model, pooled, hidden, i16s_in(scores, 0..run.model.classes), trace);
                 true
             }
         };
         let before = run.place.task.stage();
-        run.place = if done { run.place.next(run.course) } else { Place { resumed: true, ..run.place } };
+        run.place.resumed = true;
+        if done {
+            run.place.advance(run.course);
+        }
         if budget.is_over(run.place.task.stage() != before) {
             return Ok(Poll::Pending);
         }
@@ -96,14 +99,13 @@ fn embed_tile(run: &mut Running<'_>, budget: &mut Budget, trace: &mut impl Trace
     let names = [Name::Residual, Name::Second, Name::Statistics, Name::Windows, Name::Normed];
     let [residual, second, statistics, windows, work] = run.plan.take(run.memory, names);
     let elements = (last - first) * width;
-    let rows = i16s_mut(residual, at + elements).get_mut(at..).unwrap_or_default();
-    let windows = i16s_mut(windows, (last - first) * model.input.stem_inputs());
-    let work = i16s_mut(work, elements);
+    let rows = i16s_in(residual, at..at + elements);
+    let windows = i16s_in(windows, 0..(last - first) * model.input.stem_inputs());
+    let work = i16s_in(work, 0..elements);
     let frac = embed::embed(model, run.input, first, i32s_mut(statistics), windows, work, rows, trace);
-    let copies = i16s_mut(second, at + elements).get_mut(at..).unwrap_or_default();
+    let copies = i16s_in(second, at..at + elements);
     copies.iter_mut().zip(rows.iter()).for_each(|(copy, &x)| *copy = x);
     run.fracs = [frac; 2];
-    run.words = 0;
     budget.charge((last - first) * of_row);
     run.place.row = last;
     last == end
@@ -120,10 +122,10 @@ fn pool_row(run: &mut Running<'_>, budget: &mut Budget, trace: &mut impl Trace) 
         run.pooled = 0;
         totals.fill(0);
     }
-    let [first, second] =
-        [residual, second].map(|rows| &*i16s_mut(rows, at + width).get_mut(at..).unwrap_or_default());
+    let [first, second] = [residual, second].map(|rows| &*i16s_in(rows, at..at + width));
     let residuals = [(first, run.fracs[0]), (second, run.fracs[1])];
-    let (work, pooled) = (i16s_mut(work, 2 * model.output_width()), i16s_mut(pooled, model.output_width()));
+    let (work, pooled) =
+        (i16s_in(work, 0..2 * model.output_width()), i16s_in(pooled, 0..model.output_width()));
     let mut pool = pool::Pool { totals, pooled, count: &mut run.pooled };
     pool::add(model, token, residuals, seen, work, &mut pool, trace);
     if token + 1 == run.course.tokens {
@@ -151,26 +153,29 @@ pub(super) fn block<T: Trace>(
         scale: attention.scale,
         gain: attention.gain,
     };
-    let tile_by_tile = run.plan.is_tile_by_tile();
-    run.course.order = Way::of(&attention.kind, attention.causal).order;
-    run.course.side_by_side = all_at_once(block, run.model, tile_by_tile);
+    let way = Way::of(&attention.kind, attention.causal);
+    run.course.order = way.order;
+    run.course.side_by_side = way.constant && run.plan.is_side_by_side();
     let index = run.place.block;
     let rows = Rows { block, index, attention_width: run.model.attention_width(), trace, budget };
-    let words = head_memory(block, run.model);
+    let of_head = Memory::of(run, index);
+    let limit = dot_limit(run.model.head_width);
     let mut pending = false;
-    let mut work = Work { run, head, life, words, rows };
+    let mut work = Work { run, head, life, of_head, limit, rows };
     while work.run.place.task.is_of_block() && work.run.place.block == index {
         let done = work.at_place();
-        let place = work.run.place;
-        work.run.place = if done { place.next(work.run.course) } else { Place { resumed: true, ..place } };
-        if work.rows.budget.is_over(work.run.place.task.stage() != place.task.stage()) {
+        let before = work.run.place.task.stage();
+        work.run.place.resumed = true;
+        if done {
+            work.run.place.advance(work.run.course);
+        }
+        if work.rows.budget.is_over(work.run.place.task.stage() != before) {
             pending = true;
             break;
         }
     }
     if !run.place.task.is_of_block() || run.place.block != index {
         run.fracs = block.fed(block.attended(run.fracs));
-        run.words += if tile_by_tile { block_memory(block, run.model, true) } else { 0 };
     }
     if pending { Poll::Pending } else { Poll::Ready(()) }
 }
@@ -181,9 +186,27 @@ struct Work<'w, 's, 'b, T> {
     /// The head at work, but for its number.
     head: Head<'b>,
     life: Life,
-    /// Words of the memory of a head.
-    words: usize,
+    of_head: Memory,
+    /// Largest magnitude of queries and keys.
+    limit: i16,
     rows: Rows<'w, T>,
+}
+
+/// How the memory of the heads is divided: into equal parts for all that are at work at a time.
+struct Memory {
+    /// Part of the first head of the block.
+    first: usize,
+    /// Words of a part.
+    words: usize,
+}
+
+impl Memory {
+    fn of(run: &Running<'_>, block: usize) -> Self {
+        let heads = if run.course.side_by_side { run.course.heads } else { 1 };
+        let blocks = if run.plan.is_tile_by_tile() { run.course.blocks } else { 1 };
+        let first = if run.plan.is_tile_by_tile() { block * heads } else { 0 };
+        Self { first, words: run.plan.memory_words() / (blocks * heads).max(1) }
+    }
 }
 
 impl<'b, T: Trace> Work<'_, '_, 'b, T> {
@@ -192,10 +215,9 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
         self.head.index = self.run.place.head;
         match self.run.place.task {
             Task::Begin => self.begin(),
-            Task::Project => self.project(),
+            Task::Project | Task::Query => self.project(),
             Task::Absorb => return self.absorb(),
             Task::Close => return self.close(),
-            Task::Query => self.query(),
             Task::Answer => return self.answer(),
             Task::Join => self.join(),
             Task::Expand => self.expand(),
@@ -207,9 +229,9 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
 
     /// First and last word of the memory of the head at work.
     fn words(&self) -> Range<usize> {
-        let Place { head, group, .. } = self.run.place;
-        let start = self.run.words + (head - group) * self.words;
-        start..start + self.words
+        let Memory { first, words } = self.of_head;
+        let start = (first + self.run.place.head - self.run.place.group) * words;
+        start..start + words
     }
 
     /// Before the first token every head forgets what was.
@@ -243,13 +265,16 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
         first..first + tokens.len() * width
     }
 
-    /// Queries, keys and values of a tile of one head.
+    /// Queries, keys and values of a tile of one head; or its queries alone, where the keys came first, unless they are there
+    /// since then.
     #[inline(never)]
     fn project(&mut self) {
-        let ((tokens, elements), slot, words) = (self.tile(), self.slot(), self.words());
-        let head = &self.head;
-        let Place { group, sweep, .. } = self.run.place;
+        let Place { task, group, sweep, .. } = self.run.place;
         let waits = !self.run.place.is_last_group(self.run.course);
+        if task == Task::Query && (waits || self.run.course.order == Order::Backwards) {
+            return;
+        }
+        let ((tokens, elements), slot, words) = (self.tile(), self.slot(), self.words());
         let names = [
             self.source(),
             Name::Memory,
@@ -261,48 +286,52 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
         ];
         let [source, memory, attended, joined, scratch, normed, query] =
             self.run.plan.take(self.run.memory, names);
-        let rows = &mut self.rows;
+        let (rows, limit, head) = (&mut self.rows, self.limit, &self.head);
         let (block, attention_width) = (rows.block, rows.attention_width);
         let attention = &block.attention;
-        let (length, width) = (elements.len(), self.head.width);
-        let source = &*i16s_mut(source, elements.end).get_mut(elements).unwrap_or_default();
-        let x = if head.index == group || rows.block.order == NormOrder::Post {
-            rows.source(source, i16s_mut(normed, length))
+        let (length, width, first) = (elements.len(), head.width, tokens.start);
+        let source = &*i16s_in(source, elements);
+        let x = if head.index == group || block.order == NormOrder::Post {
+            rows.source(source, i16s_in(normed, 0..length))
         } else {
-            i16s_mut(normed, length)
+            i16s_in(normed, 0..length)
         };
-        if head.index == 0 {
-            rows.show_source(tokens.start, x);
-        }
-        let memory = memory.get_mut(words).unwrap_or_default();
-        let room = (self.life.room)(head, memory, scratch, tokens.clone());
         let of =
             |tensor, layer, limit| Projection { tensor, layer, head: head.index, head_width: width, limit };
-        let (limit, first) = (dot_limit(width), tokens.start);
         let of_query = of(Tensor::Query, &attention.query, limit);
-        let waiting = i16s_mut(attended, slot.end).get_mut(slot).unwrap_or_default();
-        if !room.queries.is_empty() {
-            rows.project(of_query, first, x, room.queries);
-            if waits {
-                waiting.iter_mut().zip(room.queries.iter()).for_each(|(to, &from)| *to = from);
+        let mut own = &mut *i16s_in(query, 0..tokens.len() * width);
+        if task == Task::Project {
+            if head.index == 0 {
+                rows.show_source(first, x);
             }
-        } else if waits {
-            rows.project(of_query, first, x, waiting);
-        } else if sweep == Sweep::Both {
-            let query = i16s_mut(query, tokens.len() * width);
-            rows.project(of_query, first, x, query);
+            let memory = memory.get_mut(words).unwrap_or_default();
+            let room = (self.life.room)(head, memory, scratch, tokens.clone());
+            let waiting = i16s_in(attended, slot);
+            if !room.queries.is_empty() {
+                rows.project(of_query, first, x, room.queries);
+                waiting.iter_mut().zip(room.queries.iter()).for_each(|(to, &from)| *to = from);
+                own = &mut [];
+            } else if waits {
+                rows.project(of_query, first, x, waiting);
+                own = &mut [];
+            } else if sweep != Sweep::Both {
+                own = &mut [];
+            }
+            if let Some(key) = &attention.key {
+                rows.project(of(Tensor::Key, key, limit), first, x, room.keys);
+            }
+            rows.project(of(Tensor::Value, &attention.value, VALUE_LIMIT), first, x, room.values);
+        }
+        if !own.is_empty() {
+            rows.project(of_query, first, x, own);
             put_head(
-                i16s_mut(joined, tokens.len() * attention_width),
+                i16s_in(joined, 0..tokens.len() * attention_width),
                 attention_width,
                 head.index,
-                query,
+                own,
                 width,
             );
         }
-        if let Some(key) = &attention.key {
-            rows.project(of(Tensor::Key, key, limit), first, x, room.keys);
-        }
-        rows.project(of(Tensor::Value, &attention.value, VALUE_LIMIT), first, x, room.values);
     }
 
     /// Which of some tokens count.
@@ -326,33 +355,6 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
         (self.life.close)(&self.head, memory, scratch, resumed, self.rows.budget)
     }
 
-    /// A tile of queries of one head, unless they are there since its keys came.
-    #[inline(never)]
-    fn query(&mut self) {
-        let waits = !self.run.place.is_last_group(self.run.course);
-        if waits || self.run.course.order == Order::Backwards {
-            return;
-        }
-        let ((tokens, elements), head) = (self.tile(), &self.head);
-        let names = [self.source(), Name::Joined, Name::Normed, Name::Query];
-        let [source, joined, normed, query] = self.run.plan.take(self.run.memory, names);
-        let rows = &mut self.rows;
-        let (block, attention_width) = (rows.block, rows.attention_width);
-        let layer = &block.attention.query;
-        let (length, width) = (elements.len(), self.head.width);
-        let source = &*i16s_mut(source, elements.end).get_mut(elements).unwrap_or_default();
-        let x = if head.index == self.run.place.group || rows.block.order == NormOrder::Post {
-            rows.source(source, i16s_mut(normed, length))
-        } else {
-            i16s_mut(normed, length)
-        };
-        let query = i16s_mut(query, tokens.len() * width);
-        let limit = dot_limit(width);
-        let of = Projection { tensor: Tensor::Query, layer, head: head.index, head_width: width, limit };
-        rows.project(of, tokens.start, x, query);
-        put_head(i16s_mut(joined, tokens.len() * attention_width), attention_width, head.index, query, width);
-    }
-
     /// A tile of queries becomes what it attends to.
     fn answer(&mut self) -> bool {
         let (tokens, words, width) = (self.tile().0, self.words(), self.head.width);
@@ -369,7 +371,7 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
         let length = at + (tokens.len() - 1) * stride + width;
         let names = [Name::Memory, if of_last { Name::Joined } else { Name::Attended }, Name::Scratch];
         let [memory, rows, scratch] = self.run.plan.take(self.run.memory, names);
-        let rows = i16s_mut(rows, length).get_mut(at..).unwrap_or_default();
+        let rows = i16s_in(rows, at..length);
         let memory = memory.get_mut(words).unwrap_or_default();
         let answers = Answers { tokens, rows, stride, backwards, absorbs, visible };
         let done = (self.life.answer)(&self.head, memory, scratch, answers, &mut progress, self.rows.budget);
@@ -385,14 +387,14 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
         let names = [Name::Residual, Name::Attended, Name::Joined, Name::Change];
         let [residual, attended, joined, change] = self.run.plan.take(self.run.memory, names);
         let attention_width = self.rows.attention_width;
-        let joined = i16s_mut(joined, tokens.len() * attention_width);
+        let joined = i16s_in(joined, 0..tokens.len() * attention_width);
         for head in 0..group {
             let first = (head * all + tokens.start) * width;
-            let rows = i16s_mut(attended, first + tokens.len() * width).get(first..).unwrap_or_default();
+            let rows = i16s_in(attended, 0..first + tokens.len() * width).get(first..).unwrap_or_default();
             put_head(joined, attention_width, head, rows, width);
         }
-        let change = i16s_mut(change, elements.len());
-        let rows = i16s_mut(residual, elements.end).get_mut(elements).unwrap_or_default();
+        let change = i16s_in(change, 0..elements.len());
+        let rows = i16s_in(residual, elements);
         self.rows.attended(tokens.start, joined, frac, change, rows);
     }
 
@@ -402,15 +404,15 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
         let [residual, normed, hidden] =
             self.run.plan.take(self.run.memory, [Name::Residual, Name::Input, Name::Hidden]);
         let (normed, hidden) =
-            (i16s_mut(normed, elements.len()), i16s_mut(hidden, tokens.len() * hidden_width));
-        let rows = i16s_mut(residual, elements.end).get_mut(elements).unwrap_or_default();
+            (i16s_in(normed, 0..elements.len()), i16s_in(hidden, 0..tokens.len() * hidden_width));
+        let rows = i16s_in(residual, elements);
         self.rows.expand(tokens.start, rows, normed, hidden);
     }
 
     fn activate(&mut self) {
         let (tokens, _) = self.tile();
         let [hidden] = self.run.plan.take(self.run.memory, [Name::Hidden]);
-        let hidden = i16s_mut(hidden, tokens.len() * self.rows.block.feed_forward.expand.outputs);
+        let hidden = i16s_in(hidden, 0..tokens.len() * self.rows.block.feed_forward.expand.outputs);
         self.rows.activate(tokens.start, hidden);
     }
 
@@ -423,9 +425,9 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
         };
         let [residual, change, hidden] =
             self.run.plan.take(self.run.memory, [name, Name::Output, Name::Hidden]);
-        let hidden = i16s_mut(hidden, tokens.len() * block.feed_forward.expand.outputs);
-        let change = i16s_mut(change, elements.len());
-        let rows = i16s_mut(residual, elements.end).get_mut(elements).unwrap_or_default();
+        let hidden = i16s_in(hidden, 0..tokens.len() * block.feed_forward.expand.outputs);
+        let change = i16s_in(change, 0..elements.len());
+        let rows = i16s_in(residual, elements);
         self.rows.fed(tokens.start, hidden, frac, change, rows);
     }
 }

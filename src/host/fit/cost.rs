@@ -15,7 +15,7 @@ pub use rates::derive;
 use crate::attention::{Order, Way};
 use crate::kernels::Activation;
 use crate::model::{AttentionKind, Block, Input, Linear, Model, Norm, NormOrder, Positions};
-use crate::session::{Stage, side_by_side};
+use crate::session::{Plan, Stage};
 
 /// `CORE NAME RATE...`, one line each.
 pub const TABLE: &str = include_str!("cost/costs.txt");
@@ -113,8 +113,8 @@ impl Core {
         let norm1_before = if post { 0.0 } else { norm1 };
         let query = of_head(&attention.query);
         let key_and_value = attention.key.as_ref().map_or(0.0, of_head) + of_head(&attention.value);
-        let (order, side_by_side) =
-            (Way::of(&attention.kind, attention.causal).order, side_by_side(model, block));
+        let Way { order, constant } = Way::of(&attention.kind, attention.causal);
+        let side_by_side = constant && Plan::of(model).is_side_by_side();
         // With the keys come those queries that wait for them; the others are made when they are answered.
         let sweeps = if side_by_side { 1 } else { heads };
         let (with_keys, again) = match order {

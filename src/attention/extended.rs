@@ -64,7 +64,7 @@ impl Pattern for Blocks {
         }
         let start = global + id as usize * block;
         // What the window has already is left out: the part before it, the part after it.
-        Some(if part % 2 == 0 {
+        Some(if part.is_multiple_of(2) {
             start..(start + block).min(window.start)
         } else {
             start.max(window.end)..start + block

@@ -11,7 +11,7 @@ use crate::session::Plan;
 pub const STACK_RESERVE: usize = 4 * KIB;
 /// Flash besides the model: engine, start-up code and program, as large as the larger `classify` of the emulated
 /// boards (`cargo xtask size`).
-pub const FIRMWARE_BYTES: usize = 36 * KIB;
+pub const FIRMWARE_BYTES: usize = 48 * KIB;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;

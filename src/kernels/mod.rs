@@ -90,13 +90,14 @@ pub const SUM_SHIFT: u32 = 10;
 pub const SCORE_SHIFT: u32 = 16;
 
 /// Largest magnitude of queries and keys for which a dot product over `width` stays within 32 bits:
-/// `width * limit^2 < 2^31`.
+/// `width * limit^2 < 2^31`; and for which the difference of two fits into 16 bits.
 pub const fn dot_limit(width: usize) -> i16 {
+    const MOST: i32 = 1 << 14;
     if width == 0 {
-        return i16::MAX;
+        return (MOST - 1) as i16;
     }
     let limit = ((i32::MAX as u32 / width as u32).isqrt()) as i32;
-    crate::num::saturate(limit)
+    if limit < MOST { limit as i16 } else { (MOST - 1) as i16 }
 }
 
 /// A matrix element as stored: 8 bits, or 16 where the quantiser found 8 to cost accuracy.

@@ -53,26 +53,33 @@ fn count(window: Window, steps: usize) -> Result<usize, InputError> {
     }
 }
 
-/// Tokens `first ..` into `rows`, `[n, width]`, as many as there are rows; returns their fractional bits. `windows` has room
-/// for as many rows of the stem's inputs, `work` for as many rows.
+/// What embedding needs besides the recording.
+pub(crate) struct Work<'a> {
+    /// Of the channels; see [`super::statistics`].
+    pub(crate) statistics: &'a [i32],
+    /// `[n, stem inputs]`.
+    pub(crate) windows: &'a mut [i16],
+    /// `[n, width]`.
+    pub(crate) rows: &'a mut [i16],
+}
+
+/// Tokens `first ..` into `rows`, `[n, width]`, as many as there are rows; returns their fractional bits.
 #[inline(never)]
 pub(crate) fn embed(
     model: &Model<'_>,
     input: &[i16],
     first: usize,
-    statistics: &[i32],
-    windows: &mut [i16],
-    work: &mut [i16],
+    work: Work<'_>,
     rows: &mut [i16],
     trace: &mut impl Trace,
 ) -> i32 {
     let width = model.width;
-    tokens(&model.input, input, first, statistics, windows, rows);
+    tokens(&model.input, input, first, work.statistics, work.windows, rows);
     for (row, x) in rows_mut(rows, width).enumerate() {
-        add_position(&model.positions, first + row, model.input.frac(), work, x);
+        add_position(&model.positions, first + row, model.input.frac(), work.rows, x);
     }
     if let Some(norm) = &model.embedding_norm {
-        norm.forward_in_place(rows, work);
+        norm.forward_in_place(rows, work.rows);
     }
     let frac = frac(model);
     let tile = Tile { row: first, column: 0, width, tensor_width: width, values: rows, frac };

@@ -13,7 +13,7 @@ use crate::model::Model;
 use crate::trace::Trace;
 
 /// Work of a step.
-const STEP: usize = 12_000;
+const STEP: usize = 7_000;
 
 /// A run of a session, done in steps. The session waits for it, so that no second one can begin.
 #[derive(Debug)]

@@ -102,7 +102,8 @@ fn embed_tile(run: &mut Running<'_>, budget: &mut Budget, trace: &mut impl Trace
     let rows = i16s_in(residual, at..at + elements);
     let windows = i16s_in(windows, 0..(last - first) * model.input.stem_inputs());
     let work = i16s_in(work, 0..elements);
-    let frac = embed::embed(model, run.input, first, i32s_mut(statistics), windows, work, rows, trace);
+    let buffers = embed::Work { statistics: i32s_mut(statistics), windows, rows: work };
+    let frac = embed::embed(model, run.input, first, buffers, rows, trace);
     let copies = i16s_in(second, at..at + elements);
     copies.iter_mut().zip(rows.iter()).for_each(|(copy, &x)| *copy = x);
     run.fracs = [frac; 2];

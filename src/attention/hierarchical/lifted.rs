@@ -141,7 +141,7 @@ impl<'m> Lifted<'m> {
 
     /// Puts the rows of a level around row `row` where they are read; `last`: nothing is there yet. `changed`: the level up
     /// to which rows have changed.
-    fn bring(&mut self, level: usize, row: usize, last: bool, changed: usize) {
+    fn bring(&mut self, level: usize, row: usize, last: bool, changed: usize, budget: &mut Budget) {
         let size = self.parameters.block.max(1);
         if level == self.levels {
             self.bring_query_from_top(row);
@@ -149,7 +149,9 @@ impl<'m> Lifted<'m> {
             self.bring_queries(level + 1, row / 2);
         }
         let block = row / size;
+        budget.charge(40 * self.head.width);
         if last {
+            budget.charge(30 * size * self.head.width);
             self.bring_block(level, block, 1, block);
         } else if (row + 1).is_multiple_of(size) {
             let length = size * self.head.width;
@@ -162,6 +164,7 @@ impl<'m> Lifted<'m> {
         } else {
             return;
         }
+        budget.charge(40 * size * self.head.width);
         if let Some(before) = block.checked_sub(1) {
             self.bring_block(level, before, 0, block);
         }
@@ -311,7 +314,7 @@ impl<'m> Memory<'m> for Lifted<'m> {
         for level in (0..=if resumed { paused } else { changed }).rev() {
             let at = token >> level;
             if self.levels > 0 {
-                self.bring(level, at, last, changed);
+                self.bring(level, at, last, changed, budget);
             }
             // Rows are counted from the first one of the block before.
             let start = at / size * size;

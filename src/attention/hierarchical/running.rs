@@ -183,7 +183,7 @@ impl<'m> Running<'m> {
             } else {
                 self.blocks.take(here, made);
             }
-            budget.charge(size * self.head.width * if makes_above { 40 } else { 10 });
+            budget.charge(size * self.head.width * if makes_above { 60 } else { 10 });
             if !makes_above {
                 return true;
             }
@@ -233,7 +233,7 @@ impl<'m> Memory<'m> for Running<'m> {
         let pair = self.blocks.values.get_mut(at / 2 * 2 * width..).unwrap_or_default();
         let pair = pair.get_mut(..2 * width).unwrap_or_default();
         let value = row(self.values, slot, width);
-        if at % 2 == 0 {
+        if at.is_multiple_of(2) {
             pairs::zip(value, &[], pair)
         } else {
             pairs::complete(value, pair)

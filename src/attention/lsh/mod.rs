@@ -175,7 +175,7 @@ impl<'m> life::Memory<'m> for Memory<'m> {
                     let bucket = bucket_of(parameters, self.head.index, round, key, seen);
                     self.sorted.count(round, token, bucket);
                 }
-                budget.charge(parameters.rounds * parameters.columns() * (3 * width + 20));
+                budget.charge(parameters.rounds * parameters.columns() * (10 * width + 40));
             }
             normalise(key, parameters.epsilon);
             budget.charge(12 * width + 150);

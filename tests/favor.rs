@@ -175,7 +175,7 @@ impl Rows {
             width: self.width,
             rows: &mut rows,
             keys: &keys,
-            values: &self.v.clone(),
+            values: &self.v,
             visible: &visible,
             causal,
             scale: Requant { multiplier: 0, shift: 1 },

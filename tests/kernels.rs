@@ -190,7 +190,7 @@ fn attended(rows: &[i16], values: &[i16], width: usize, visible: bool, gain: u32
         width,
         rows: &mut rows,
         keys: &keys,
-        values: &values.to_vec(),
+        values,
         visible: &visible,
         causal: false,
         scale: Requant { multiplier: 1, shift: 1 },

@@ -110,7 +110,7 @@ fn run(parameters: Lsh<'_>, q: &[i16], v: &[i16], mask: &[bool], causal: bool) -
         width: D,
         rows: &mut rows,
         keys: &keys,
-        values: &v.to_vec(),
+        values: v,
         visible: &visible,
         causal,
         scale: unit_scale(),

@@ -21,7 +21,7 @@ mod random;
 fn model(source: &mut Source, i: usize, causal: bool) -> (Network, Vec<u32>) {
     let options = options(i, causal);
     let mut network = network(source, options);
-    let other = if i % 3 == 0 { (7 * i + 4) % KINDS } else { i };
+    let other = if i.is_multiple_of(3) { (7 * i + 4) % KINDS } else { i };
     for (layer, block) in network.blocks.iter_mut().enumerate() {
         let width = options.width / options.heads;
         let i = if layer == 0 { i } else { other };

@@ -66,7 +66,7 @@ impl Inputs {
             width: D,
             rows: &mut rows,
             keys: &keys,
-            values: &self.v.clone(),
+            values: &self.v,
             visible: &visible,
             causal: self.causal,
             scale: Requant { multiplier: (factor * f64::powi(2.0, 16 + 11)).round() as i16, shift: 11 },

@@ -15,7 +15,7 @@ use crate::{firmware, qemu, setup};
 use anyhow::{Context, Result, anyhow, bail};
 use fixformer::host::fit::cost::derive;
 use row::Row;
-use snapshot::Snapshot;
+use snapshot::{INSTRUCTIONS, STEPS, Snapshot};
 use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -49,12 +49,12 @@ const QUICK: &str = "256";
 const LIMIT: Duration = Duration::from_secs(3600);
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let boards = if options.cores.is_empty() { Board::named(&CORES)? } else { Board::named(&options.cores)? };
+    let all: &[&str] = if options.steps { &steps::CORES } else { &CORES };
+    let boards = if options.cores.is_empty() { Board::named(all)? } else { Board::named(&options.cores)? };
     setup::ready(&boards)?;
-    let mut snapshot = Snapshot::read()?;
+    let mut snapshot = Snapshot::read(if options.steps { STEPS } else { INSTRUCTIONS })?;
     let mut faults = Vec::new();
     let jobs = thread::available_parallelism().map_or(1, NonZero::get);
-    let part = options.quick || options.steps;
     for boards in boards.chunks(jobs) {
         for (board, measured) in boards.iter().zip(side_by_side(boards, options)?) {
             let (rows, seconds) = measured;
@@ -65,9 +65,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 print!("{}", crossover::report(&rows));
             }
             if options.update {
-                snapshot.replace(&board.name, &rows, part);
+                snapshot.replace(&board.name, &rows, options.quick);
             } else {
-                faults.extend(snapshot.faults(&board.name, &rows, part));
+                faults.extend(snapshot.faults(&board.name, &rows, options.quick));
             }
             let grown = row::grown(&rows).into_iter();
             faults.extend(grown.map(|what| format!("not linear: {}: {what}", board.name)));
@@ -75,6 +75,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if options.update {
         snapshot.write()?;
+        if options.steps {
+            return Ok(());
+        }
         let rates = root().join("src/host/fit/cost/costs.txt");
         fs::write(&rates, derive(&snapshot.text(), workload::heads::kind))
             .with_context(|| format!("cannot write {}", rates.display()))?;
@@ -88,16 +91,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// What a quick run of a board and the snapshot differ in.
 pub(crate) fn quick(board: &Board) -> Result<Vec<String>> {
     let rows = measure(board, &firmware::build(board, "bench", &digits_file())?, true)?;
-    Ok(Snapshot::read()?.faults(&board.name, &rows, true))
+    Ok(Snapshot::read(INSTRUCTIONS)?.faults(&board.name, &rows, true))
 }
 
 /// Builds for one board after the other; runs all of them at once. What was counted, and the seconds it took.
 fn side_by_side(boards: &[Board], options: &Options) -> Result<Vec<(Vec<Row>, u64)>> {
     if options.steps {
-        return each(boards.iter().collect(), |board| {
-            let has_room = steps::CORES.contains(&board.name.as_str());
-            if has_room { steps::measure(board, &steps::MECHANISMS) } else { Ok(Vec::new()) }
-        });
+        return each(boards.iter().collect(), steps::measure);
     }
     let programs = boards.iter().map(|board| Ok((board, firmware::build(board, "bench", &digits_file())?)));
     let programs: Vec<(&Board, PathBuf)> = programs.collect::<Result<_>>()?;

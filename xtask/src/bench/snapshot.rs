@@ -12,17 +12,23 @@ const RISE: f64 = 1.02;
 const HELD: [&str; 5] = ["instructions", "arena_bytes", "largest_step", "count", "longest_wait"];
 
 pub(crate) struct Snapshot {
+    file: PathBuf,
     lines: Vec<String>,
 }
 
+/// The file of the counts, and that of the largest steps, in the repository.
+pub(crate) const INSTRUCTIONS: &str = "boards/instructions.txt";
+pub(crate) const STEPS: &str = "boards/steps.txt";
+
 impl Snapshot {
-    pub(crate) fn read() -> Result<Self> {
-        let text = fs::read_to_string(file()).with_context(|| format!("cannot read {}", file().display()))?;
-        Ok(Self { lines: text.lines().map(String::from).collect() })
+    pub(crate) fn read(name: &str) -> Result<Self> {
+        let file = root().join(name);
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(Self { file, lines: text.lines().map(String::from).collect() })
     }
 
     pub(crate) fn write(&self) -> Result<()> {
-        fs::write(file(), self.text()).with_context(|| format!("cannot write {}", file().display()))
+        fs::write(&self.file, self.text()).with_context(|| format!("cannot write {}", self.file.display()))
     }
 
     pub(crate) fn text(&self) -> String {
@@ -66,10 +72,6 @@ impl Snapshot {
     }
 }
 
-fn file() -> PathBuf {
-    root().join("boards/instructions.txt")
-}
-
 /// The words of a line without the numbers that are held.
 fn key(line: &str) -> Vec<&str> {
     let words: Vec<_> = line.split(' ').collect();
@@ -96,7 +98,7 @@ mod tests {
     }
 
     fn snapshot(lines: &[&str]) -> Snapshot {
-        Snapshot { lines: lines.iter().map(|line| line.to_string()).collect() }
+        Snapshot { file: PathBuf::new(), lines: lines.iter().map(|line| line.to_string()).collect() }
     }
 
     #[test]

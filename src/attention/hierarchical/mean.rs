@@ -99,13 +99,24 @@ impl Mean {
         }
         // Twice the mean is twice the second value and something of the difference alone.
         let rows = rows.zip(difference);
-        let even = self.is_even();
-        rows.for_each(|((mean, (first, second)), &difference)| {
-            let (mean, difference) = (i32::from(mean), i32::from(difference));
-            let rest = if even { difference } else { self.twice(difference, 0) };
-            let b = if self.whole { mean - half(rest, self.odd) } else { (mean - rest) >> 1 };
-            (*first, *second) = ((b + difference) as i16, b as i16);
-        });
+        match (self.is_even(), self.whole) {
+            (true, true) => rows.for_each(|((mean, (first, second)), &difference)| {
+                let (mean, difference) = (i32::from(mean), i32::from(difference));
+                let b = mean - half(difference, self.odd);
+                (*first, *second) = ((b + difference) as i16, b as i16);
+            }),
+            (true, false) => rows.for_each(|((mean, (first, second)), &difference)| {
+                let (mean, difference) = (i32::from(mean), i32::from(difference));
+                let b = (mean - difference) >> 1;
+                (*first, *second) = ((b + difference) as i16, b as i16);
+            }),
+            (false, whole) => rows.for_each(|((mean, (first, second)), &difference)| {
+                let (mean, difference) = (i32::from(mean), i32::from(difference));
+                let rest = self.twice(difference, 0);
+                let b = if whole { mean - half(rest, self.odd) } else { (mean - rest) >> 1 };
+                (*first, *second) = ((b + difference) as i16, b as i16);
+            }),
+        }
     }
 }
 

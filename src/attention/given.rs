@@ -60,7 +60,7 @@ impl Given<'_> {
         let head = &Head { kind, index, width, tokens, causal, scale, gain };
         let Some((words, scratch)) = memory.split_at_mut_checked(head.memory()) else { return };
         let mechanisms = const { Mechanisms::all() };
-        let Some(life) = mechanisms.life(&kind) else { return };
+        let Some(life) = mechanisms.life(&kind, causal) else { return };
         let order = Way::of(&kind, causal).order;
         (life.begin)(head, words, scratch);
         if order != Order::Together {

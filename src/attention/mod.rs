@@ -95,46 +95,65 @@ pub const fn scratch(kind: &AttentionKind<'_>, width: usize, causal: bool) -> us
     }
 }
 
-/// Every mechanism, by [`AttentionKind::index`].
-const ALL: [Life; AttentionKind::COUNT] = [
+/// Every mechanism, those of two forms twice; see [`form`].
+const ALL: [Life; FORMS] = [
     Life::of::<kept::Keeps<exact::Exact>>(),
-    Life::of::<hierarchical::Mechanism>(),
     Life::of::<kept::Keeps<bigbird::Blocks>>(),
-    Life::of::<favor::Mechanism>(),
-    Life::of::<lsh::Mechanism>(),
-    Life::of::<kept::Keeps<local::Chunks>>(),
     Life::of::<kept::Keeps<extended::Blocks>>(),
+    Life::of::<kept::Keeps<local::Chunks>>(),
+    Life::of::<lsh::Mechanism>(),
+    Life::of::<hierarchical::Whole>(),
+    Life::of::<hierarchical::Causal>(),
+    Life::of::<favor::AllAtOnce>(),
+    Life::of::<favor::KeyByKey>(),
 ];
+
+const FORMS: usize = 9;
+
+/// The form of a mechanism that a head takes: its place in [`ALL`].
+const fn form(kind: &AttentionKind<'_>, causal: bool) -> usize {
+    match kind {
+        AttentionKind::Exact => 0,
+        AttentionKind::BigBird(_) => 1,
+        AttentionKind::BigBirdExtended(_) => 2,
+        AttentionKind::Local(_) => 3,
+        AttentionKind::Lsh(_) => 4,
+        AttentionKind::Hierarchical(_) if !causal => 5,
+        AttentionKind::Hierarchical(_) => 6,
+        AttentionKind::Favor(parameters) if favor::all_at_once(parameters, causal) => 7,
+        AttentionKind::Favor(_) => 8,
+    }
+}
 
 /// The mechanisms that a program links: all, or those of a model known at compile time.
 #[derive(Clone, Copy, Debug)]
-pub struct Mechanisms([Option<Life>; AttentionKind::COUNT]);
+pub struct Mechanisms([Option<Life>; FORMS]);
 
 impl Mechanisms {
     /// All, for a model known at run time.
     pub const fn all() -> Self {
-        let mut mechanisms = [None; AttentionKind::COUNT];
-        let mut index = 0;
-        while index < AttentionKind::COUNT {
-            mechanisms[index] = Some(ALL[index]);
-            index += 1;
+        let mut mechanisms = [None; FORMS];
+        let mut form = 0;
+        while form < FORMS {
+            mechanisms[form] = Some(ALL[form]);
+            form += 1;
         }
         Self(mechanisms)
     }
 
     /// Those that the blocks of `model` use: what no block names is not linked.
     pub const fn of(model: &Model<'_>) -> Self {
-        let mut mechanisms = [None; AttentionKind::COUNT];
+        let mut mechanisms = [None; FORMS];
         let mut blocks = model.blocks();
         while let Some(block) = blocks.take_next() {
-            let kind = block.attention.kind.index();
-            mechanisms[kind] = Some(ALL[kind]);
+            let form = form(&block.attention.kind, block.attention.causal);
+            mechanisms[form] = Some(ALL[form]);
         }
         Self(mechanisms)
     }
 
     /// The life of a head with this mechanism.
-    pub(crate) fn life(&self, kind: &AttentionKind<'_>) -> Option<&Life> {
-        self.0.get(kind.index()).and_then(Option::as_ref)
+    pub(crate) fn life(&self, kind: &AttentionKind<'_>, causal: bool) -> Option<&Life> {
+        self.0.get(form(kind, causal)).and_then(Option::as_ref)
     }
 }

@@ -144,7 +144,7 @@ pub(super) fn block<T: Trace>(
     trace: &mut T,
 ) -> Poll<()> {
     let attention = &block.attention;
-    let Some(&life) = run.mechanisms.life(&attention.kind) else { return Poll::Ready(()) };
+    let Some(&life) = run.mechanisms.life(&attention.kind, attention.causal) else { return Poll::Ready(()) };
     let head = Head {
         kind: attention.kind,
         index: 0,

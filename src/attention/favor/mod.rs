@@ -27,10 +27,8 @@ mod means;
 mod power;
 mod running;
 
-use core::ops::Range;
-
-use super::life::{self, Room};
-use super::{Budget, Head};
+use super::Head;
+use super::life;
 use crate::model::{AttentionKind, Favor, FavorInput, Features};
 
 /// Words that a head keeps.
@@ -48,65 +46,39 @@ pub(super) const fn scratch(parameters: &Favor<'_>, width: usize, causal: bool) 
 }
 
 /// Whether features are powers and no key comes after a query.
-const fn all_at_once(parameters: &Favor<'_>, causal: bool) -> bool {
+pub(super) const fn all_at_once(parameters: &Favor<'_>, causal: bool) -> bool {
     !causal && !matches!(parameters.features, Features::Relu)
 }
 
-/// FAVOR+ of either direction.
-pub(super) struct Mechanism;
+/// Features that are powers, where no key comes after a query.
+pub(super) struct AllAtOnce;
 
-impl life::Mechanism for Mechanism {
-    type Memory<'m> = Direction<'m>;
+impl life::Mechanism for AllAtOnce {
+    type Memory<'m> = means::Means<'m>;
 
-    fn carve<'m>(head: &'m Head<'m>, words: &'m mut [u32], scratch: &'m mut [u32]) -> Option<Direction<'m>> {
+    fn carve<'m>(
+        head: &'m Head<'m>,
+        words: &'m mut [u32],
+        scratch: &'m mut [u32],
+    ) -> Option<Self::Memory<'m>> {
         let AttentionKind::Favor(parameters) = head.kind else { return None };
-        Some(if all_at_once(&parameters, head.causal) {
-            Direction::Means(means::Means::new(parameters, head, words, scratch))
-        } else {
-            Direction::Running(running::Running::new(parameters, head, words, scratch))
-        })
+        Some(means::Means::new(parameters, head, words, scratch))
     }
 }
 
-pub(super) enum Direction<'m> {
-    Means(means::Means<'m>),
-    Running(running::Running<'m>),
-}
+/// Any features, key by key.
+pub(super) struct KeyByKey;
 
-impl<'m> life::Memory<'m> for Direction<'m> {
-    fn begin(&mut self) {
-        match self {
-            Self::Means(memory) => memory.begin(),
-            Self::Running(memory) => memory.begin(),
-        }
-    }
+impl life::Mechanism for KeyByKey {
+    type Memory<'m> = running::Running<'m>;
 
-    fn room(self, tokens: Range<usize>) -> Room<'m> {
-        match self {
-            Self::Means(memory) => memory.room(tokens),
-            Self::Running(memory) => memory.room(tokens),
-        }
-    }
-
-    fn absorb(&mut self, tokens: Range<usize>, visible: u32, resumed: bool, budget: &mut Budget) -> bool {
-        match self {
-            Self::Means(memory) => memory.absorb(tokens, visible, resumed, budget),
-            Self::Running(memory) => memory.absorb(tokens, visible, resumed, budget),
-        }
-    }
-
-    fn close(&mut self, resumed: bool, budget: &mut Budget) -> bool {
-        match self {
-            Self::Means(memory) => memory.close(resumed, budget),
-            Self::Running(memory) => memory.close(resumed, budget),
-        }
-    }
-
-    fn answer(&mut self, token: usize, row: &mut [i16], resumed: bool, budget: &mut Budget) -> bool {
-        match self {
-            Self::Means(memory) => memory.answer(token, row, resumed, budget),
-            Self::Running(memory) => memory.answer(token, row, resumed, budget),
-        }
+    fn carve<'m>(
+        head: &'m Head<'m>,
+        words: &'m mut [u32],
+        scratch: &'m mut [u32],
+    ) -> Option<Self::Memory<'m>> {
+        let AttentionKind::Favor(parameters) = head.kind else { return None };
+        Some(running::Running::new(parameters, head, words, scratch))
     }
 }
 

@@ -16,7 +16,7 @@ mod running;
 use core::ops::Range;
 
 use super::accumulator::{Accumulator, State};
-use super::life::{self, Room};
+use super::life;
 use super::{Budget, Head, KEY_TILE, KeyTile, Weight};
 use crate::model::{AttentionKind, Hierarchical};
 use crate::num::Requant;
@@ -40,61 +40,35 @@ pub(super) const fn scratch(parameters: &Hierarchical<'_>, width: usize, causal:
     if causal { running::scratch(parameters.block, width) } else { lifted::scratch(width) }
 }
 
-/// Hierarchical attention of either direction.
-pub(super) struct Mechanism;
+/// Bidirectional: the whole sequence.
+pub(super) struct Whole;
 
-impl life::Mechanism for Mechanism {
-    type Memory<'m> = Direction<'m>;
+impl life::Mechanism for Whole {
+    type Memory<'m> = lifted::Lifted<'m>;
 
-    fn carve<'m>(head: &'m Head<'m>, words: &'m mut [u32], scratch: &'m mut [u32]) -> Option<Direction<'m>> {
+    fn carve<'m>(
+        head: &'m Head<'m>,
+        words: &'m mut [u32],
+        scratch: &'m mut [u32],
+    ) -> Option<Self::Memory<'m>> {
         let AttentionKind::Hierarchical(parameters) = head.kind else { return None };
-        Some(if head.causal {
-            Direction::Running(running::Running::new(parameters, head, words, scratch))
-        } else {
-            Direction::Lifted(lifted::Lifted::new(parameters, head, words, scratch))
-        })
+        Some(lifted::Lifted::new(parameters, head, words, scratch))
     }
 }
 
-pub(super) enum Direction<'m> {
-    Lifted(lifted::Lifted<'m>),
-    Running(running::Running<'m>),
-}
+/// Causal: what came before.
+pub(super) struct Causal;
 
-impl<'m> life::Memory<'m> for Direction<'m> {
-    fn begin(&mut self) {
-        match self {
-            Self::Lifted(memory) => memory.begin(),
-            Self::Running(memory) => memory.begin(),
-        }
-    }
+impl life::Mechanism for Causal {
+    type Memory<'m> = running::Running<'m>;
 
-    fn room(self, tokens: Range<usize>) -> Room<'m> {
-        match self {
-            Self::Lifted(memory) => memory.room(tokens),
-            Self::Running(memory) => memory.room(tokens),
-        }
-    }
-
-    fn absorb(&mut self, tokens: Range<usize>, visible: u32, resumed: bool, budget: &mut Budget) -> bool {
-        match self {
-            Self::Lifted(memory) => memory.absorb(tokens, visible, resumed, budget),
-            Self::Running(memory) => memory.absorb(tokens, visible, resumed, budget),
-        }
-    }
-
-    fn close(&mut self, resumed: bool, budget: &mut Budget) -> bool {
-        match self {
-            Self::Lifted(memory) => memory.close(resumed, budget),
-            Self::Running(memory) => memory.close(resumed, budget),
-        }
-    }
-
-    fn answer(&mut self, token: usize, row: &mut [i16], resumed: bool, budget: &mut Budget) -> bool {
-        match self {
-            Self::Lifted(memory) => memory.answer(token, row, resumed, budget),
-            Self::Running(memory) => memory.answer(token, row, resumed, budget),
-        }
+    fn carve<'m>(
+        head: &'m Head<'m>,
+        words: &'m mut [u32],
+        scratch: &'m mut [u32],
+    ) -> Option<Self::Memory<'m>> {
+        let AttentionKind::Hierarchical(parameters) = head.kind else { return None };
+        Some(running::Running::new(parameters, head, words, scratch))
     }
 }
 

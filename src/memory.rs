@@ -187,3 +187,14 @@ pub(crate) fn i32s(words: &[u32]) -> &[i32] {
     // SAFETY: same size and alignment, any bits are valid, the borrow is passed on.
     unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), words.len()) }
 }
+
+/// Copies `count` elements from `from` to `to`, which is not after it; nothing where they are not there.
+pub(crate) fn move_down<T: Copy>(elements: &mut [T], from: usize, to: usize, count: usize) {
+    for index in 0..count {
+        if let Some(&element) = elements.get(from + index)
+            && let Some(slot) = elements.get_mut(to + index)
+        {
+            *slot = element;
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! The kernels of the host's build: against portable, against known answers, against real arithmetic.
 
-use fixformer::attention::{Given, attend};
+use fixformer::attention::{Given, attend, words};
 use fixformer::kernels::{
     ChannelPairs, Channels, NormParameters, VALUE_LIMIT, backend, check, dot_limit, layer_norm, linear,
     portable_only,
@@ -157,7 +157,7 @@ fn attention_error(n: usize, d: usize, hot: f64, causal: bool, mask: impl Fn(usi
         scale,
         gain,
     };
-    attend(AttentionKind::Exact, head, &mut vec![0; d]);
+    attend(AttentionKind::Exact, head, &mut vec![0; words(&AttentionKind::Exact, n, d, causal)]);
     let (mut error, mut size) = (0.0, 0.0);
     for (i, out) in rows.chunks(d).enumerate() {
         let horizon = if causal { i + 1 } else { n };
@@ -184,6 +184,7 @@ fn exact_attention_is_within_a_thousandth_of_the_real_one() {
 /// Attention of `rows` to themselves with the values, everything visible or nothing.
 fn attended(rows: &[i16], values: &[i16], width: usize, visible: bool, gain: u32) -> Vec<i16> {
     let (mut rows, keys) = (rows.to_vec(), rows.to_vec());
+    let tokens = rows.len() / width;
     let visible = vec![if visible { u16::MAX } else { 0 }; rows.len().div_ceil(16 * width)];
     let head = Given {
         index: 0,
@@ -196,7 +197,7 @@ fn attended(rows: &[i16], values: &[i16], width: usize, visible: bool, gain: u32
         scale: Requant { multiplier: 1, shift: 1 },
         gain,
     };
-    attend(AttentionKind::Exact, head, &mut vec![7; width]);
+    attend(AttentionKind::Exact, head, &mut vec![7; words(&AttentionKind::Exact, tokens, width, false)]);
     rows
 }
 

@@ -12,6 +12,8 @@ const PERIOD: u64 = 16_000;
 
 /// Prints for each recording a line `step STAGE largest_step N` for every stage, a line `ticks N longest_wait W`, and what
 /// [`crate::classifier::all`] prints of it.
+// Not inlined: its stack is not that of a run at one go.
+#[inline(never)]
 pub fn all(net: &mut Session<'_>, recordings: &mut Recordings<File>, input: &mut [i16]) -> Result<(), Error> {
     let mut row = 0;
     while let Some(samples) = recordings.next(input).map_err(Error::Recording)? {

@@ -72,7 +72,7 @@ fn damaged_model() {
 fn another_version() {
     let bench = Bench::with_digits();
     bench.damage(|bytes| bytes[4] = 77);
-    refused(&bench, &["version", "77", "quantize the model again"]);
+    refused(&bench, &["version", "77", "quantize the checkpoint again"]);
 }
 
 #[test]

@@ -185,9 +185,9 @@ fn fit_has_a_line_for_each_board() {
         assert!(instructions > 1_000_000 && sum.abs_diff(instructions) < 20, "{sum} {instructions}");
     }
     bench.command(&["fit", "digits.fxm"]).assert().success().stdout(
-        contains("stream")
+        contains("residual")
             .and(contains("feed-forward"))
-            .and(contains("block1.attention"))
+            .and(contains("block1.attend"))
             .and(contains("microbit-v1")),
     );
 }
@@ -270,7 +270,7 @@ fn inspect_lists_layers_and_memory() {
         .stdout(contains("windows of 8 steps every 1").and(contains("0.0625")))
         .stdout(contains("learned").and(contains("mean of the tokens")))
         .stdout(contains("block 1 contract").and(contains("64 -> 32")))
-        .stdout(contains("arena").and(contains("residual stream")));
+        .stdout(contains("arena").and(contains("tokens x width")));
 }
 
 #[test]

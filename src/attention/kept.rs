@@ -8,7 +8,7 @@ use core::ops::Range;
 use super::accumulator::State;
 use super::life::{self, Room};
 use super::{Accumulator, Budget, Head, KEY_TILE, KeyTile, ROW_TILE, TileBuffer, Weight, pairs};
-use crate::memory::{Carver, halves};
+use crate::memory::{Carver, halves, move_down};
 use crate::num::Requant;
 use crate::visible::{self, Visible};
 
@@ -211,9 +211,7 @@ impl Rows<'_> {
         let count = (oldest - self.first()) / 2 * 2;
         let start = count * self.width;
         for rows in [&mut *self.keys, &mut *self.values] {
-            if start <= rows.len() {
-                rows.copy_within(start.., 0);
-            }
+            move_down(rows, start, 0, rows.len().saturating_sub(start));
         }
         visible::forget(self.visible, count);
         self.first.iter_mut().for_each(|first| *first += count as u32);

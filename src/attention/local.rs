@@ -44,8 +44,11 @@ impl Pattern for Chunks {
             let from = (own + part).checked_sub(before).unwrap_or(own + 1) * chunk;
             return (part <= before).then_some(from..from + chunk);
         }
-        let chunks = (head.tokens.next_multiple_of(multiple.max(1)) / chunk).max(1);
-        let parts = if head.tokens <= chunk { 1 } else { before + 1 + after };
+        let (chunks, parts) = if head.tokens <= chunk {
+            (1, 1)
+        } else {
+            ((head.tokens.next_multiple_of(multiple.max(1)) / chunk).max(1), before + 1 + after)
+        };
         let first = token / chunk + chunks - before % chunks;
         let from = (first + part) % chunks * chunk;
         (part < parts).then_some(from..from + chunk)

@@ -62,7 +62,7 @@ mod known {
     pub(super) const LINEAR_I16: u64 = 0x6fe9_35d9_3b80_9463;
     pub(super) const LARGE_LINEAR_I8: u64 = 0xf486_1214_4de9_3a66;
     pub(super) const LARGE_LINEAR_I16: u64 = 0x8dfb_13a8_5a07_c830;
-    pub(super) const ATTENTION_TILE: u64 = 0x1ed6_f39a_f517_627d;
+    pub(super) const ATTENTION_TILE: u64 = 0xaa92_5069_dd1e_5519;
     pub(super) const SOFTMAX_ROW: u64 = 0x329c_2da4_633f_517f;
     pub(super) const LAYER_NORM: u64 = 0x73ba_c563_7c94_c448;
     pub(super) const LARGE_LAYER_NORM: u64 = 0x25a7_be3c_1aaa_b7a8;

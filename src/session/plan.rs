@@ -108,7 +108,7 @@ pub struct Buffer {
     pub name: &'static str,
     /// What its elements are.
     pub element: Element,
-    /// Number of elements.
+    /// Number of elements that it has room for.
     pub length: usize,
     /// First and last stage that need what is in it.
     pub lives: [Stage; 2],
@@ -123,7 +123,6 @@ pub struct Buffer {
 /// Where every buffer of a run lies. Linear in `max_tokens`, or independent of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
-    lengths: [usize; Self::COUNT],
     starts: [usize; Self::COUNT],
     words: [usize; Self::COUNT],
     total: usize,
@@ -147,6 +146,7 @@ impl Plan {
         by_layer
     }
 
+    #[inline(never)]
     const fn with(model: &Model<'_>, tile_by_tile: bool) -> Self {
         let Model { width, max_tokens, head_width, .. } = *model;
         let rows = if tile_by_tile { ROW_TILE } else { max_tokens };
@@ -173,7 +173,7 @@ impl Plan {
         ];
         let side_by_side = attention.side_by_side;
         let zeros = [0; Self::COUNT];
-        let mut plan = Self { lengths, starts: zeros, words: zeros, total: 0, tile_by_tile, side_by_side };
+        let mut plan = Self { starts: zeros, words: zeros, total: 0, tile_by_tile, side_by_side };
         let mut index = 0;
         while index < Self::COUNT {
             plan.words[index] = match TABLE[index].element {
@@ -208,6 +208,7 @@ impl Plan {
     }
 
     const fn lives(&self, index: usize) -> [Stage; 2] {
+        let index = if index < Self::COUNT { index } else { 0 };
         if self.tile_by_tile && TABLE[index].is_state {
             let [_, last] = TABLE[index].lives;
             return [Stage::Embed, if last as u8 > Stage::Pool as u8 { last } else { Stage::Pool }];
@@ -237,7 +238,7 @@ impl Plan {
 
     /// Words of the memory of the heads at work.
     pub(super) const fn memory_words(&self) -> usize {
-        self.lengths[Name::Memory as usize]
+        self.words[Name::Memory as usize]
     }
 
     /// Every buffer, in the order of the table; empty ones too.
@@ -245,7 +246,7 @@ impl Plan {
         TABLE.iter().enumerate().map(|(index, line)| Buffer {
             name: line.name,
             element: line.element,
-            length: self.lengths[index],
+            length: if line.element.name().ends_with("16") { 2 } else { 1 } * self.words[index],
             lives: self.lives(index),
             start: self.starts[index],
             words: self.words[index],
@@ -307,6 +308,8 @@ struct Attention {
 
 impl Attention {
     /// The most that any block asks for; tile by tile, for every block.
+    // Here and below: a block on the stack is gone before anything else is called.
+    #[inline(never)]
     const fn of(model: &Model<'_>, tile_by_tile: bool) -> Self {
         let side_by_side = tile_by_tile || constant_heads_are_small(model);
         let mut most = Self { memory: 0, scratch: 0, slots: 0, side_by_side };
@@ -331,6 +334,7 @@ impl Attention {
 
 /// Whether no head whose memory does not grow with the length takes more than its rows would, which would have to wait for
 /// those of the others.
+#[inline(never)]
 const fn constant_heads_are_small(model: &Model<'_>) -> bool {
     let rows = halves(model.max_tokens * model.head_width);
     let mut blocks = model.blocks();
@@ -349,6 +353,7 @@ const fn head_memory(block: &Block<'_>, model: &Model<'_>) -> usize {
 }
 
 /// Whether the tokens can pass all layers one at a time.
+#[inline(never)]
 const fn passes(model: &Model<'_>) -> bool {
     let mut blocks = model.blocks();
     while let Some(block) = blocks.take_next() {

@@ -18,6 +18,8 @@ use crate::trace::{Tensor, Trace};
 const VALUES: usize = 256;
 
 /// Does the work before, between and after the blocks.
+// Here and below: what is not inlined does not lie on the stack beside what runs deeper.
+#[inline(never)]
 pub(super) fn around_blocks(
     run: &mut Running<'_>,
     budget: &mut Budget,
@@ -341,6 +343,7 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
     }
 
     /// A head takes in a tile of keys.
+    #[inline(never)]
     fn absorb(&mut self) -> bool {
         let (tokens, words, resumed) = (self.tile().0, self.words(), self.run.place.resumed);
         let visible = self.visible(tokens.clone());
@@ -357,6 +360,7 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
     }
 
     /// A tile of queries becomes what it attends to.
+    #[inline(never)]
     fn answer(&mut self) -> bool {
         let (tokens, words, width) = (self.tile().0, self.words(), self.head.width);
         let mut progress = self.run.place.answers;
@@ -399,6 +403,7 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
         self.rows.attended(tokens.start, joined, frac, change, rows);
     }
 
+    #[inline(never)]
     fn expand(&mut self) {
         let (tokens, elements) = self.tile();
         let hidden_width = self.rows.block.feed_forward.expand.outputs;
@@ -417,6 +422,7 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
         self.rows.activate(tokens.start, hidden);
     }
 
+    #[inline(never)]
     fn contract(&mut self) {
         let (tokens, elements) = self.tile();
         let (block, [first, second]) = (self.rows.block, self.rows.block.attended(self.run.fracs));

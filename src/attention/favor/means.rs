@@ -355,7 +355,7 @@ impl<'m> Memory<'m> for Means<'m> {
                     Some(done + 1)
                 }
                 2 => {
-                    let free = VALUE_LIMIT as u32 / (self.at(Place::Extra) + 1);
+                    let free = VALUE_LIMIT as u32 / self.at(Place::Extra).saturating_add(1).max(1);
                     self.put(Place::Extra, free.checked_ilog2().unwrap_or(0).min(MOST_EXTRA));
                     None
                 }

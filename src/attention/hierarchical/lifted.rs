@@ -8,6 +8,7 @@
 //! token at work and its neighbours; when a token enters the block before, one block of a level is expanded from half a
 //! block of the level above.
 
+use core::num::NonZeroUsize;
 use core::ops::Range;
 
 use super::mean::{Mean, half};
@@ -157,9 +158,11 @@ impl<'m> Lifted<'m> {
             let length = size * self.head.width;
             let here = 3 * level * length;
             for near in [&mut *self.near_keys, &mut *self.near_values] {
-                if let Some(near) = near.get_mut(here..here + 3 * length) {
-                    near.copy_within(..2 * length, length);
-                }
+                let near = near.get_mut(here..here + 3 * length).unwrap_or_default();
+                let (before, rest) = near.split_at_mut_checked(length).unwrap_or_default();
+                let (at_work, after) = rest.split_at_mut_checked(length).unwrap_or_default();
+                after.iter_mut().zip(at_work.iter()).for_each(|(to, &from)| *to = from);
+                at_work.iter_mut().zip(before.iter()).for_each(|(to, &from)| *to = from);
             }
         } else {
             return;
@@ -317,7 +320,7 @@ impl<'m> Memory<'m> for Lifted<'m> {
                 self.bring(level, at, last, changed, budget);
             }
             // Rows are counted from the first one of the block before.
-            let start = at / size * size;
+            let start = at / NonZeroUsize::new(size).unwrap_or(NonZeroUsize::MIN) * size;
             let (at, end) = (at + size - start, self.rows(level) + size - start);
             let mask = Mask::of(self.place, self.visible, tokens);
             let near = 3 * level * size * width..3 * (level + 1) * size * width;

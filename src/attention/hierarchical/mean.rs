@@ -39,7 +39,7 @@ impl Mean {
             return x + y;
         }
         let total = (a + b).max(1);
-        (4 * (a * x + b * y) + total).div_euclid(2 * total)
+        (4 * (a * x + b * y) + total).div_euclid((2 * total).max(1))
     }
 
     /// What is kept of twice a mean.

@@ -11,7 +11,7 @@ use super::{Gathered, Rows, ranges, row};
 use crate::attention::life::{Memory, Room};
 use crate::attention::{Accumulator, Budget, Head, ROW_TILE, TileBuffer, pairs};
 use crate::kernels::VALUE_LIMIT;
-use crate::memory::{Carver, halves};
+use crate::memory::{Carver, halves, move_down};
 use crate::model::Hierarchical;
 
 /// See [`Running`]: two blocks of tokens, one of every level above, what was gathered, and a tile.
@@ -72,17 +72,13 @@ impl<'m> Blocks<'m> {
         }
     }
 
-    /// Puts block `from` in the place of block `to`.
+    /// Puts block `from` in the place of block `to`, which comes before it.
     fn shift(&mut self, from: usize, to: usize) {
         let (rows, size) = (self.size * self.width, self.size);
         for near in [&mut *self.keys, &mut *self.values] {
-            if (from + 1) * rows <= near.len() {
-                near.copy_within(from * rows..(from + 1) * rows, to * rows);
-            }
+            move_down(near, from * rows, to * rows, rows);
         }
-        if (from + 1) * size <= self.counts.len() {
-            self.counts.copy_within(from * size..(from + 1) * size, to * size);
-        }
+        move_down(self.counts, from * size, to * size, size);
     }
 
     /// Takes the one block of others in the place of block `to`.

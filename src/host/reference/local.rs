@@ -28,7 +28,8 @@ impl Local {
     /// full; a longer one is filled up with invalid tokens. A query that sees no key gives zeros.
     pub fn attend(&self, q: &[f64], k: &[f64], v: &[f64], d: usize, valid: Option<&[bool]>) -> Vec<f64> {
         let tokens = q.len() / d;
-        let total = tokens.next_multiple_of(self.multiple) / self.chunk;
+        let total =
+            if tokens <= self.chunk { 1 } else { tokens.next_multiple_of(self.multiple) / self.chunk };
         let scale = 1.0 / (d as f64).sqrt();
         let mut out = q.to_vec();
         let mut candidates = Candidates::default();

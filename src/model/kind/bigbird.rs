@@ -45,7 +45,8 @@ impl<'a> BigBird<'a> {
             let (found, expected) = (self.plan.len() as u32, expected as u32);
             return Err(ModelError::Mismatch { field: "bigbird.plan", found, expected });
         }
-        let blocks = shape.max_tokens.div_ceil(self.block);
+        let block = if self.block > 0 { self.block } else { 1 };
+        let blocks = shape.max_tokens.div_ceil(block);
         let mut rest = self.plan;
         while let [id, tail @ ..] = rest {
             if *id < 0 || *id as usize >= blocks {

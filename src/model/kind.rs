@@ -67,19 +67,6 @@ impl<'a> AttentionKind<'a> {
     /// Number of mechanisms.
     pub const COUNT: usize = 7;
 
-    /// Number of the mechanism in the file.
-    pub const fn index(&self) -> usize {
-        match self {
-            Self::Exact => EXACT,
-            Self::Hierarchical(_) => hierarchical::NUMBER,
-            Self::BigBird(_) => bigbird::NUMBER,
-            Self::Favor(_) => favor::NUMBER,
-            Self::Lsh(_) => lsh::NUMBER,
-            Self::Local(_) => local::NUMBER,
-            Self::BigBirdExtended(_) => bigbird_extended::NUMBER,
-        }
-    }
-
     /// Its `kind` in a description; both forms of BigBird have one.
     pub const fn name(&self) -> &'static str {
         match self {

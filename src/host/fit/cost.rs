@@ -2,7 +2,7 @@
 //! counted to take (`cargo xtask bench`).
 //!
 //! A count is taken as a sum of rates times what there is to do: products, outputs, rows, calls, pairs of a query
-//! and a key. `costs.txt` holds the rates; [`derive`] makes it from the counts.
+//! and a key. `costs.txt` holds the rates; [`derive()`] makes it from the counts.
 
 mod rates;
 

@@ -14,7 +14,7 @@ use crate::host::reference::Network;
 /// The files of a float model, and what they leave open.
 #[derive(Debug, Clone, Default)]
 pub struct Source {
-    /// A [description] (TOML), or the `config.json` of a Hugging Face model. Without it, the weights have such a
+    /// A [description](super::description) (TOML), or the `config.json` of a Hugging Face model. Without it, the weights have such a
     /// configuration in their metadata, under `config`.
     pub description: Option<PathBuf>,
     /// Tensors (safetensors).

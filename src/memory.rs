@@ -188,6 +188,25 @@ pub(crate) fn i32s(words: &[u32]) -> &[i32] {
     unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), words.len()) }
 }
 
+/// The rows of `x`, `[n, width]`.
+// The iterators of `core` over chunks divide by the width, which small cores do slowly.
+pub(crate) fn rows<T>(mut x: &[T], width: usize) -> impl Iterator<Item = &[T]> {
+    core::iter::from_fn(move || {
+        let (row, rest) = x.split_at_checked(width.max(1))?;
+        x = rest;
+        Some(row)
+    })
+}
+
+/// The rows of `x`, `[n, width]`.
+pub(crate) fn rows_mut<T>(mut x: &mut [T], width: usize) -> impl Iterator<Item = &mut [T]> {
+    core::iter::from_fn(move || {
+        let (row, rest) = core::mem::take(&mut x).split_at_mut_checked(width.max(1))?;
+        x = rest;
+        Some(row)
+    })
+}
+
 /// Copies `count` elements from `from` to `to`, which is not after it; nothing where they are not there.
 pub(crate) fn move_down<T: Copy>(elements: &mut [T], from: usize, to: usize, count: usize) {
     for index in 0..count {

@@ -44,13 +44,10 @@ impl Visible<'_> {
     }
 }
 
-/// Notes which of `count` tokens from one on count, 1 to 31 of them.
-pub(crate) fn set(map: &mut [u32], from: usize, count: usize, bits: u32) {
-    let (first, shift) = (from / BITS, from % BITS);
-    let all = (1_u64 << count) - 1;
-    let (clear, set) = (all << shift, (u64::from(bits) & all) << shift);
-    for (word, at) in map.iter_mut().skip(first).zip([0, BITS]) {
-        *word = *word & !((clear >> at) as u32) | (set >> at) as u32;
+/// Notes whether a token counts.
+pub(crate) fn set(map: &mut [u32], token: usize, counts: bool) {
+    if let Some(word) = map.get_mut(token / BITS) {
+        *word = *word & !(1 << (token % BITS)) | u32::from(counts) << (token % BITS);
     }
 }
 

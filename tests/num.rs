@@ -29,6 +29,20 @@ impl Errors {
 }
 
 #[test]
+fn means_are_rounded_to_nearest_ties_up() {
+    for count in (1..=40).chain([4_095, 1 << 20, (1 << 30) - 1, 1 << 30]) {
+        let near_zero = -3 * count..=3 * count;
+        let near_ends = [i64::from(i32::MIN), i64::from(i32::MAX)].map(|end| end * count);
+        for total in near_zero.step_by((count as usize / 40).max(1)).chain(near_ends) {
+            let found = i64::from(mean(total, count as u64));
+            // 2 total lies in (2 found - 1) count .. (2 found + 1) count.
+            assert!((2 * found - 1) * count <= 2 * total, "{total} / {count}: {found}");
+            assert!(2 * total < (2 * found + 1) * count, "{total} / {count}: {found}");
+        }
+    }
+}
+
+#[test]
 fn exp2_neg_over_every_exponent() {
     let mut errors = Errors::default();
     for bits in 0..20 << 10 {

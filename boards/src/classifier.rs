@@ -6,7 +6,7 @@ use crate::{counter, println, stack};
 use core::fmt;
 use fixformer::memory::Once;
 use fixformer::trace::{Row, Rows};
-use fixformer::{Arena, ArenaError, Digest, Embedded, InputError, ModelError, Scores, Session};
+use fixformer::{Arena, ArenaError, Digest, Embedded, InputError, Scores, Session};
 
 /// What to print besides the scores.
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -90,8 +90,6 @@ fn print_summary(rows: u32, digest: u64, [total, most]: [u64; 2], [arena, stack]
 pub enum Error {
     Arena(ArenaError),
     Host(HostError),
-    Model(ModelError),
-    ModelFile,
     Recording(RecordingError),
     Input { row: u32, error: InputError },
     Stack { size: usize },
@@ -102,8 +100,6 @@ impl fmt::Display for Error {
         match self {
             Self::Arena(error) => error.fmt(f),
             Self::Host(error) => error.fmt(f),
-            Self::Model(error) => error.fmt(f),
-            Self::ModelFile => f.write_str("the model file cannot be read or is larger than the memory here"),
             Self::Recording(error) => error.fmt(f),
             Self::Input { row, error } => write!(f, "recording {row}: {error}"),
             Self::Stack { size } => write!(f, "the stack of {size} bytes overflowed"),

@@ -29,7 +29,7 @@ impl Pattern for Blocks {
 }
 
 fn blocks_of(
-    parameters: BigBird<'_>,
+    parameters: &BigBird<'_>,
     head: &Head<'_>,
     token: usize,
     seen: bool,

@@ -34,23 +34,23 @@ impl Pattern for Blocks {
 
     fn window(self, head: &Head<'_>) -> Option<usize> {
         let AttentionKind::BigBirdExtended(parameters) = head.kind else { return None };
-        head.is_strict().then(|| window(&parameters))
+        head.is_strict().then(|| window(parameters))
     }
 
     fn oldest(self, head: &Head<'_>, token: usize) -> usize {
         let AttentionKind::BigBirdExtended(parameters) = head.kind else { return 0 };
-        before_and_after(&parameters, token).start
+        before_and_after(parameters, token).start
     }
 
     fn part(self, head: &Head<'_>, token: usize, _: bool, part: usize) -> Option<Range<usize>> {
         let AttentionKind::BigBirdExtended(parameters) = head.kind else { return None };
-        let BigBirdExtended { global, block, .. } = parameters;
+        let BigBirdExtended { global, block, .. } = *parameters;
         // The model was parsed: no block is empty.
         let block = block.max(1);
         if token < global || !head.is_strict() && head.tokens <= parameters.dense_tokens {
             return (part == 0).then_some(0..head.tokens);
         }
-        let window = before_and_after(&parameters, token);
+        let window = before_and_after(parameters, token);
         match part {
             0 => return Some(0..global),
             1 => return Some(window),

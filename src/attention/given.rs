@@ -35,7 +35,7 @@ pub const fn words(kind: &AttentionKind<'_>, tokens: usize, width: usize, causal
 
 /// Attends in place. `memory` has at least [`words`] words and need not be cleared.
 pub fn attend(kind: AttentionKind<'_>, given: Given<'_>, memory: &mut [u32]) {
-    given.attend(kind, memory, |_, _, _| {});
+    given.attend(&kind, memory, |_, _, _| {});
 }
 
 impl Given<'_> {
@@ -51,7 +51,7 @@ impl Given<'_> {
     /// [`attend`]; `closing` changes the memory before it is closed.
     pub(super) fn attend(
         self,
-        kind: AttentionKind<'_>,
+        kind: &AttentionKind<'_>,
         memory: &mut [u32],
         closing: impl FnOnce(&Head<'_>, &mut [u32], &mut [u32]),
     ) {
@@ -60,8 +60,8 @@ impl Given<'_> {
         let head = &Head { kind, index, width, tokens, causal, scale, gain };
         let Some((words, scratch)) = memory.split_at_mut_checked(head.memory()) else { return };
         let mechanisms = const { Mechanisms::all() };
-        let Some(life) = mechanisms.life(&kind, causal) else { return };
-        let order = Way::of(&kind, causal).order;
+        let Some(life) = mechanisms.life(kind, causal) else { return };
+        let order = Way::of(kind, causal).order;
         (life.begin)(head, words, scratch);
         if order != Order::Together {
             for first in (0..tokens).step_by(ROW_TILE) {

@@ -146,24 +146,12 @@ impl<'m, P: Pattern> life::Memory<'m> for Kept<'m, P> {
     fn absorb(&mut self, tokens: Range<usize>, visible: u32, _: bool, _: &mut Budget) -> bool {
         let width = self.head.width;
         let first = self.rows.first();
-        let fresh = |token: usize| {
+        for (bit, token) in tokens.enumerate() {
             let slot = token % ROW_TILE * width;
-            self.fresh.get(slot..slot + width).unwrap_or_default()
-        };
-        let mut token = tokens.start;
-        while token < tokens.end {
-            let pair = self.rows.values.get_mut((token - first) / 2 * 2 * width..).unwrap_or_default();
-            let pair = pair.get_mut(..2 * width).unwrap_or_default();
-            if token % 2 == 1 {
-                pairs::complete(fresh(token), pair);
-                token += 1;
-            } else {
-                let second = if token + 1 < tokens.end { fresh(token + 1) } else { &[] };
-                pairs::zip(fresh(token), second, pair);
-                token += 2;
-            }
+            let value = self.fresh.get(slot..slot + width).unwrap_or_default();
+            pairs::put(self.rows.values, token - first, value);
+            visible::set(self.rows.visible, token - first, visible >> bit & 1 == 1);
         }
-        visible::set(self.rows.visible, tokens.start - first, tokens.len(), visible);
         true
     }
 

@@ -20,7 +20,7 @@ pub(super) struct Chunks(Local);
 
 impl Pattern for Chunks {
     fn of(head: &Head<'_>) -> Option<Self> {
-        if let AttentionKind::Local(parameters) = head.kind { Some(Self(parameters)) } else { None }
+        if let AttentionKind::Local(parameters) = head.kind { Some(Self(*parameters)) } else { None }
     }
 
     const HAS_WINDOW: bool = true;

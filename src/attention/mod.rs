@@ -37,7 +37,7 @@ pub const ROW_TILE: usize = 4;
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
     /// The mechanism and its parameters.
-    pub kind: AttentionKind<'a>,
+    pub kind: &'a AttentionKind<'a>,
     /// Which head, from 0.
     pub index: usize,
     /// Columns of a query, a key and a value.
@@ -60,7 +60,7 @@ impl Head<'_> {
 
     /// Words of memory for this head.
     pub(crate) const fn memory(&self) -> usize {
-        memory(&self.kind, self.tokens, self.width, self.causal)
+        memory(self.kind, self.tokens, self.width, self.causal)
     }
 }
 

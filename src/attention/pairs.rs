@@ -11,10 +11,11 @@ pub(super) fn zip(first: &[i16], second: &[i16], pair: &mut [i16]) {
     }
 }
 
-/// Puts a row beside the first one of a pair.
-pub(super) fn complete(second: &[i16], pair: &mut [i16]) {
-    for (slot, &b) in pair.as_chunks_mut::<2>().0.iter_mut().zip(second) {
-        slot[1] = b;
+/// Puts a row in its place, the first one of a pair beside zeros.
+pub(super) fn put(pairs: &mut [i16], index: usize, row: &[i16]) {
+    let pair = pairs.get_mut(index / 2 * 2 * row.len()..).unwrap_or_default();
+    for (slot, &x) in pair.as_chunks_mut().0.iter_mut().zip(row) {
+        *slot = if index.is_multiple_of(2) { [x, 0] } else { [slot[0], x] };
     }
 }
 

@@ -1,8 +1,9 @@
 //! What an encoder block does to rows, whoever asks for it.
 
-use super::{front, rows_mut};
+use super::front;
 use crate::attention::Budget;
 use crate::kernels::{Activation, activate, add, clamp};
+use crate::memory::{rows, rows_mut};
 use crate::model::{Block, Linear, Norm, NormOrder};
 use crate::trace::{Site, Tensor, Tile, Trace};
 
@@ -148,9 +149,8 @@ pub(crate) struct Projection<'a> {
 }
 
 /// Copies the rows of one head, `[rows, head width]`, to their columns, or back.
-pub(crate) fn put_head(joined: &mut [i16], attention_width: usize, head: usize, rows: &[i16], width: usize) {
-    let joined = rows_mut(joined, attention_width);
-    for (joined, row) in joined.zip(rows.chunks_exact(width.max(1))) {
+pub(crate) fn put_head(joined: &mut [i16], attention_width: usize, head: usize, heads: &[i16], width: usize) {
+    for (joined, row) in rows_mut(joined, attention_width).zip(rows(heads, width)) {
         let columns = joined.get_mut(head * width..(head + 1) * width).unwrap_or_default();
         columns.iter_mut().zip(row).for_each(|(to, &from)| *to = from);
     }

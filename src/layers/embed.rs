@@ -3,8 +3,9 @@
 use core::ops::Range;
 
 use super::statistics::FINE;
-use super::{InputError, front, rows_mut};
+use super::{InputError, front};
 use crate::kernels::add;
+use crate::memory::{rows as rows_of, rows_mut};
 use crate::model::{Input, Level, Model, Positions, Window};
 use crate::num::{round_shift, round_shift_wide, saturate, sine};
 use crate::trace::{Site, Tensor, Tile, Trace};
@@ -114,30 +115,24 @@ fn tokens(
     let rows_here = rows.len() / stem.outputs.max(1);
     let gathered = front(windows, rows_here * stem.inputs);
     let step = model.step_values();
-    let rows_of_steps = rows_mut(gathered, stem.inputs).enumerate().map(|(row, x)| {
+    for (row, x) in rows_mut(gathered, stem.inputs).enumerate() {
         let start = (first + row) * window.stride * step;
-        (input.get(start..start + window.width * step).unwrap_or_default(), x)
-    });
-    match *model {
-        Input::Samples { channels, level: Level::Standardized, .. } => {
-            rows_of_steps.for_each(|(steps, x)| standardized(steps, channels, statistics, x));
+        let steps = input.get(start..start + window.width * step).unwrap_or_default();
+        match *model {
+            Input::Samples { channels, level: Level::Standardized, .. } => {
+                standardized(steps, channels, statistics, x)
+            }
+            Input::Samples { channels, shift, .. } => samples(steps, channels, shift, statistics, x),
+            Input::OneHot { symbols, shift, .. } => one_hot(steps, symbols, shift, x),
+            Input::Tokens { .. } => {}
         }
-        Input::Samples { channels, shift, .. } => {
-            rows_of_steps.for_each(|(steps, x)| samples(steps, channels, shift, statistics, x));
-        }
-        Input::OneHot { symbols, shift, .. } => {
-            rows_of_steps.for_each(|(steps, x)| one_hot(steps, symbols, shift, x));
-        }
-        Input::Tokens { .. } => {}
     }
     stem.forward(gathered, rows);
 }
 
 /// Raw samples `[steps, channels]`, shifted up and freed of the channels' means.
 fn samples(steps: &[i16], channels: usize, shift: u32, means: &[i32], out: &mut [i16]) {
-    let mut steps = steps.chunks_exact(channels.max(1));
-    for out in rows_mut(out, channels) {
-        let Some(step) = steps.next() else { return };
+    for (out, step) in rows_mut(out, channels).zip(rows_of(steps, channels)) {
         for ((&sample, &mean), out) in step.iter().zip(means).zip(out) {
             *out = saturate((i32::from(sample) << shift) - mean);
         }
@@ -148,9 +143,7 @@ fn samples(steps: &[i16], channels: usize, shift: u32, means: &[i32], out: &mut 
 #[inline(never)]
 fn standardized(steps: &[i16], channels: usize, statistics: &[i32], out: &mut [i16]) {
     let (means, rest) = statistics.split_at_checked(channels).unwrap_or_default();
-    let mut steps = steps.chunks_exact(channels.max(1));
-    for out in rows_mut(out, channels) {
-        let Some(step) = steps.next() else { return };
+    for (out, step) in rows_mut(out, channels).zip(rows_of(steps, channels)) {
         let channels = means.iter().zip(rest.as_chunks::<2>().0);
         for ((&sample, (&mean, &[factor, right])), out) in step.iter().zip(channels).zip(out) {
             let difference = (i32::from(sample) << FINE) - mean;

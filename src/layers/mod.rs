@@ -11,16 +11,14 @@ pub(crate) mod statistics;
 pub use error::InputError;
 pub(crate) use head::head;
 
+use crate::memory::{rows, rows_mut};
 use crate::model::Norm;
 
 impl Norm<'_> {
     /// Normalises each row of `x` into `out`, both `[rows, width]`.
     pub(crate) fn forward(&self, x: &[i16], out: &mut [i16]) {
-        let width = self.parameters.gain.len().max(1);
-        // Not zipped: that would divide by the width once more.
-        let mut rows = x.chunks_exact(width);
-        for out in out.chunks_exact_mut(width) {
-            let Some(x) = rows.next() else { return };
+        let width = self.parameters.gain.len();
+        for (out, x) in rows_mut(out, width).zip(rows(x, width)) {
             crate::kernels::layer_norm(x, self.parameters, out);
         }
     }
@@ -32,11 +30,6 @@ impl Norm<'_> {
         }
         self.forward(scratch.get(..x.len()).unwrap_or_default(), x);
     }
-}
-
-/// The rows of `x`, `[n, width]`.
-pub(crate) fn rows_mut(x: &mut [i16], width: usize) -> core::slice::ChunksExactMut<'_, i16> {
-    x.chunks_exact_mut(width.max(1))
 }
 
 /// The first `count` elements; a buffer of the plan is never shorter.

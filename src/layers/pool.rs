@@ -1,8 +1,9 @@
 //! From token rows to one row: final norm and pooling.
 
-use super::{front, rows_mut};
+use super::front;
+use crate::memory::rows_mut;
 use crate::model::{Model, Pooling};
-use crate::num::{round_shift, saturate};
+use crate::num::{mean, round_shift, saturate};
 use crate::trace::{Site, Tensor, Tile, Trace};
 
 /// What is pooled, and how much of it there is.
@@ -69,10 +70,9 @@ pub(crate) fn add(
 /// After the last token.
 pub(crate) fn finish(model: &Model<'_>, residuals: [i32; 2], pool: &mut Pool<'_>, trace: &mut impl Trace) {
     let Pool { totals, pooled, count } = pool;
-    let count = **count as i64;
-    if model.pooling == Pooling::Mean && count > 0 {
+    if model.pooling == Pooling::Mean && **count > 0 {
         for (out, &total) in pooled.iter_mut().zip(totals.iter()) {
-            *out = saturate((2 * i64::from(total) + count).div_euclid((2 * count).max(1)) as i32);
+            *out = saturate(mean(total.into(), **count as u64));
         }
     }
     let (width, [frac, _]) = (model.output_width(), fracs(model, residuals));

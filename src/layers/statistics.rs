@@ -6,7 +6,7 @@
 use core::ops::Range;
 
 use crate::model::{Input, Level, Model};
-use crate::num::rsqrt;
+use crate::num::{mean, rsqrt};
 
 /// Fractional bits of a sample before it is divided by the deviation.
 pub(crate) const FINE: u32 = 8;
@@ -60,11 +60,9 @@ pub(crate) fn finish(model: &Model<'_>, pass: usize, steps: usize, statistics: &
     let Input::Samples { channels, shift, level, .. } = model.input else { return };
     let Some((means, sums)) = statistics.split_at_mut_checked(channels) else { return };
     let fine = if level == Level::Standardized { FINE } else { shift };
-    for (mean, sum) in means.iter_mut().zip(sums.as_chunks_mut().0) {
+    for (channel, sum) in means.iter_mut().zip(sums.as_chunks_mut().0) {
         if pass == 0 {
-            let (total, steps) = ((wide(*sum) as i64) << fine, steps as i64);
-            // Rounded to nearest.
-            *mean = (2 * total + steps).div_euclid((2 * steps).max(1)) as i32;
+            *channel = mean((wide(*sum) as i64) << fine, steps as u64);
             *sum = [0, 0];
         } else {
             *sum = reciprocal_deviation(wide(*sum), steps as u64, shift);

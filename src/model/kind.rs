@@ -61,6 +61,8 @@ impl Causality {
     }
 }
 
+/// Any number that no other mechanism has is read as exact attention; this one is written.
+#[cfg(feature = "std")]
 pub(super) const EXACT: usize = 0;
 
 impl<'a> AttentionKind<'a> {

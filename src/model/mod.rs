@@ -39,6 +39,7 @@ pub use input::{Input, Level, Positions, Window};
 pub use kind::*;
 pub use record::{Hidden, Linear, Norm, Table, Weights};
 
+use crate::kernels::dot_limit;
 use read::{Reader, tri};
 use sections::Sections;
 
@@ -95,6 +96,7 @@ pub struct Model<'a> {
     name: &'a str,
     sample_scale: u32,
     words: usize,
+    dot_limit: i16,
     blocks: Reader<'a>,
 }
 
@@ -235,6 +237,7 @@ impl<'a> Model<'a> {
             name,
             sample_scale,
             words,
+            dot_limit: dot_limit(head_width),
             blocks,
         })
     }
@@ -276,6 +279,11 @@ impl<'a> Model<'a> {
     /// Steps up to which no further token fits.
     const fn max_steps(&self, window: Window) -> usize {
         self.max_tokens * window.stride + window.width - 1
+    }
+
+    /// Largest magnitude of queries and keys; see [`dot_limit`].
+    pub(crate) const fn dot_limit(&self) -> i16 {
+        self.dot_limit
     }
 
     /// The blocks, first to last.

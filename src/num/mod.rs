@@ -6,6 +6,7 @@
 mod exp;
 mod gelu;
 mod log2;
+mod mean;
 mod product;
 mod q;
 mod recip;
@@ -19,6 +20,7 @@ pub(crate) use exp::OCTAVE;
 pub use exp::{EXP2_STEPS, LogScore, Probability, exp2_neg, exp2_weight};
 pub use gelu::{GELU_INPUT_MAX, gelu_erf, gelu_tanh};
 pub use log2::log2;
+pub use mean::mean;
 pub(crate) use product::high;
 pub use q::{Requant, round_shift, round_shift_wide, saturate};
 pub use recip::{Reciprocal, recip};

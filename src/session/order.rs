@@ -118,6 +118,11 @@ impl Place {
         }
     }
 
+    /// Whether the task is one of a block.
+    pub(super) fn is_in_block(self, block: usize) -> bool {
+        self.task.is_of_block() && self.block == block
+    }
+
     /// Token after the last one of the span.
     const fn span_end(self, course: Course) -> usize {
         let end = self.span + course.span;

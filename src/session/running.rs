@@ -104,22 +104,34 @@ impl<'s> Running<'s> {
     #[doc(hidden)]
     pub fn advance(&mut self, budget: &mut Budget, trace: &mut impl Trace) -> Result<Poll<()>, InputError> {
         while self.place.task != Task::Done {
-            let worked = if self.place.task.is_of_block() {
+            let mut pauses = false;
+            if self.place.task.is_of_block() {
                 let (visit, model, mut position) = (self.visit, self.model, self.position);
-                let (index, mut worked) = (self.place.block, Poll::Ready(()));
+                let index = self.place.block;
                 visit(model, &mut position, index, &mut |block| {
-                    worked = whole::block(self, block, budget, trace)
+                    pauses = whole::block(self, block, budget, trace)
                 });
                 self.position = position;
-                worked
             } else {
-                whole::around_blocks(self, budget, trace)?
-            };
-            if worked.is_pending() && self.place.task != Task::Done {
+                let done = whole::around_blocks(self, budget, trace)?;
+                pauses = self.moves_on(done, *budget);
+            }
+            if pauses && self.place.task != Task::Done {
                 return Ok(Poll::Pending);
             }
         }
         Ok(Poll::Ready(()))
+    }
+
+    /// Moves on where the task at work is `done`; whether it is time for a pause.
+    #[inline(never)]
+    pub(super) fn moves_on(&mut self, done: bool, budget: Budget) -> bool {
+        let before = self.stage();
+        self.place.resumed = true;
+        if done {
+            self.place.advance(self.course);
+        }
+        budget.is_over(self.stage() != before)
     }
 
     /// First row in the residuals of a token.

@@ -1,13 +1,12 @@
 //! What is done at each place of a run.
 
 use core::ops::Range;
-use core::task::Poll;
 
 use super::order::{Place, Sweep, Task};
 use super::plan::Name;
 use super::running::Running;
 use crate::attention::{Answers, Budget, Head, Life, Order, Way};
-use crate::kernels::{VALUE_LIMIT, dot_limit};
+use crate::kernels::VALUE_LIMIT;
 use crate::layers::block::{Projection, Rows, put_head};
 use crate::layers::{InputError, embed, head, pool, statistics};
 use crate::memory::{i16s_in, i32s_mut};
@@ -17,39 +16,28 @@ use crate::trace::{Tensor, Trace};
 /// Values of a recording that are looked at together.
 const VALUES: usize = 256;
 
-/// Does the work before, between and after the blocks.
+/// Does a task before, between or after the blocks; whether it is done.
 // Here and below: what is not inlined does not lie on the stack beside what runs deeper.
 #[inline(never)]
 pub(super) fn around_blocks(
     run: &mut Running<'_>,
     budget: &mut Budget,
     trace: &mut impl Trace,
-) -> Result<Poll<()>, InputError> {
-    while !run.place.task.is_of_block() && run.place.task != Task::Done {
-        let done = match run.place.task {
-            Task::Check => check(run, budget)?,
-            Task::Measure => measure(run, budget),
-            Task::Embed => embed_tile(run, budget, trace),
-            Task::Pool => pool_row(run, budget, trace),
-            _ => {
-                let [pooled, hidden, scores] =
-                    run.plan.take(run.memory, [Name::Pooled, Name::Hidden, Name::Scores]);
-                let pooled = i16s_in(pooled, 0..run.model.output_width());
-                let hidden = i16s_in(hidden, 0..run.model.hidden);
-                head(run.model, pooled, hidden, i16s_in(scores, 0..run.model.classes), trace);
-                true
-            }
-        };
-        let before = run.place.task.stage();
-        run.place.resumed = true;
-        if done {
-            run.place.advance(run.course);
+) -> Result<bool, InputError> {
+    Ok(match run.place.task {
+        Task::Check => check(run, budget)?,
+        Task::Measure => measure(run, budget),
+        Task::Embed => embed_tile(run, budget, trace),
+        Task::Pool => pool_row(run, budget, trace),
+        _ => {
+            let names = [Name::Pooled, Name::Hidden, Name::Scores];
+            let [pooled, hidden, scores] = run.plan.take(run.memory, names);
+            let pooled = i16s_in(pooled, 0..run.model.output_width());
+            let hidden = i16s_in(hidden, 0..run.model.hidden);
+            head(run.model, pooled, hidden, i16s_in(scores, 0..run.model.classes), trace);
+            true
         }
-        if budget.is_over(run.place.task.stage() != before) {
-            return Ok(Poll::Pending);
-        }
-    }
-    Ok(Poll::Ready(()))
+    })
 }
 
 /// Looks at some ids, or for a token that is not masked.
@@ -95,14 +83,15 @@ fn measure(run: &mut Running<'_>, budget: &mut Budget) -> bool {
 fn embed_tile(run: &mut Running<'_>, budget: &mut Budget, trace: &mut impl Trace) -> bool {
     let (model, width, end) = (run.model, run.model.width, run.place.tile_end(run.course));
     let first = if run.place.resumed { run.place.row } else { run.place.tile };
-    let of_row = width * (model.input.stem_inputs() + 60);
+    let stem_inputs = model.input.stem_inputs();
+    let of_row = width * (stem_inputs + 60);
     let last = if budget.allows((end - first) * of_row) { end } else { first + 1 };
     let at = run.residual_row(first) * width;
     let names = [Name::Residual, Name::Second, Name::Statistics, Name::Windows, Name::Normed];
     let [residual, second, statistics, windows, work] = run.plan.take(run.memory, names);
     let elements = (last - first) * width;
     let rows = i16s_in(residual, at..at + elements);
-    let windows = i16s_in(windows, 0..(last - first) * model.input.stem_inputs());
+    let windows = i16s_in(windows, 0..(last - first) * stem_inputs);
     let work = i16s_in(work, 0..elements);
     let buffers = embed::Work { statistics: i32s_mut(statistics), windows, rows: work };
     let frac = embed::embed(model, run.input, first, buffers, rows, trace);
@@ -138,17 +127,17 @@ fn pool_row(run: &mut Running<'_>, budget: &mut Budget, trace: &mut impl Trace) 
     true
 }
 
-/// Does the work of a block, as far as it goes.
+/// Does the work of a block, as far as it goes; whether it is time for a pause.
 pub(super) fn block<T: Trace>(
     run: &mut Running<'_>,
     block: &Block<'_>,
     budget: &mut Budget,
     trace: &mut T,
-) -> Poll<()> {
+) -> bool {
     let attention = &block.attention;
-    let Some(&life) = run.mechanisms.life(&attention.kind, attention.causal) else { return Poll::Ready(()) };
+    let Some(life) = run.mechanisms.life(&attention.kind, attention.causal) else { return false };
     let head = Head {
-        kind: attention.kind,
+        kind: &attention.kind,
         index: 0,
         width: run.model.head_width,
         tokens: run.course.tokens,
@@ -162,25 +151,17 @@ pub(super) fn block<T: Trace>(
     let index = run.place.block;
     let rows = Rows { block, index, attention_width: run.model.attention_width(), trace, budget };
     let of_head = Memory::of(run, index);
-    let limit = dot_limit(run.model.head_width);
-    let mut pending = false;
+    let limit = run.model.dot_limit();
+    let mut pauses = false;
     let mut work = Work { run, head, life, of_head, limit, rows };
-    while work.run.place.task.is_of_block() && work.run.place.block == index {
+    while !pauses && work.run.place.is_in_block(index) {
         let done = work.at_place();
-        let before = work.run.place.task.stage();
-        work.run.place.resumed = true;
-        if done {
-            work.run.place.advance(work.run.course);
-        }
-        if work.rows.budget.is_over(work.run.place.task.stage() != before) {
-            pending = true;
-            break;
-        }
+        pauses = work.run.moves_on(done, *work.rows.budget);
     }
-    if !run.place.task.is_of_block() || run.place.block != index {
+    if !run.place.is_in_block(index) {
         run.fracs = block.fed(block.attended(run.fracs));
     }
-    if pending { Poll::Pending } else { Poll::Ready(()) }
+    pauses
 }
 
 /// A block at work.
@@ -188,7 +169,7 @@ struct Work<'w, 's, 'b, T> {
     run: &'w mut Running<'s>,
     /// The head at work, but for its number.
     head: Head<'b>,
-    life: Life,
+    life: &'static Life,
     of_head: Memory,
     /// Largest magnitude of queries and keys.
     limit: i16,
@@ -231,6 +212,7 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
     }
 
     /// First and last word of the memory of the head at work.
+    #[inline(never)]
     fn words(&self) -> Range<usize> {
         let Memory { first, words } = self.of_head;
         let start = (first + self.run.place.head - self.run.place.group) * words;
@@ -254,6 +236,7 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
     }
 
     /// Tokens of the tile, and where its rows are in a residual.
+    #[inline(never)]
     fn tile(&self) -> (Range<usize>, Range<usize>) {
         let tokens = self.run.place.tile..self.run.place.tile_end(self.run.course);
         let at = self.run.residual_row(tokens.start) * self.run.model.width;

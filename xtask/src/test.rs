@@ -364,7 +364,7 @@ fn hardware_images(suite: &mut Suite) -> Result<()> {
 }
 
 /// Most bytes of stack that classifying may take.
-const STACK_LIMIT: u64 = 5 * 1024;
+const STACK_LIMIT: u64 = 4 * 1024;
 
 /// Most bytes of flash of `classify` without its model, semihosting and printing included, by target.
 const FLASH_LIMITS: [(&str, u64); 2] = [("thumb", 46 * 1024), ("riscv32", 51 * 1024)];

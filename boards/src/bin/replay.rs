@@ -9,7 +9,8 @@ fixformer_boards::entry!(board::main);
 #[cfg(target_os = "none")]
 mod board {
     use core::ffi::CStr;
-    use fixformer::{ArenaError, Model, Session, memory::Once};
+    use core::fmt;
+    use fixformer::{ArenaError, Model, ModelError, Session, memory::Once};
     use fixformer_boards::classifier::{self, Error, Show};
     use fixformer_boards::host::{self, File, HostError};
     use fixformer_boards::recordings::Recordings;
@@ -26,13 +27,44 @@ mod board {
     const VALUES: usize = WORDS / 16;
     static INPUT: Once<[i16; VALUES]> = Once::new([0; VALUES]);
 
-    pub(crate) fn main() -> Result<(), Error> {
-        let input = INPUT.take().ok_or(Error::Arena(ArenaError::Taken))?;
-        // By reference: another copy of the session would stay on the stack.
-        match &mut open() {
-            Ok(Replay { net, recordings, show: Show::Steps }) => steps::all(net, recordings, input),
-            Ok(Replay { net, recordings, show }) => classifier::all(net, recordings, input, *show),
-            Err(error) => Err(*error),
+    pub(crate) fn main() -> Result<(), ReplayError> {
+        let taken = Error::Arena(ArenaError::Taken);
+        let (input, replay) = (INPUT.take().ok_or(taken)?, REPLAY.take().ok_or(taken)?);
+        open(replay)?;
+        match replay {
+            Some(Replay { net, recordings, show: Show::Steps }) => steps::all(net, recordings, input)?,
+            Some(Replay { net, recordings, show }) => classifier::all(net, recordings, input, *show)?,
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// A parsed model and its plan are not small: here they are not on the stack while the model runs.
+    static REPLAY: Once<Option<Replay>> = Once::new(None);
+
+    /// What keeps this program from classifying.
+    #[derive(Clone, Copy)]
+    pub(crate) enum ReplayError {
+        Model(ModelError),
+        ModelFile,
+        Classifier(Error),
+    }
+
+    impl From<Error> for ReplayError {
+        fn from(error: Error) -> Self {
+            Self::Classifier(error)
+        }
+    }
+
+    impl fmt::Display for ReplayError {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            match self {
+                Self::Model(error) => error.fmt(f),
+                Self::ModelFile => {
+                    f.write_str("the model file cannot be read or is larger than the memory here")
+                }
+                Self::Classifier(error) => error.fmt(f),
+            }
         }
     }
 
@@ -44,16 +76,17 @@ mod board {
 
     /// Not inlined: what it needs to get there would stay on the stack.
     #[inline(never)]
-    fn open() -> Result<Replay, Error> {
+    fn open(replay: &mut Option<Replay>) -> Result<(), ReplayError> {
         let memory = MEMORY.take().ok_or(Error::Arena(ArenaError::Taken))?;
         let arguments = host::argument(arguments).and_then(|opened| opened).map_err(Error::Host)?;
         let Arguments { model, recordings, show } = arguments;
-        let length = read(model, memory).ok_or(Error::ModelFile)?;
-        let (file, arena) = memory.split_at_mut_checked(length).ok_or(Error::ModelFile)?;
-        let model = Model::parse(file).map_err(Error::Model)?;
+        let length = read(model, memory).ok_or(ReplayError::ModelFile)?;
+        let (file, arena) = memory.split_at_mut_checked(length).ok_or(ReplayError::ModelFile)?;
+        let model = Model::parse(file).map_err(ReplayError::Model)?;
         let recordings = Recordings::open(recordings, model.input.step_values()).map_err(Error::Recording)?;
         let net = Session::new(model, arena).map_err(Error::Arena)?;
-        Ok(Replay { net, recordings, show })
+        *replay = Some(Replay { net, recordings, show });
+        Ok(())
     }
 
     struct Arguments {

@@ -64,7 +64,7 @@ enum Place {
 const PLACES: usize = Place::AllTop as usize + 1;
 
 pub(in crate::attention) struct Means<'m> {
-    parameters: Favor<'m>,
+    parameters: &'m Favor<'m>,
     head: &'m Head<'m>,
     places: &'m mut [u32],
     /// `[rows, width]`; then, in the first half, means in pairs, `[rows, width]` of i16: `S_i / z_i`.
@@ -90,13 +90,13 @@ pub(in crate::attention) struct Means<'m> {
 
 impl<'m> Means<'m> {
     pub(super) fn new(
-        parameters: Favor<'m>,
+        parameters: &'m Favor<'m>,
         head: &'m Head<'m>,
         words: &'m mut [u32],
         scratch: &'m mut [u32],
     ) -> Self {
-        let (rows, width) = (rows(&parameters), head.width);
-        let of_epsilon = if has_epsilon(&parameters) { width } else { 0 };
+        let (rows, width) = (rows(parameters), head.width);
+        let of_epsilon = if has_epsilon(parameters) { width } else { 0 };
         let mut carver = Carver::new(words);
         let mut shared = Carver::new(scratch);
         Self {
@@ -143,7 +143,7 @@ impl<'m> Means<'m> {
         first: usize,
     ) -> impl Iterator<Item = (usize, &'m [i16], Requant)> + use<'m> {
         let (stride, signs, width) =
-            (stride(&self.parameters), signs(&self.parameters), self.head.width.max(1));
+            (stride(self.parameters), signs(self.parameters), self.head.width.max(1));
         let projection = self.parameters.projection;
         (first..signs * stride).filter_map(move |row| {
             let (sign, direction) = if row < stride { (1, row) } else { (-1, row - stride) };
@@ -160,7 +160,7 @@ impl<'m> Means<'m> {
         let mut done = self.at(Place::Done) as usize;
         if mask != 0 && done == 0 {
             pairs::zip_in_place(self.values, filled, width, self.spare);
-            if has_epsilon(&self.parameters) {
+            if has_epsilon(self.parameters) {
                 self.add_to_all(filled, mask);
             }
             budget.charge(filled * width * 6);
@@ -169,13 +169,13 @@ impl<'m> Means<'m> {
         while mask != 0 && done <= looks && !budget.is_spent() {
             if mask >> (done - 1) & 1 == 1 {
                 let key = self.keys.get((done - 1) * width..done * width).unwrap_or_default();
-                let peak = peak(&self.parameters, self.parameters.key, key).max(self.at(Place::Peak) as i32);
+                let peak = peak(self.parameters, self.parameters.key, key).max(self.at(Place::Peak) as i32);
                 self.put(Place::Peak, peak as u32);
                 budget.charge_keys(self.parameters.directions, width);
             }
             done += 1;
         }
-        let ends = looks + 1 + rows(&self.parameters);
+        let ends = looks + 1 + rows(self.parameters);
         if mask != 0 && done > looks && !budget.is_spent() {
             let offsets = self.offsets(filled);
             budget.charge(filled * 3 * width);
@@ -273,13 +273,13 @@ impl<'m> Means<'m> {
     /// The features as keys of a query, [`KEY_TILE`] at a time; with `u` left out if `q` is empty.
     fn attend(&mut self, q: &[i16]) -> State {
         let (width, extra) = (self.head.width.max(1), self.at(Place::Extra));
-        let Favor { query, projection: directions, .. } = self.parameters;
+        let Favor { query, projection: directions, .. } = *self.parameters;
         let size = (KEY_TILE * width).max(1);
         let means = memory::i16s(self.sums);
         let logs = memory::i32s(self.totals);
         let mut accumulator = Accumulator::new(self.sum, self.buffer.lend());
-        for sign in 0..signs(&self.parameters) {
-            let first = sign * stride(&self.parameters);
+        for sign in 0..signs(self.parameters) {
+            let first = sign * stride(self.parameters);
             let multiplier =
                 if sign == 0 { query.projection.multiplier } else { -query.projection.multiplier };
             let projection = Requant { multiplier, ..query.projection };
@@ -331,7 +331,7 @@ impl<'m> Memory<'m> for Means<'m> {
     }
 
     fn close(&mut self, _: bool, budget: &mut Budget) -> bool {
-        let rows = rows(&self.parameters);
+        let rows = rows(self.parameters);
         loop {
             let (closing, done) = (self.at(Place::Closing), self.at(Place::Done) as usize);
             let next = match closing {
@@ -343,7 +343,7 @@ impl<'m> Memory<'m> for Means<'m> {
                     None
                 }
                 // As much of every value in every feature.
-                1 if has_epsilon(&self.parameters) && done < rows => {
+                1 if has_epsilon(self.parameters) && done < rows => {
                     self.add_constant(done);
                     Some(done + 1)
                 }
@@ -364,7 +364,7 @@ impl<'m> Memory<'m> for Means<'m> {
                     Some(done + 2)
                 }
                 // As much of every feature: like a direction of zeros whose mean is the mean of all.
-                4 if has_epsilon(&self.parameters) => {
+                4 if has_epsilon(self.parameters) => {
                     let (state, extra) = (self.attend(&[]), self.at(Place::Extra));
                     Accumulator::resume(self.sum, self.buffer.lend(), state).finish(extra, self.constant);
                     self.put(Place::Peak, state.log2() as u32);
@@ -392,12 +392,12 @@ impl<'m> Memory<'m> for Means<'m> {
             return true;
         }
         let state = self.attend(row);
-        budget.charge_keys(rows(&self.parameters), self.head.width);
+        budget.charge_keys(rows(self.parameters), self.head.width);
         let mut accumulator = Accumulator::resume(self.sum, self.buffer.lend(), state);
-        let Favor { epsilon, query, .. } = self.parameters;
+        let Favor { epsilon, query, .. } = *self.parameters;
         if epsilon != Epsilon::Zero {
             let total = self.places.get(Place::Peak as usize).map_or(0, |&total| total as i32);
-            let offset = norm(row, query).saturating_add(peak(&self.parameters, query, row));
+            let offset = norm(row, query).saturating_add(peak(self.parameters, query, row));
             let log = query.epsilon.saturating_add(offset).saturating_add(total).clamp(-LIMIT, LIMIT);
             let extra = self.places.get(Place::Extra as usize).copied().unwrap_or_default();
             let weight = Weight::Power { offsets: &[log], base: 0, extra };

@@ -35,7 +35,7 @@ const fn rows(parameters: &Favor<'_>) -> usize {
 
 /// What is kept of all keys so far.
 pub(in crate::attention) struct Running<'m> {
-    parameters: Favor<'m>,
+    parameters: &'m Favor<'m>,
     head: &'m Head<'m>,
     /// Largest `u` of the keys, `o_k`; whether all of them were looked at.
     place: &'m mut [u32],
@@ -61,12 +61,12 @@ pub(in crate::attention) struct Running<'m> {
 
 impl<'m> Running<'m> {
     pub(super) fn new(
-        parameters: Favor<'m>,
+        parameters: &'m Favor<'m>,
         head: &'m Head<'m>,
         words: &'m mut [u32],
         scratch: &'m mut [u32],
     ) -> Self {
-        let (rows, width) = (rows(&parameters), head.width);
+        let (rows, width) = (rows(parameters), head.width);
         let mut carver = Carver::new(words);
         let mut shared = Carver::new(scratch);
         Self {
@@ -186,7 +186,7 @@ impl<'m> Running<'m> {
     /// `f` of a query whose `u` has been projected, as mantissas and exponents; last, what the sum of values and
     /// the number of keys are weighted with.
     fn features_of_query(&mut self, norm: i32, peak: i32) {
-        let Favor { features, epsilon, query, key, .. } = self.parameters;
+        let Favor { features, epsilon, query, key, .. } = *self.parameters;
         let relu = features == Features::Relu;
         let fixed = epsilon == Epsilon::Fixed;
         let epsilon = (epsilon != Epsilon::Zero).then(|| {

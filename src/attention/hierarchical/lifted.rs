@@ -41,7 +41,7 @@ pub(super) const fn scratch(width: usize) -> usize {
 const PLACE: usize = 5;
 
 pub(in crate::attention) struct Lifted<'m> {
-    parameters: Hierarchical<'m>,
+    parameters: &'m Hierarchical<'m>,
     head: &'m Head<'m>,
     levels: usize,
     /// Tokens that are not masked; then where lifting paused: its level, row, largest magnitude, and whether the level is
@@ -68,7 +68,7 @@ pub(in crate::attention) struct Lifted<'m> {
 
 impl<'m> Lifted<'m> {
     pub(super) fn new(
-        parameters: Hierarchical<'m>,
+        parameters: &'m Hierarchical<'m>,
         head: &'m Head<'m>,
         words: &'m mut [u32],
         scratch: &'m mut [u32],
@@ -259,9 +259,11 @@ impl<'m> Memory<'m> for Lifted<'m> {
 
     fn absorb(&mut self, tokens: Range<usize>, visible: u32, _: bool, _: &mut Budget) -> bool {
         let width = self.head.width;
-        visible::set(self.visible, tokens.start, tokens.len(), visible);
-        let seen = visible & ((1 << tokens.len()) - 1);
-        self.place.iter_mut().take(1).for_each(|count| *count += seen.count_ones());
+        for (bit, token) in tokens.clone().enumerate() {
+            let counts = visible >> bit & 1 == 1;
+            visible::set(self.visible, token, counts);
+            self.place.iter_mut().take(1).for_each(|count| *count += u32::from(counts));
+        }
         if self.levels == 0 {
             let rows = self.values.get_mut(tokens.start * width..).unwrap_or_default();
             pairs::zip_in_place(rows, tokens.len(), width, self.spare);

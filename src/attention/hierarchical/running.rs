@@ -27,7 +27,7 @@ pub(super) const fn scratch(block: usize, width: usize) -> usize {
 }
 
 pub(in crate::attention) struct Running<'m> {
-    parameters: Hierarchical<'m>,
+    parameters: &'m Hierarchical<'m>,
     head: &'m Head<'m>,
     levels: usize,
     /// Whether a token was masked.
@@ -122,7 +122,7 @@ impl<'m> Blocks<'m> {
 
 impl<'m> Running<'m> {
     pub(super) fn new(
-        parameters: Hierarchical<'m>,
+        parameters: &'m Hierarchical<'m>,
         head: &'m Head<'m>,
         words: &'m mut [u32],
         scratch: &'m mut [u32],
@@ -226,14 +226,7 @@ impl<'m> Memory<'m> for Running<'m> {
         }
         let key = self.blocks.keys.iter_mut().skip(at * width);
         key.zip(row(self.keys, slot, width)).for_each(|(to, &from)| *to = from);
-        let pair = self.blocks.values.get_mut(at / 2 * 2 * width..).unwrap_or_default();
-        let pair = pair.get_mut(..2 * width).unwrap_or_default();
-        let value = row(self.values, slot, width);
-        if at.is_multiple_of(2) {
-            pairs::zip(value, &[], pair)
-        } else {
-            pairs::complete(value, pair)
-        }
+        pairs::put(self.blocks.values, at, row(self.values, slot, width));
         true
     }
 

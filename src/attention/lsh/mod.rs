@@ -57,7 +57,7 @@ pub fn hash(parameters: Lsh<'_>, given: &Given<'_>, buckets: &mut [u16]) {
 /// [`super::attend`] on given buckets, `[rounds, tokens]`: tells an error of attention from one of hashing.
 pub fn attend_in(parameters: Lsh<'_>, buckets: &[u16], given: Given<'_>, words: &mut [u32]) {
     let tokens = given.tokens();
-    given.attend(AttentionKind::Lsh(parameters), words, |head, words, scratch| {
+    given.attend(&AttentionKind::Lsh(parameters), words, |head, words, scratch| {
         if let Some(mut memory) = <Mechanism as life::Mechanism>::carve(head, words, scratch)
             && memory.is_sorted
         {
@@ -103,7 +103,7 @@ impl life::Mechanism for Mechanism {
 }
 
 pub(super) struct Memory<'m> {
-    parameters: Lsh<'m>,
+    parameters: &'m Lsh<'m>,
     head: &'m Head<'m>,
     is_sorted: bool,
     /// Values are in pairs where nothing is sorted.
@@ -164,11 +164,11 @@ impl<'m> life::Memory<'m> for Memory<'m> {
     }
 
     fn absorb(&mut self, tokens: Range<usize>, visible: u32, resumed: bool, budget: &mut Budget) -> bool {
-        let (width, parameters) = (self.head.width, &self.parameters);
+        let (width, parameters) = (self.head.width, self.parameters);
         let mut done = if resumed { self.paused.first().copied().unwrap_or_default() as usize } else { 0 };
         while done < tokens.len() {
             let (token, seen) = (tokens.start + done, visible >> done & 1 == 1);
-            visible::set(self.rows.visible, token, 1, seen.into());
+            visible::set(self.rows.visible, token, seen);
             let key = self.rows.keys.get_mut(token * width..(token + 1) * width).unwrap_or_default();
             if self.is_sorted {
                 for round in 0..parameters.rounds {

@@ -16,7 +16,7 @@ pub(super) const fn memory(parameters: &Lsh<'_>, tokens: usize) -> usize {
 /// The sorted tokens of all rounds. A round is filled up to whole chunks with tokens that are not there; they
 /// would sort last, so that no list needs them.
 pub(super) struct Sorted<'a> {
-    parameters: Lsh<'a>,
+    parameters: &'a Lsh<'a>,
     tokens: usize,
     /// Columns of a key.
     width: usize,
@@ -54,7 +54,12 @@ struct View {
 }
 
 impl<'a> Sorted<'a> {
-    pub(super) fn carve(parameters: Lsh<'a>, tokens: usize, width: usize, carver: &mut Carver<'a>) -> Self {
+    pub(super) fn carve(
+        parameters: &'a Lsh<'a>,
+        tokens: usize,
+        width: usize,
+        carver: &mut Carver<'a>,
+    ) -> Self {
         let (rounds, padding) = (parameters.rounds, parameters.bucket_count());
         // The model was parsed: nothing here is zero, and no division can panic.
         let positive = |count| NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
@@ -137,7 +142,7 @@ impl<'a> Sorted<'a> {
         budget: &mut Budget,
         mut give: impl FnMut(usize),
     ) -> Option<Listed> {
-        let Lsh { rounds, before, after, in_bucket, skip_duplicates, .. } = self.parameters;
+        let Lsh { rounds, before, after, in_bucket, skip_duplicates, .. } = *self.parameters;
         let (chunk, total) = (self.chunk.get(), self.total.get());
         let steps = before + 1 + after;
         let steps = if skip_duplicates { steps.min(total) } else { steps };
@@ -177,7 +182,7 @@ impl<'a> Sorted<'a> {
 
     /// What a query sees in a round.
     fn view(&self, round: usize, token: usize) -> View {
-        let Lsh { before, in_bucket, .. } = self.parameters;
+        let Lsh { before, in_bucket, .. } = *self.parameters;
         let place = self.place(round, token);
         // Chunks count modulo all rounds.
         let total = self.total;

@@ -5,7 +5,7 @@ use crate::kernels::{
 };
 use crate::memory::Carver;
 use crate::model::{Favor, MAX_TOKENS};
-use crate::num::{LogScore, Requant, log2, recip, round_shift, saturate};
+use crate::num::{Factor, LogScore, Requant, log2, recip, round_shift, saturate};
 
 /// Most keys of a [`KeyTile`].
 pub const KEY_TILE: usize = 64;
@@ -187,14 +187,10 @@ impl<'a> Accumulator<'a> {
             return out.fill(0);
         }
         let reciprocal = recip(self.total);
-        let shift = reciprocal.exponent - SUM_SHIFT - gain;
         // No sum exceeds `VALUE_LIMIT total / 2^SUM_SHIFT` by much: there is room for what a short shift lacks.
-        let up = 33_u32.saturating_sub(shift);
-        let down = shift + up - 32;
-        let half = 1 << (down - 1);
+        let factor = Factor::new(reciprocal.mantissa, reciprocal.exponent - SUM_SHIFT - gain);
         for (&sum, out) in self.sum.iter().zip(out) {
-            let high = (i64::from(sum << up) * i64::from(reciprocal.mantissa)) >> 32;
-            *out = saturate((high as i32 + half) >> down);
+            *out = saturate(factor.of(sum));
         }
     }
 }

@@ -2,20 +2,25 @@
 
 /// Zips two rows into a pair; a second row that is empty counts as zeros.
 pub(super) fn zip(first: &[i16], second: &[i16], pair: &mut [i16]) {
-    let slots = pair.as_chunks_mut().0.iter_mut();
     if second.is_empty() {
-        return slots.zip(first).for_each(|(slot, &a)| *slot = [a, 0]);
+        return pair.as_chunks_mut().0.iter_mut().zip(first).for_each(|(slot, &a)| *slot = [a, 0]);
     }
-    for (slot, (&a, &b)) in slots.zip(first.iter().zip(second)) {
-        *slot = [a, b];
+    // Two columns at a time: many cores load and store them as a word.
+    let ((first, a), (second, b)) = (first.as_chunks::<2>(), second.as_chunks::<2>());
+    let (columns, last) = pair.as_chunks_mut();
+    for (slot, (a, b)) in columns.iter_mut().zip(first.iter().zip(second)) {
+        *slot = [a[0], b[0], a[1], b[1]];
+    }
+    if let ([a], [b], [slot_a, slot_b]) = (a, b, last) {
+        (*slot_a, *slot_b) = (*a, *b);
     }
 }
 
-/// Puts a row in its place, the first one of a pair beside zeros.
+/// Puts a row in its place. What stands beside the last of an odd number of rows has no weight.
 pub(super) fn put(pairs: &mut [i16], index: usize, row: &[i16]) {
     let pair = pairs.get_mut(index / 2 * 2 * row.len()..).unwrap_or_default();
-    for (slot, &x) in pair.as_chunks_mut().0.iter_mut().zip(row) {
-        *slot = if index.is_multiple_of(2) { [x, 0] } else { [slot[0], x] };
+    for (slot, &x) in pair.as_chunks_mut::<2>().0.iter_mut().zip(row) {
+        slot[index % 2] = x;
     }
 }
 

@@ -72,7 +72,7 @@ const ROWS: usize = 4;
 /// Columns that a block holds.
 const COLUMNS: usize = 64;
 /// Pairs of channels whose sums are kept.
-const PAIRS: usize = 8;
+const PAIRS: usize = 16;
 
 /// See [`portable::linear`].
 #[cfg_attr(feature = "std", expect(unreachable_pub, reason = "the host has one before it"))]

@@ -4,6 +4,7 @@
 //! domain, from above and from below, so that a changed constant fails.
 
 mod exp;
+mod factor;
 mod gelu;
 mod log2;
 mod mean;
@@ -18,6 +19,7 @@ mod tanh;
 #[cfg(any(fixformer_dsp, all(feature = "std", target_arch = "x86_64")))]
 pub(crate) use exp::OCTAVE;
 pub use exp::{EXP2_STEPS, LogScore, Probability, exp2_neg, exp2_weight};
+pub(crate) use factor::Factor;
 pub use gelu::{GELU_INPUT_MAX, gelu_erf, gelu_tanh};
 pub use log2::log2;
 pub use mean::mean;

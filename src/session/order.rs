@@ -30,7 +30,7 @@ pub(super) enum Task {
     Expand,
     Activate,
     Contract,
-    /// A row is pooled.
+    /// A tile of rows is pooled.
     Pool,
     /// The scores.
     Head,
@@ -94,7 +94,7 @@ pub(super) struct Place {
     pub(super) span: usize,
     /// First token of the tile.
     pub(super) tile: usize,
-    /// The token that is pooled; of a recording that is checked or measured, the next value.
+    /// The next token of a tile that is embedded or pooled; of a recording that is checked or measured, the next value.
     pub(super) row: usize,
     /// The task was begun before.
     pub(super) resumed: bool,
@@ -130,6 +130,8 @@ impl Place {
     }
 
     /// Token after the last one of the tile.
+    /// Token after the last one of the tile.
+    #[inline(never)]
     pub(super) const fn tile_end(self, course: Course) -> usize {
         let (tile, span) = (self.tile + ROW_TILE, self.span_end(course));
         if tile < span { tile } else { span }
@@ -183,14 +185,12 @@ impl Place {
             Task::Activate => self.task = Task::Contract,
             Task::Contract if self.next_tile(course) => self.task = Task::Expand,
             Task::Contract if self.block + 1 < course.blocks => self.begin_block(self.block + 1),
-            Task::Contract => (self.task, self.row) = (Task::Pool, self.span),
+            Task::Contract => (self.task, self.tile) = (Task::Pool, self.span),
+            Task::Pool if self.next_tile(course) => {}
+            Task::Pool if self.span_end(course) == course.tokens => self.task = Task::Head,
             Task::Pool => {
-                self.row += 1;
-                if self.row == course.tokens {
-                    self.task = Task::Head;
-                } else if self.row == self.span_end(course) {
-                    (self.task, self.span, self.tile) = (Task::Embed, self.row, self.row);
-                }
+                self.span = self.span_end(course);
+                (self.task, self.tile) = (Task::Embed, self.span);
             }
             Task::Head | Task::Done => self.task = Task::Done,
         }

@@ -1,5 +1,6 @@
 //! A run on its way.
 
+use core::ops::Range;
 use core::task::Poll;
 
 use super::blocks::{Position, Visit};
@@ -139,9 +140,11 @@ impl<'s> Running<'s> {
         if self.plan.is_tile_by_tile() { token % ROW_TILE } else { token }
     }
 
-    /// Whether a token counts.
-    pub(super) fn sees(&self, token: usize) -> bool {
-        self.mask.is_none_or(|mask| mask.get(token).copied().unwrap_or_default())
+    /// Which of some tokens count.
+    #[inline(never)]
+    pub(super) fn visible(&self, tokens: Range<usize>) -> u32 {
+        let sees = |token| self.mask.is_none_or(|mask| mask.get(token).copied().unwrap_or_default());
+        tokens.rev().fold(0, |bits, token| bits << 1 | u32::from(sees(token)))
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) fn around_blocks(
         Task::Check => check(run, budget)?,
         Task::Measure => measure(run, budget),
         Task::Embed => embed_tile(run, budget, trace),
-        Task::Pool => pool_row(run, budget, trace),
+        Task::Pool => pool_tile(run, budget, trace),
         _ => {
             let names = [Name::Pooled, Name::Hidden, Name::Scores];
             let [pooled, hidden, scores] = run.plan.take(run.memory, names);
@@ -103,28 +103,38 @@ fn embed_tile(run: &mut Running<'_>, budget: &mut Budget, trace: &mut impl Trace
     last == end
 }
 
-/// Adds a row to what is pooled.
-fn pool_row(run: &mut Running<'_>, budget: &mut Budget, trace: &mut impl Trace) -> bool {
-    let (model, token, width) = (run.model, run.place.row, run.model.width);
-    let (at, seen) = (run.residual_row(token) * width, run.sees(token));
+/// Adds the rows of a tile to what is pooled.
+fn pool_tile(run: &mut Running<'_>, budget: &mut Budget, trace: &mut impl Trace) -> bool {
+    let (model, width, end) = (run.model, run.model.width, run.place.tile_end(run.course));
+    let first = if run.place.resumed { run.place.row } else { run.place.tile };
+    let (at, seen) = (run.residual_row(first), run.visible(first..end));
     let names = [Name::Residual, Name::Second, Name::Totals, Name::Pooled, Name::Row];
     let [residual, second, totals, pooled, work] = run.plan.take(run.memory, names);
     let totals = i32s_mut(totals);
-    if token == 0 {
+    if first == 0 {
         run.pooled = 0;
         totals.fill(0);
     }
-    let [first, second] = [residual, second].map(|rows| &*i16s_in(rows, at..at + width));
-    let residuals = [(first, run.fracs[0]), (second, run.fracs[1])];
-    let (work, pooled) =
-        (i16s_in(work, 0..2 * model.output_width()), i16s_in(pooled, 0..model.output_width()));
+    let work = i16s_in(work, 0..2 * model.output_width());
+    let pooled = i16s_in(pooled, 0..model.output_width());
     let mut pool = pool::Pool { totals, pooled, count: &mut run.pooled };
-    pool::add(model, token, residuals, seen, work, &mut pool, trace);
-    if token + 1 == run.course.tokens {
+    for (row, token) in (first..end).enumerate() {
+        let elements = (at + row) * width..(at + row + 1) * width;
+        let residuals = [
+            (&*i16s_in(residual, elements.clone()), run.fracs[0]),
+            (&*i16s_in(second, elements), run.fracs[1]),
+        ];
+        pool::add(model, token, residuals, seen >> row & 1 == 1, work, &mut pool, trace);
+        budget.charge(50 * model.output_width());
+        run.place.row = token + 1;
+        if budget.is_spent() {
+            break;
+        }
+    }
+    if run.place.row == run.course.tokens {
         pool::finish(model, run.fracs, &mut pool, trace);
     }
-    budget.charge(50 * model.output_width());
-    true
+    run.place.row == end
 }
 
 /// Does the work of a block, as far as it goes; whether it is time for a pause.
@@ -320,16 +330,11 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
         }
     }
 
-    /// Which of some tokens count.
-    fn visible(&self, tokens: Range<usize>) -> u32 {
-        tokens.rev().fold(0, |bits, token| bits << 1 | u32::from(self.run.sees(token)))
-    }
-
     /// A head takes in a tile of keys.
     #[inline(never)]
     fn absorb(&mut self) -> bool {
         let (tokens, words, resumed) = (self.tile().0, self.words(), self.run.place.resumed);
-        let visible = self.visible(tokens.clone());
+        let visible = self.run.visible(tokens.clone());
         let [memory, scratch] = self.run.plan.take(self.run.memory, [Name::Memory, Name::Scratch]);
         let memory = memory.get_mut(words).unwrap_or_default();
         (self.life.absorb)(&self.head, memory, scratch, tokens, visible, resumed, self.rows.budget)
@@ -348,7 +353,7 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
         let (tokens, words, width) = (self.tile().0, self.words(), self.head.width);
         let mut progress = self.run.place.answers;
         let absorbs = self.run.place.sweep == Sweep::Both;
-        let visible = if absorbs { self.visible(tokens.clone()) } else { 0 };
+        let visible = if absorbs { self.run.visible(tokens.clone()) } else { 0 };
         let backwards = self.run.place.backwards(self.run.course);
         let of_last = self.run.place.is_last_group(self.run.course);
         let (at, stride) = if of_last {

@@ -8,7 +8,6 @@
 //! comes later moves the edges of chunks.
 
 mod hash;
-
 mod sorted;
 
 use core::ops::Range;
@@ -19,7 +18,7 @@ use super::life::{self, Room};
 use super::{Accumulator, Budget, Given, Head, KEY_TILE, KeyTile, TileBuffer, Weight, pairs};
 use crate::memory::{Carver, halves};
 use crate::model::{AttentionKind, Lsh};
-use crate::num::{Requant, round_shift_wide, rsqrt, saturate};
+use crate::num::{Factor, Requant, rsqrt, saturate};
 use crate::visible;
 use sorted::{Listed, Sorted};
 
@@ -273,9 +272,10 @@ fn bucket_of(parameters: &Lsh<'_>, head: usize, round: usize, q: &[i16], visible
 fn normalise(q: &mut [i16], epsilon: u64) {
     let squares: u64 = q.iter().map(|&q| u64::from(i32::from(q).unsigned_abs().pow(2))).sum();
     let root = rsqrt(squares.saturating_add(epsilon));
+    // Magnitudes are below 2^14: there is room for what a short shift lacks.
+    let factor = Factor::new(root.mantissa, root.exponent - KEY_FRAC);
     for q in q {
-        let unit = round_shift_wide(i64::from(*q) * i64::from(root.mantissa), root.exponent - KEY_FRAC);
-        *q = saturate(unit as i32);
+        *q = saturate(factor.of((*q).into()));
     }
 }
 

@@ -163,15 +163,16 @@ impl<'a> Sorted<'a> {
                 }
                 let from = other * self.tokens + (within * chunk).max(view.places.start);
                 let to = other * self.tokens + ((within + 1) * chunk).min(view.places.end);
-                for &key in self.order.get(from..to).unwrap_or_default() {
+                let keys = self.order.get(from..to).unwrap_or_default();
+                for &key in keys {
                     let key = usize::from(key);
                     let mut earlier = views.iter().enumerate().take(round);
                     if !(skip_duplicates && earlier.any(|(round, view)| self.lists(view, round, key, steps)))
                     {
                         give(key);
                     }
-                    budget.charge(6 * width + 60);
                 }
+                budget.charge(keys.len() * (6 * width + 60));
             }
             if let Some(slot) = views.get_mut(round) {
                 *slot = view;

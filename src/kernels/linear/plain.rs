@@ -1,5 +1,7 @@
 //! The tile of cores on which no instruction does more than one product.
-#![cfg_attr(fixformer_rounds, allow(unsafe_code))] // Assembly, and slices handed to it as pointers.
+#![allow(unsafe_code)] // Assembly, slices handed to it as pointers, and a tile that is not cleared before it is filled.
+
+use core::mem::MaybeUninit;
 
 use super::super::Weight;
 #[cfg(fixformer_rounds)]
@@ -10,14 +12,14 @@ use crate::num::{Requant, saturate};
 /// The columns of some rows and the sums of some channels.
 pub(super) struct Tile {
     /// `[columns, rows]`.
-    block: [i32; ROWS * COLUMNS],
+    block: [MaybeUninit<i32>; ROWS * COLUMNS],
     /// `[pairs, rows, 2]`.
-    sums: [[i32; 2]; ROWS * PAIRS],
+    sums: [MaybeUninit<[i32; 2]>; ROWS * PAIRS],
 }
 
 impl Tile {
     pub(super) const fn new() -> Self {
-        Self { block: [0; ROWS * COLUMNS], sums: [[0; 2]; ROWS * PAIRS] }
+        Self { block: [MaybeUninit::uninit(); ROWS * COLUMNS], sums: [MaybeUninit::uninit(); ROWS * PAIRS] }
     }
 
     /// Copies `columns` columns of the rows, `inputs` apart, into the block; zeros make their number even.
@@ -43,15 +45,18 @@ impl Tile {
                     i32::from(b[1]),
                     i32::from(c[1]),
                     i32::from(d[1]),
-                ];
+                ]
+                .map(MaybeUninit::new);
             }
             if let ([a], [b], [c], [d], [last, ..]) = (last_a, last_b, last_c, last_d, last) {
-                *last = [*a, *b, *c, *d, 0, 0, 0, 0].map(i32::from);
+                *last = [*a, *b, *c, *d, 0, 0, 0, 0].map(|x| MaybeUninit::new(x.into()));
             }
         } else {
             let (block, rest) = self.block.split_at_mut_checked(columns).unwrap_or_default();
-            block.iter_mut().zip(x(0)).for_each(|(block, &x)| *block = x.into());
-            rest.iter_mut().take(1).for_each(|block| *block = 0);
+            for (block, &x) in block.iter_mut().zip(x(0)) {
+                block.write(x.into());
+            }
+            rest.iter_mut().take(1).for_each(|block| *block = MaybeUninit::new(0));
         }
     }
 
@@ -59,7 +64,7 @@ impl Tile {
     pub(super) fn begin(&mut self, rows: usize, bias: &[i32]) {
         for (sums, bias) in self.sums.chunks_exact_mut(rows.max(1)).zip(bias.chunks(2)) {
             let &[a, ref b @ ..] = bias else { continue };
-            let pair = [a, b.first().copied().unwrap_or_default()];
+            let pair = MaybeUninit::new([a, b.first().copied().unwrap_or_default()]);
             match sums {
                 [p, q, r, s] => [*p, *q, *r, *s] = [pair; ROWS],
                 _ => sums.fill(pair),
@@ -93,13 +98,15 @@ impl Tile {
     #[cfg(not(fixformer_rounds))]
     pub(super) fn accumulate<W: Weight>(&mut self, part: Part, weights: &[W], stride: usize) {
         let Part { rows, columns, pairs, .. } = part;
-        for (weights, sums) in
-            weights.chunks(stride.max(1)).zip(self.sums.chunks_exact_mut(rows.max(1))).take(pairs)
-        {
+        let (block, sums) = (self.block.get(..rows * columns), self.sums.get_mut(..rows * pairs));
+        let (block, sums) = (block.unwrap_or_default(), sums.unwrap_or_default());
+        // SAFETY: `load` and `begin` have filled so many columns of so many rows, and the sums of so many pairs.
+        let (block, sums) = unsafe { (block.assume_init_ref(), sums.assume_init_mut()) };
+        for (weights, sums) in weights.chunks(stride.max(1)).zip(sums.chunks_exact_mut(rows.max(1))) {
             let weights = weights.as_chunks().0.iter().take(columns);
             match sums {
-                [p, q, r, s] => four_rows(weights.zip(self.block.as_chunks().0), [p, q, r, s]),
-                [sum] => one_row(weights.zip(&self.block), sum),
+                [p, q, r, s] => four_rows(weights.zip(block.as_chunks().0), [p, q, r, s]),
+                [sum] => one_row(weights.zip(block), sum),
                 _ => {}
             }
         }
@@ -116,24 +123,26 @@ impl Tile {
         outputs: usize,
     ) {
         let (pairs, last) = multipliers.as_chunks::<2>();
+        let sums = self.sums.get(..rows * (pairs.len() + last.len())).unwrap_or_default();
+        // SAFETY: `begin` has filled the sums of so many rows and channels.
+        let sums = unsafe { sums.assume_init_ref() };
         let scaled = |sum, multiplier| saturate(Requant { multiplier, shift }.apply(sum));
         let scaled_pair = |sum: [i32; 2], by: [i16; 2]| [scaled(sum[0], by[0]), scaled(sum[1], by[1])];
         if let (ROWS, Some([a, b, c, d])) = (rows, four_mut(out, outputs)) {
             let out = a.iter_mut().zip(b).zip(c.iter_mut().zip(d));
-            for ((sums, &by), ((a, b), (c, d))) in self.sums.as_chunks::<ROWS>().0.iter().zip(pairs).zip(out)
-            {
+            for ((sums, &by), ((a, b), (c, d))) in sums.as_chunks::<ROWS>().0.iter().zip(pairs).zip(out) {
                 *a = scaled_pair(sums[0], by);
                 *b = scaled_pair(sums[1], by);
                 *c = scaled_pair(sums[2], by);
                 *d = scaled_pair(sums[3], by);
             }
         } else {
-            for ((out, &sum), &by) in out.as_chunks_mut().0.iter_mut().zip(&self.sums).zip(pairs) {
+            for ((out, &sum), &by) in out.as_chunks_mut().0.iter_mut().zip(sums).zip(pairs) {
                 *out = scaled_pair(sum, by);
             }
         }
         if let &[multiplier] = last {
-            let sums = self.sums.get(rows * pairs.len()..).unwrap_or_default();
+            let sums = sums.get(rows * pairs.len()..).unwrap_or_default();
             let out = out.get_mut(2 * pairs.len()..).unwrap_or_default();
             store_last(sums.get(..rows).unwrap_or_default(), Requant { multiplier, shift }, out, outputs);
         }

@@ -204,12 +204,16 @@ impl<'a> Rotations<'a> {
         let to = from + q.len();
         match self {
             Self::Signs(words) => {
-                let signed = q.iter().enumerate().map(|(i, &x)| {
-                    let bit = from + i;
-                    let word = words.get(bit / 32).copied().unwrap_or_default();
-                    if word >> (bit % 32) & 1 == 1 { -i32::from(x) } else { i32::from(x) }
-                });
-                signed.sum()
+                let word = |index: usize| u64::from(words.get(index).copied().unwrap_or_default());
+                let mut sum = 0;
+                for (bit, q) in (from..to).step_by(32).zip(q.chunks(32)) {
+                    let mut signs = ((word(bit / 32) | word(bit / 32 + 1) << 32) >> (bit % 32)) as u32;
+                    for &x in q {
+                        sum += if signs & 1 == 1 { -i32::from(x) } else { i32::from(x) };
+                        signs >>= 1;
+                    }
+                }
+                sum
             }
             Self::Int8(values) => dot(q, values.get(from..to).unwrap_or_default()),
             Self::Int16(values) => dot(q, values.get(from..to).unwrap_or_default()),

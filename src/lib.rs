@@ -19,4 +19,6 @@ mod visible;
 
 pub use digest::Digest;
 pub use model::{Model, ModelError};
-pub use session::{Arena, ArenaError, Embedded, InputError, Scores, Session};
+pub use session::{
+    Arena, ArenaError, Embedded, InputError, Plan, Scores, Session, Stream, StreamError, Streamed,
+};

@@ -33,12 +33,12 @@ impl<T> Once<T> {
 /// Memory for the one owner `O`, which may lie where nothing is cleared at start-up: it holds no flag and expects no
 /// value, for after a warm reset it has what the last run left.
 #[repr(transparent)]
-pub(crate) struct Uncleared<O: Owner>(UnsafeCell<MaybeUninit<O::Memory>>);
+pub(crate) struct Uncleared<O: Owner<W>, W>(UnsafeCell<MaybeUninit<O::Memory>>);
 
 // SAFETY: the memory is reached only through `take`, which succeeds once.
-unsafe impl<O: Owner<Memory: Send>> Sync for Uncleared<O> {}
+unsafe impl<O: Owner<W, Memory: Send>, W> Sync for Uncleared<O, W> {}
 
-impl<O: Owner> Uncleared<O> {
+impl<O: Owner<W>, W> Uncleared<O, W> {
     pub(crate) const fn new() -> Self {
         Self(UnsafeCell::new(MaybeUninit::uninit()))
     }
@@ -58,8 +58,8 @@ impl<O: Owner> Uncleared<O> {
     }
 }
 
-/// Whose memory it is.
-pub trait Owner {
+/// Whose memory it is, for each way `W` of working in it.
+pub trait Owner<W> {
     /// What it asks for.
     type Memory: Words;
     /// Whether it has taken it; in memory that is cleared at start-up.

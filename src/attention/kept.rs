@@ -140,7 +140,9 @@ impl<'m, P: Pattern> life::Memory<'m> for Kept<'m, P> {
         let at = (tokens.start - self.rows.first()) * width;
         let length = tokens.len() * width;
         let keys = self.rows.keys.get_mut(at..at + length).unwrap_or_default();
-        Room { queries: &mut [], keys, values: self.fresh.get_mut(..length).unwrap_or_default() }
+        let fresh = tokens.start % ROW_TILE * width;
+        let values = self.fresh.get_mut(fresh..fresh + length).unwrap_or_default();
+        Room { queries: &mut [], keys, values }
     }
 
     fn absorb(&mut self, tokens: Range<usize>, visible: u32, _: bool, _: &mut Budget) -> bool {

@@ -64,7 +64,8 @@ pub(crate) struct Work<'a> {
     pub(crate) rows: &'a mut [i16],
 }
 
-/// Tokens `first ..` into `rows`, `[n, width]`, as many as there are rows; returns their fractional bits.
+/// Tokens `first ..` into `rows`, `[n, width]`, as many as there are rows; returns their fractional bits. `input` begins
+/// with the first of them.
 #[inline(never)]
 pub(crate) fn embed(
     model: &Model<'_>,
@@ -75,7 +76,7 @@ pub(crate) fn embed(
     trace: &mut impl Trace,
 ) -> i32 {
     let width = model.width;
-    tokens(&model.input, input, first, work.statistics, work.windows, rows);
+    tokens(&model.input, input, work.statistics, work.windows, rows);
     for (row, x) in rows_mut(rows, width).enumerate() {
         add_position(&model.positions, first + row, model.input.frac(), work.rows, x);
     }
@@ -93,20 +94,12 @@ pub(crate) fn frac(model: &Model<'_>) -> i32 {
     model.embedding_norm.as_ref().map_or(model.input.frac(), |norm| norm.frac)
 }
 
-/// Tokens `first ..` into `rows`, `[n, width]`.
-fn tokens(
-    model: &Input<'_>,
-    input: &[i16],
-    first: usize,
-    statistics: &[i32],
-    windows: &mut [i16],
-    rows: &mut [i16],
-) {
+/// Tokens into `rows`, `[n, width]`.
+fn tokens(model: &Input<'_>, input: &[i16], statistics: &[i32], windows: &mut [i16], rows: &mut [i16]) {
     let (window, stem) = match model {
         Input::Samples { window, stem, .. } | Input::OneHot { window, stem, .. } => (window, stem),
         Input::Tokens { table } => {
-            let ids = input.iter().skip(first);
-            for (row, &id) in rows_mut(rows, table.width).zip(ids) {
+            for (row, &id) in rows_mut(rows, table.width).zip(input) {
                 table.lookup(id as usize, row);
             }
             return;
@@ -116,7 +109,7 @@ fn tokens(
     let gathered = front(windows, rows_here * stem.inputs);
     let step = model.step_values();
     for (row, x) in rows_mut(gathered, stem.inputs).enumerate() {
-        let start = (first + row) * window.stride * step;
+        let start = row * window.stride * step;
         let steps = input.get(start..start + window.width * step).unwrap_or_default();
         match *model {
             Input::Samples { channels, level: Level::Standardized, .. } => {

@@ -1,6 +1,7 @@
 //! From token rows to one row: final norm and pooling.
 
 use super::front;
+use super::statistics::{wide, words};
 use crate::memory::rows_mut;
 use crate::model::{Model, Pooling};
 use crate::num::{mean, round_shift, saturate};
@@ -8,7 +9,7 @@ use crate::trace::{Site, Tensor, Tile, Trace};
 
 /// What is pooled, and how much of it there is.
 pub(crate) struct Pool<'a> {
-    /// `[output width]` of i32: sums of the columns.
+    /// `[output width, 2]`: 64-bit sums of the columns, the lower word first.
     pub(crate) totals: &'a mut [i32],
     /// `[output width]`.
     pub(crate) pooled: &'a mut [i16],
@@ -56,7 +57,11 @@ pub(crate) fn add(
     }
     **count += 1;
     match model.pooling {
-        Pooling::Mean => totals.iter_mut().zip(&*row).for_each(|(total, &x)| *total += i32::from(x)),
+        Pooling::Mean => {
+            for (total, &x) in totals.as_chunks_mut().0.iter_mut().zip(&*row) {
+                *total = words(wide(*total).wrapping_add_signed(x.into()));
+            }
+        }
         Pooling::Max if **count > 1 => {
             pooled.iter_mut().zip(&*row).for_each(|(most, &x)| *most = (*most).max(x));
         }
@@ -71,8 +76,8 @@ pub(crate) fn add(
 pub(crate) fn finish(model: &Model<'_>, residuals: [i32; 2], pool: &mut Pool<'_>, trace: &mut impl Trace) {
     let Pool { totals, pooled, count } = pool;
     if model.pooling == Pooling::Mean && **count > 0 {
-        for (out, &total) in pooled.iter_mut().zip(totals.iter()) {
-            *out = saturate(mean(total.into(), **count as u64));
+        for (out, &total) in pooled.iter_mut().zip(totals.as_chunks().0) {
+            *out = saturate(mean(wide(total) as i64, **count as u64));
         }
     }
     let (width, [frac, _]) = (model.output_width(), fracs(model, residuals));

@@ -85,10 +85,12 @@ fn reciprocal_deviation(squares: u64, steps: u64, shift: u32) -> [i32; 2] {
     [inverse.mantissa, inverse.exponent.saturating_sub(up / 2 + shift) as i32]
 }
 
-const fn wide([low, high]: [i32; 2]) -> u64 {
+/// A 64-bit number of two words, the lower one first.
+pub(crate) const fn wide([low, high]: [i32; 2]) -> u64 {
     low as u32 as u64 | (high as u32 as u64) << 32
 }
 
-const fn words(sum: u64) -> [i32; 2] {
+/// Its words.
+pub(crate) const fn words(sum: u64) -> [i32; 2] {
     [sum as i32, (sum >> 32) as i32]
 }

@@ -149,6 +149,19 @@ impl<'a> Input<'a> {
         }
     }
 
+    /// Steps of a token.
+    pub const fn window(&self) -> Window {
+        match self {
+            Self::Samples { window, .. } | Self::OneHot { window, .. } => *window,
+            Self::Tokens { .. } => Window { width: 1, stride: 1 },
+        }
+    }
+
+    /// Raw values of one token.
+    pub const fn window_values(&self) -> usize {
+        self.window().width * self.step_values()
+    }
+
     /// Raw values of one step.
     pub const fn step_values(&self) -> usize {
         match self {

@@ -1,13 +1,13 @@
 //! A model that is part of the firmware.
 
-use super::{ArenaError, Plan, Session};
+use super::{ArenaError, Plan, Session, Stream};
 use crate::attention::Mechanisms;
 use crate::memory::{Owner, Uncleared};
 use crate::model::{Block, Model};
 
 /// A model known at compile time; implemented by [`crate::model!`].
 /// Its memory has exactly the size that its plan asks for.
-pub trait Embedded: Owner {
+pub trait Embedded: Owner<Whole> + Owner<Streamed> {
     /// The parsed model.
     const MODEL: Model<'static>;
     /// Its blocks, read by the compiler: the code that reads a file is not linked.
@@ -31,7 +31,43 @@ pub trait Embedded: Owner {
 /// assert!(ARENA.take().is_ok());
 /// assert_eq!(ARENA.take().err(), Some(fixformer::ArenaError::Taken));
 /// ```
-pub struct Arena<M: Embedded>(Uncleared<M>);
+///
+/// `Arena<Digits, Streamed>` is that of a [`Stream`]; it does not compile where the model cannot run as one.
+///
+/// ```compile_fail
+/// # fixformer::model! { struct Digits = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits.fxm") }
+/// static STREAM: fixformer::Arena<Digits, fixformer::Streamed> = fixformer::Arena::new();
+/// let stream = STREAM.take(); // a layer of this model attends to later tokens
+/// ```
+pub struct Arena<M: Embedded + Owner<W>, W = Whole>(Uncleared<M, W>);
+
+/// A model runs whole recordings: [`Session`].
+#[derive(Clone, Copy, Debug)]
+pub struct Whole;
+
+/// A model runs as a stream: [`Stream`].
+#[derive(Clone, Copy, Debug)]
+pub struct Streamed;
+
+impl<M: Embedded> Arena<M, Streamed> {
+    /// Free.
+    #[expect(clippy::new_without_default, reason = "an arena is made in a `static`")]
+    pub const fn new() -> Self {
+        Self(Uncleared::new())
+    }
+
+    /// The stream, once.
+    ///
+    /// # Errors
+    /// [`ArenaError::Taken`] from the second time on.
+    #[inline(never)]
+    pub fn take(&'static self) -> Result<Stream<'static>, ArenaError> {
+        match self.0.take() {
+            Some(memory) => Ok(Stream::embedded::<M>(memory)),
+            None => Err(ArenaError::Taken),
+        }
+    }
+}
 
 impl<M: Embedded> Arena<M> {
     /// Free.
@@ -65,6 +101,15 @@ pub const fn words<const BYTES: usize, const WORDS: usize>(bytes: &[u8; BYTES]) 
         i += 1;
     }
     words
+}
+
+/// Words of the memory of a stream; none where there is no stream.
+#[doc(hidden)]
+pub const fn stream_words(model: &Model<'_>) -> usize {
+    match Plan::of_stream(model) {
+        Ok(plan) => plan.words(),
+        Err(_) => 0,
+    }
 }
 
 /// The blocks of a model as an array.
@@ -149,7 +194,12 @@ macro_rules! model {
             };
             static BLOCKS: [$crate::model::Block<'static>; MODEL.block_count] = $crate::session::blocks(&MODEL);
             static TAKEN: $crate::memory::Taken = $crate::memory::Taken::new();
-            impl $crate::memory::Owner for $name {
+            static STREAMS: $crate::memory::Taken = $crate::memory::Taken::new();
+            impl $crate::memory::Owner<$crate::Streamed> for $name {
+                type Memory = [u32; $crate::session::stream_words(&MODEL)];
+                const TAKEN: &'static $crate::memory::Taken = &STREAMS;
+            }
+            impl $crate::memory::Owner<$crate::session::Whole> for $name {
                 type Memory = [u32; $crate::session::Plan::of(&MODEL).words()];
                 const TAKEN: &'static $crate::memory::Taken = &TAKEN;
             }

@@ -8,18 +8,22 @@ mod plan;
 mod running;
 mod scores;
 mod stage;
+mod stream;
+mod unstreamable;
 mod whole;
 
 pub use crate::layers::InputError;
-pub use embedded::{Arena, Embedded, blocks, words};
+pub use embedded::{Arena, Embedded, Streamed, Whole, blocks, stream_words, words};
 pub use error::ArenaError;
 pub use plan::{Buffer, Element, Plan};
 pub use running::Running;
 pub use scores::Scores;
 pub use stage::Stage;
+pub use stream::Stream;
+pub use unstreamable::{StreamError, Unstreamable};
 
 use crate::attention::{Budget, Mechanisms};
-use crate::memory::Words;
+use crate::memory::{Owner, Words};
 use crate::model::Model;
 use crate::trace::Trace;
 use blocks::Visit;
@@ -49,8 +53,11 @@ impl<'a> Session<'a> {
     }
 
     /// The session of an embedded model: its memory has the right size, its mechanisms are known.
-    fn embedded<M: Embedded>(memory: &'static mut M::Memory) -> Session<'static> {
-        const { assert!(M::Memory::LENGTH >= M::PLAN.words(), "the memory is smaller than the plan") };
+    fn embedded<M: Embedded>(memory: &'static mut <M as Owner<Whole>>::Memory) -> Session<'static> {
+        const {
+            let words = <M as Owner<Whole>>::Memory::LENGTH;
+            assert!(words >= M::PLAN.words(), "the memory is smaller than the plan")
+        };
         let mechanisms = const { &M::MECHANISMS };
         let visit = blocks::placed::<M>;
         Session { model: M::MODEL, plan: M::PLAN, mechanisms, visit, memory: memory.words() }
@@ -133,7 +140,6 @@ impl<'a> Session<'a> {
         input: &'s [i16],
         mask: Option<&'s [bool]>,
     ) -> Result<Running<'s>, InputError> {
-        let Self { model, plan, mechanisms, visit, memory } = self;
-        Running::new(model, plan, mechanisms, *visit, memory, input, mask)
+        Running::new(self, input, mask)
     }
 }

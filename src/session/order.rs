@@ -118,6 +118,11 @@ impl Place {
         }
     }
 
+    /// Of a stream: a token that nothing is known of but its samples.
+    pub(super) const fn of_token(token: usize) -> Self {
+        Self { task: Task::Embed, span: token, tile: token, ..Self::start() }
+    }
+
     /// Whether the task is one of a block.
     pub(super) fn is_in_block(self, block: usize) -> bool {
         self.task.is_of_block() && self.block == block

@@ -1,10 +1,13 @@
 //! How much memory a model needs, where each buffer lies in it, and while which stages it holds something.
 
+use core::ops::Range;
+
 use super::stage::Stage;
+use super::unstreamable::{StreamError, Unstreamable};
 use crate::attention::{ROW_TILE, Way, memory, scratch};
 use crate::layers::statistics;
 use crate::memory::halves;
-use crate::model::{Block, Model};
+use crate::model::{AttentionKind, Block, Model, Positions};
 
 /// What the elements of a buffer are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +37,7 @@ struct Line {
     element: Element,
     /// The first and the last stage that need what is in it. In all others something else may lie there.
     lives: [Stage; 2],
-    /// It is kept from tile to tile where tiles of tokens pass all layers one after the other.
+    /// It is kept from tile to tile where tiles of tokens pass all layers one after the other; it is the state of a stream.
     is_state: bool,
     about: &'static str,
 }
@@ -60,9 +63,12 @@ const TABLE: [Line; Plan::COUNT] = {
             [Project, Join],
             "keys and values of the heads at work, or what is kept of them",
         ),
+        state("position", Word, [Embed, Embed], "of a stream: its tokens and steps, and what was pooled"),
+        state("samples", I16, [Embed, Embed], "of a stream: steps of a window x channels"),
         state("statistics", I32, [Embed, Embed], "mean and deviation of each channel"),
-        state("totals", I32, [Pool, Pool], "output width, sums of the columns"),
+        state("totals", I32, [Pool, Pool], "2 x output width, sums of the columns"),
         state("pooled", I16, [Pool, Head], "output width"),
+        state("scores", I16, [Head, Head], "classes"),
         line("attended", I16, [Project, Join], "tokens x heads but one, queries, then what they attended to"),
         line("joined", I16, [Project, Join], "4 x all heads"),
         line("change", I16, [Join, Join], "4 x width"),
@@ -74,9 +80,11 @@ const TABLE: [Line; Plan::COUNT] = {
         line("input", I16, [Feed, Feed], "4 x width, of the feed-forward network"),
         line("output", I16, [Feed, Feed], "4 x width"),
         line("hidden", I16, [Feed, Head], "4 x hidden"),
-        line("scores", I16, [Head, Head], "classes"),
     ]
 };
+
+/// Words of the position of a stream.
+pub(super) const POSITION: usize = 8;
 
 /// Which line of the table is which.
 #[derive(Clone, Copy)]
@@ -84,9 +92,12 @@ pub(super) enum Name {
     Residual,
     Second,
     Memory,
+    Position,
+    Samples,
     Statistics,
     Totals,
     Pooled,
+    Scores,
     Attended,
     Joined,
     Change,
@@ -98,7 +109,6 @@ pub(super) enum Name {
     Input,
     Output,
     Hidden,
-    Scores,
 }
 
 /// A buffer of the arena.
@@ -126,54 +136,85 @@ pub struct Plan {
     starts: [usize; Self::COUNT],
     words: [usize; Self::COUNT],
     total: usize,
-    tile_by_tile: bool,
+    passage: Passage,
     side_by_side: bool,
+    tokens: usize,
+}
+
+/// How the tokens pass the layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passage {
+    /// All of them one layer, then the next.
+    Whole,
+    /// A tile all layers, then the next tile.
+    Tiles,
+    /// A token at a time, without end.
+    Stream,
 }
 
 impl Plan {
     /// Number of buffers.
-    pub const COUNT: usize = 18;
+    pub const COUNT: usize = 20;
 
     /// The plan of a model: layer by layer, or tile by tile where nothing of the length is kept and that takes less.
     pub const fn of(model: &Model<'_>) -> Self {
-        let by_layer = Self::with(model, false);
+        let whole = Self::with(model, Passage::Whole);
         if passes(model) {
-            let by_tile = Self::with(model, true);
-            if by_tile.total < by_layer.total {
-                return by_tile;
+            let tiles = Self::with(model, Passage::Tiles);
+            if tiles.total < whole.total {
+                return tiles;
             }
         }
-        by_layer
+        whole
+    }
+
+    /// The plan of a stream: independent of what has passed.
+    ///
+    /// # Errors
+    /// [`StreamError::Unstreamable`] says why the model cannot run as a stream.
+    pub const fn of_stream(model: &Model<'_>) -> Result<Self, StreamError> {
+        match Unstreamable::of(model) {
+            Some(reason) => Err(StreamError::Unstreamable(reason)),
+            None => Ok(Self { tokens: longest_stream(model), ..Self::with(model, Passage::Stream) }),
+        }
     }
 
     #[inline(never)]
-    const fn with(model: &Model<'_>, tile_by_tile: bool) -> Self {
+    const fn with(model: &Model<'_>, passage: Passage) -> Self {
         let Model { width, max_tokens, head_width, .. } = *model;
-        let rows = if tile_by_tile { ROW_TILE } else { max_tokens };
-        let attention = Attention::of(model, tile_by_tile);
+        let (tile, rows) = match passage {
+            Passage::Whole => (ROW_TILE, max_tokens),
+            Passage::Tiles => (ROW_TILE, ROW_TILE),
+            Passage::Stream => (1, 1),
+        };
+        let streams = matches!(passage, Passage::Stream) as usize;
+        let attention = Attention::of(model, passage);
         let lengths = [
             rows * width,
             if model.reversible { rows * width } else { 0 },
             attention.memory,
+            streams * POSITION,
+            streams * model.input.window_values(),
             statistics::length(model),
-            model.output_width(),
-            model.output_width(),
-            attention.slots * max_tokens * head_width,
-            ROW_TILE * model.attention_width(),
-            ROW_TILE * width,
-            ROW_TILE * model.input.stem_inputs(),
-            attention.scratch,
-            ROW_TILE * width,
-            ROW_TILE * head_width,
             2 * model.output_width(),
-            ROW_TILE * width,
-            ROW_TILE * width,
-            ROW_TILE * model.hidden,
+            model.output_width(),
             model.classes,
+            attention.slots * max_tokens * head_width,
+            tile * model.attention_width(),
+            tile * width,
+            tile * model.input.stem_inputs(),
+            attention.scratch,
+            tile * width,
+            tile * head_width,
+            2 * model.output_width(),
+            tile * width,
+            tile * width,
+            tile * model.hidden,
         ];
         let side_by_side = attention.side_by_side;
         let zeros = [0; Self::COUNT];
-        let mut plan = Self { starts: zeros, words: zeros, total: 0, tile_by_tile, side_by_side };
+        let mut plan =
+            Self { starts: zeros, words: zeros, total: 0, passage, side_by_side, tokens: max_tokens };
         let mut index = 0;
         while index < Self::COUNT {
             plan.words[index] = match TABLE[index].element {
@@ -209,11 +250,14 @@ impl Plan {
 
     const fn lives(&self, index: usize) -> [Stage; 2] {
         let index = if index < Self::COUNT { index } else { 0 };
-        if self.tile_by_tile && TABLE[index].is_state {
-            let [_, last] = TABLE[index].lives;
-            return [Stage::Embed, if last as u8 > Stage::Pool as u8 { last } else { Stage::Pool }];
+        let [first, last] = TABLE[index].lives;
+        match self.passage {
+            Passage::Tiles if TABLE[index].is_state => {
+                [Stage::Embed, if last as u8 > Stage::Pool as u8 { last } else { Stage::Pool }]
+            }
+            Passage::Stream if TABLE[index].is_state => [Stage::Embed, Stage::Head],
+            _ => [first, last],
         }
-        TABLE[index].lives
     }
 
     /// 32-bit words of the arena.
@@ -228,7 +272,34 @@ impl Plan {
 
     /// Whether a tile of tokens passes all layers before the next one: then nothing of the length is kept.
     pub const fn is_tile_by_tile(&self) -> bool {
-        self.tile_by_tile
+        !matches!(self.passage, Passage::Whole)
+    }
+
+    /// Most tokens of a run, or of a stream until it is reset.
+    pub const fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// Whether it is the plan of a stream.
+    pub const fn is_stream(&self) -> bool {
+        matches!(self.passage, Passage::Stream)
+    }
+
+    /// Where the state of a stream lies: what has to be kept from token to token.
+    pub(super) fn state(&self) -> Range<usize> {
+        let states = TABLE.iter().enumerate().filter(|(_, line)| line.is_state).map(|(index, _)| index);
+        // They live side by side in the order of the table, and nothing lies between them.
+        let start = states.clone().next().and_then(|first| self.starts.get(first));
+        let end = states.last().map_or(0, |last| {
+            let at = |words: &[usize; Self::COUNT]| words.get(last).copied().unwrap_or_default();
+            at(&self.starts) + at(&self.words)
+        });
+        start.copied().unwrap_or_default()..end
+    }
+
+    /// Bytes of the state of a stream: what has to be kept from token to token.
+    pub fn state_bytes(&self) -> usize {
+        4 * self.state().len()
     }
 
     /// Whether heads whose memory does not grow with the length go through the tokens side by side, or one after the other.
@@ -262,6 +333,13 @@ impl Plan {
             alive.map(|buffer| buffer.words).sum()
         };
         Stage::ALL.iter().map(needed).max().unwrap_or_default()
+    }
+
+    /// The words of a buffer.
+    pub(super) fn view<'m>(&self, memory: &'m [u32], name: Name) -> &'m [u32] {
+        let at = |words: &[usize; Self::COUNT]| words.get(name as usize).copied().unwrap_or_default();
+        let start = at(&self.starts);
+        memory.get(start..start + at(&self.words)).unwrap_or_default()
     }
 
     /// The words of some buffers that live at the same time, in the order of the table.
@@ -307,17 +385,19 @@ struct Attention {
 }
 
 impl Attention {
-    /// The most that any block asks for; tile by tile, for every block.
+    /// The most that any block asks for; where tiles pass all layers, for every block.
     // Here and below: a block on the stack is gone before anything else is called.
     #[inline(never)]
-    const fn of(model: &Model<'_>, tile_by_tile: bool) -> Self {
-        let side_by_side = tile_by_tile || constant_heads_are_small(model);
+    const fn of(model: &Model<'_>, passage: Passage) -> Self {
+        let together = !matches!(passage, Passage::Whole);
+        let side_by_side = together || constant_heads_are_small(model);
         let mut most = Self { memory: 0, scratch: 0, slots: 0, side_by_side };
         let mut blocks = model.blocks();
         while let Some(block) = blocks.take_next() {
             let attention = &block.attention;
             let words = head_memory(&block, model);
-            if side_by_side && Way::of(&attention.kind, attention.causal).constant {
+            let constant = Way::of(&attention.kind, attention.causal).constant;
+            if side_by_side && constant || matches!(passage, Passage::Stream) {
                 most.memory = max(most.memory, model.heads * words);
             } else {
                 most.memory = max(most.memory, words);
@@ -325,7 +405,7 @@ impl Attention {
             }
             most.scratch = max(most.scratch, scratch(&attention.kind, model.head_width, attention.causal));
         }
-        if tile_by_tile {
+        if together {
             most.memory *= model.block_count;
         }
         most
@@ -362,6 +442,29 @@ const fn passes(model: &Model<'_>) -> bool {
         }
     }
     true
+}
+
+/// Most tokens of a stream that has no other end: its counters have 32 bits.
+const ENDLESS: usize = i32::MAX as usize;
+
+/// Most tokens of a stream: the model's maximum where attention is exact or positions are learned, its horizon where
+/// attention is hierarchical.
+#[inline(never)]
+const fn longest_stream(model: &Model<'_>) -> usize {
+    let mut tokens = match model.positions {
+        Positions::Learned(_) | Positions::Axial(_) => model.max_tokens,
+        Positions::None | Positions::Sinusoidal(_) => ENDLESS,
+    };
+    let mut blocks = model.blocks();
+    while let Some(block) = blocks.take_next() {
+        let most = match block.attention.kind {
+            AttentionKind::Exact => model.max_tokens,
+            AttentionKind::Hierarchical(_) => model.horizon,
+            _ => ENDLESS,
+        };
+        tokens = if most < tokens { most } else { tokens };
+    }
+    tokens
 }
 
 const fn max(a: usize, b: usize) -> usize {

@@ -6,7 +6,7 @@ use core::task::Poll;
 use super::blocks::{Position, Visit};
 use super::order::{Course, Place, Task};
 use super::plan::{Name, Plan};
-use super::{Scores, Stage, whole};
+use super::{Scores, Session, Stage, whole};
 use crate::attention::{Budget, Mechanisms, Order, ROW_TILE};
 use crate::layers::{InputError, embed};
 use crate::memory::i16s_mut;
@@ -25,8 +25,10 @@ pub struct Running<'s> {
     visit: Visit,
     position: Position<'s>,
     pub(super) memory: &'s mut [u32],
+    /// The recording from token `origin` on, and which tokens count from there on.
     pub(super) input: &'s [i16],
     pub(super) mask: Option<&'s [bool]>,
+    pub(super) origin: usize,
     pub(super) course: Course,
     pub(super) place: Place,
     /// Fractional bits of the residuals before the block at work.
@@ -36,38 +38,51 @@ pub struct Running<'s> {
 }
 
 impl<'s> Running<'s> {
+    /// A run of a whole recording.
     pub(super) fn new(
-        model: &'s Model<'s>,
-        plan: &'s Plan,
-        mechanisms: &'static Mechanisms,
-        visit: Visit,
-        memory: &'s mut [u32],
+        session: &'s mut Session<'_>,
         input: &'s [i16],
         mask: Option<&'s [bool]>,
     ) -> Result<Self, InputError> {
-        let tokens = embed::check(model, input)?;
+        let tokens = embed::check(&session.model, input)?;
         if let Some(mask) = mask
             && mask.len() != tokens
         {
             return Err(InputError::MaskLength { found: mask.len(), tokens });
         }
-        let span = if plan.is_tile_by_tile() { ROW_TILE } else { tokens };
+        let span = if session.plan.is_tile_by_tile() { ROW_TILE } else { tokens };
+        Ok(Self { input, mask, ..Self::of(session, tokens, span) })
+    }
+
+    /// The run of one token of a stream, the samples of which wait in memory; before it, `pooled` tokens were pooled.
+    pub(super) fn of_token(
+        session: &'s mut Session<'_>,
+        token: usize,
+        seen: &'s [bool],
+        pooled: usize,
+    ) -> Self {
+        let place = Place::of_token(token);
+        Self { mask: Some(seen), origin: token, place, pooled, ..Self::of(session, token + 1, 1) }
+    }
+
+    fn of(session: &'s mut Session<'_>, tokens: usize, span: usize) -> Self {
+        let Session { model, plan, mechanisms, visit, memory } = session;
         let (heads, blocks) = (model.heads, model.block_count);
-        let course = Course { tokens, span, heads, blocks, order: Order::KeysFirst, side_by_side: false };
-        Ok(Self {
+        Self {
             model,
             plan,
             mechanisms,
-            visit,
+            visit: *visit,
             position: Position::default(),
             memory,
-            input,
-            mask,
-            course,
+            input: &[],
+            mask: None,
+            origin: 0,
+            course: Course { tokens, span, heads, blocks, order: Order::KeysFirst, side_by_side: false },
             place: Place::start(),
             fracs: [0; 2],
             pooled: 0,
-        })
+        }
     }
 
     /// Does a piece of the work, of a size that does not depend on the length of the sequence. The results are those of
@@ -137,13 +152,20 @@ impl<'s> Running<'s> {
 
     /// First row in the residuals of a token.
     pub(super) fn residual_row(&self, token: usize) -> usize {
-        if self.plan.is_tile_by_tile() { token % ROW_TILE } else { token }
+        if self.plan.is_stream() {
+            0
+        } else if self.plan.is_tile_by_tile() {
+            token % ROW_TILE
+        } else {
+            token
+        }
     }
 
     /// Which of some tokens count.
     #[inline(never)]
     pub(super) fn visible(&self, tokens: Range<usize>) -> u32 {
-        let sees = |token| self.mask.is_none_or(|mask| mask.get(token).copied().unwrap_or_default());
+        let sees =
+            |token| self.mask.is_none_or(|mask| mask.get(token - self.origin).copied().unwrap_or_default());
         tokens.rev().fold(0, |bits, token| bits << 1 | u32::from(sees(token)))
     }
 }

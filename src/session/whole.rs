@@ -30,8 +30,8 @@ pub(super) fn around_blocks(
         Task::Embed => embed_tile(run, budget, trace),
         Task::Pool => pool_tile(run, budget, trace),
         _ => {
-            let names = [Name::Pooled, Name::Hidden, Name::Scores];
-            let [pooled, hidden, scores] = run.plan.take(run.memory, names);
+            let names = [Name::Pooled, Name::Scores, Name::Hidden];
+            let [pooled, scores, hidden] = run.plan.take(run.memory, names);
             let pooled = i16s_in(pooled, 0..run.model.output_width());
             let hidden = i16s_in(hidden, 0..run.model.hidden);
             head(run.model, pooled, hidden, i16s_in(scores, 0..run.model.classes), trace);
@@ -87,14 +87,20 @@ fn embed_tile(run: &mut Running<'_>, budget: &mut Budget, trace: &mut impl Trace
     let of_row = width * (stem_inputs + 60);
     let last = if budget.allows((end - first) * of_row) { end } else { first + 1 };
     let at = run.residual_row(first) * width;
-    let names = [Name::Residual, Name::Second, Name::Statistics, Name::Windows, Name::Normed];
-    let [residual, second, statistics, windows, work] = run.plan.take(run.memory, names);
+    let names = [Name::Residual, Name::Second, Name::Samples, Name::Statistics, Name::Windows, Name::Normed];
+    let [residual, second, samples, statistics, windows, work] = run.plan.take(run.memory, names);
+    let input = if run.plan.is_stream() {
+        &*i16s_in(samples, 0..model.input.window_values())
+    } else {
+        let values = (first - run.origin) * model.input.window().stride * model.input.step_values();
+        run.input.get(values..).unwrap_or_default()
+    };
     let elements = (last - first) * width;
     let rows = i16s_in(residual, at..at + elements);
     let windows = i16s_in(windows, 0..(last - first) * stem_inputs);
     let work = i16s_in(work, 0..elements);
     let buffers = embed::Work { statistics: i32s_mut(statistics), windows, rows: work };
-    let frac = embed::embed(model, run.input, first, buffers, rows, trace);
+    let frac = embed::embed(model, input, first, buffers, rows, trace);
     let copies = i16s_in(second, at..at + elements);
     copies.iter_mut().zip(rows.iter()).for_each(|(copy, &x)| *copy = x);
     run.fracs = [frac; 2];
@@ -150,14 +156,14 @@ pub(super) fn block<T: Trace>(
         kind: &attention.kind,
         index: 0,
         width: run.model.head_width,
-        tokens: run.course.tokens,
+        tokens: if run.plan.is_stream() { run.model.max_tokens } else { run.course.tokens },
         causal: attention.causal,
         scale: attention.scale,
         gain: attention.gain,
     };
     let way = Way::of(&attention.kind, attention.causal);
     run.course.order = way.order;
-    run.course.side_by_side = way.constant && run.plan.is_side_by_side();
+    run.course.side_by_side = run.plan.is_stream() || way.constant && run.plan.is_side_by_side();
     let index = run.place.block;
     let rows = Rows { block, index, attention_width: run.model.attention_width(), trace, budget };
     let of_head = Memory::of(run, index);

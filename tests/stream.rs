@@ -4,7 +4,7 @@ use fixformer::host::calibrate::calibrate;
 use fixformer::host::quantize::integers;
 use fixformer::host::reference::favor::Offsets;
 use fixformer::host::reference::{AttentionKind, Input, Level, Network, Pooling};
-use fixformer::session::{Stage, Unstreamable};
+use fixformer::session::{ShortState, Stage, StateError, StateReader, StateWriter, Unstreamable};
 use fixformer::{InputError, Model, Plan, Session, Stream, StreamError};
 use random::kinds::{KINDS, MAX_TOKENS, kinds, options};
 use random::{Source, all_wide, length, network};
@@ -188,4 +188,109 @@ fn bad_steps_leave_a_stream_as_it_was() {
     assert_eq!(stream.scores().unwrap().raw(), before);
     stream.reset();
     assert!(stream.push(&recording[..channels]).is_ok());
+}
+
+/// A stream with some tokens behind it, for a mechanism.
+fn with_stream(i: usize, pooling: Pooling, check: impl FnOnce(Model<'_>, &mut Stream<'_>, &[Vec<i16>])) {
+    let mut source = Source(25);
+    let (network, words) = model(&mut source, i, false, pooling);
+    let model = Model::parse(&words).unwrap();
+    let mut memory = vec![0; Plan::of_stream(&model).unwrap().words()];
+    let mut stream = Stream::new(model, &mut memory).unwrap();
+    let recording = source.recording(length(&network, MAX_TOKENS), &network.input);
+    let steps: Vec<Vec<i16>> = recording.chunks(channels(&network)).map(<[i16]>::to_vec).collect();
+    check(model, &mut stream, &steps);
+}
+
+#[test]
+fn a_saved_state_goes_on_elsewhere() {
+    for i in STREAMS {
+        with_stream(i, Pooling::Mean, |model, stream, steps| {
+            let (before, after) = steps.split_at(steps.len() / 2 + 3);
+            before.iter().for_each(|step| _ = stream.push(step).unwrap());
+            let mut saved = Vec::new();
+            stream.save(&mut saved).unwrap();
+            assert_eq!(saved.len(), stream.saved_bytes());
+            let mut memory = vec![0xdead_beef; Plan::of_stream(&model).unwrap().words()];
+            let mut other = Stream::new(model, &mut memory).unwrap();
+            other.push(&steps[0]).unwrap();
+            other.restore(&mut &saved[..]).unwrap();
+            assert_eq!(other.tokens(), stream.tokens());
+            assert_eq!(other.scores(), stream.scores());
+            for step in after {
+                assert_eq!(other.push(step).unwrap(), stream.push(step).unwrap(), "mechanism {i}");
+            }
+        });
+    }
+}
+
+#[test]
+fn every_flipped_bit_and_every_truncation_of_a_state_is_refused() {
+    with_stream(0, Pooling::Mean, |_, stream, steps| {
+        steps[..40].iter().for_each(|step| _ = stream.push(step).unwrap());
+        let mut saved = Vec::new();
+        stream.save(&mut saved).unwrap();
+        steps[40..50].iter().for_each(|step| _ = stream.push(step).unwrap());
+        let mut now = Vec::new();
+        stream.save(&mut now).unwrap();
+
+        for bit in 0..8 * saved.len() {
+            saved[bit / 8] ^= 1 << (bit % 8);
+            assert!(stream.restore(&mut &saved[..]).is_err(), "bit {bit}");
+            saved[bit / 8] ^= 1 << (bit % 8);
+        }
+        for length in 0..saved.len() {
+            let error = stream.restore(&mut &saved[..length]).unwrap_err();
+            assert_eq!(error, StateError::Source(ShortState), "{length} bytes");
+        }
+        let mut still = Vec::new();
+        stream.save(&mut still).unwrap();
+        assert_eq!(now, still);
+        stream.restore(&mut &saved[..]).unwrap();
+    });
+}
+
+#[test]
+fn a_state_that_is_not_this_models_is_named() {
+    with_stream(15, Pooling::Last, |_, stream, steps| {
+        stream.push(&steps[0]).unwrap();
+        let mut saved = Vec::new();
+        stream.save(&mut saved).unwrap();
+        let mut refused = |word: usize, value: u32| {
+            let mut other = saved.clone();
+            other[4 * word..4 * word + 4].copy_from_slice(&value.to_le_bytes());
+            stream.restore(&mut &other[..]).unwrap_err().to_string()
+        };
+        assert!(refused(0, 7).contains("not the state of a stream"));
+        assert!(refused(1, 2).contains("version 2"));
+        assert!(refused(2, 1).contains("another model"));
+        assert!(refused(4, 3).contains("3 words"));
+        assert!(refused(6, 0xffff_ffff).contains("damaged"));
+
+        struct Full;
+        impl StateWriter for Full {
+            type Error = &'static str;
+            fn write(&mut self, _: &[u8]) -> Result<(), &'static str> {
+                Err("no room")
+            }
+        }
+        assert_eq!(stream.save(&mut Full), Err("no room"));
+
+        /// Another byte each time it is asked.
+        struct Moving<'a>(&'a [u8], u8);
+        impl StateReader for Moving<'_> {
+            type Error = ShortState;
+            fn read(&mut self, offset: usize, bytes: &mut [u8]) -> Result<(), ShortState> {
+                self.0.read(offset, bytes)?;
+                let reads = 1 + (self.0.len() - 24).div_ceil(64) + 1;
+                if usize::from(self.1) > reads {
+                    bytes[0] ^= 1;
+                }
+                self.1 += 1;
+                Ok(())
+            }
+        }
+        assert_eq!(stream.restore(&mut Moving(&saved, 0)), Err(StateError::Changed));
+        assert_eq!((stream.tokens(), stream.scores()), (0, None));
+    });
 }

@@ -2,17 +2,38 @@
 
 /// CRC-32 of the words' bytes in little-endian order.
 pub(crate) const fn crc32(mut words: &[u32]) -> u32 {
-    let mut crc = u32::MAX;
+    let mut crc = Crc::new();
     while let [word, rest @ ..] = words {
-        crc ^= *word;
-        let mut byte = 0;
+        crc = crc.word(*word);
+        words = rest;
+    }
+    crc.value()
+}
+
+/// A CRC-32 on its way.
+#[derive(Clone, Copy)]
+pub(crate) struct Crc(u32);
+
+impl Crc {
+    /// Of nothing.
+    pub(crate) const fn new() -> Self {
+        Self(u32::MAX)
+    }
+
+    /// With the bytes of one more word.
+    pub(crate) const fn word(self, word: u32) -> Self {
+        let (mut crc, mut byte) = (self.0 ^ word, 0);
         while byte < 4 {
             crc = crc >> 8 ^ TABLE[(crc & 0xff) as usize];
             byte += 1;
         }
-        words = rest;
+        Self(crc)
     }
-    !crc
+
+    /// Of all words so far.
+    pub(crate) const fn value(self) -> u32 {
+        !self.0
+    }
 }
 
 static TABLE: [u32; 256] = {

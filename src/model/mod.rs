@@ -33,6 +33,8 @@ mod sections;
 #[cfg(feature = "std")]
 pub mod write;
 
+pub(crate) use crc::Crc;
+
 pub use block::{Attention, Block, Blocks, FeedForward, NormOrder};
 pub use error::{Message, ModelError, SectionFault};
 pub use input::{Input, Level, Positions, Window};
@@ -96,6 +98,7 @@ pub struct Model<'a> {
     name: &'a str,
     sample_scale: u32,
     words: usize,
+    checksum: u32,
     dot_limit: i16,
     blocks: Reader<'a>,
 }
@@ -138,10 +141,10 @@ impl<'a> Model<'a> {
         if stored != computed {
             return Err(ModelError::Checksum { stored, computed });
         }
-        Self::read(file.len(), tri!(Sections::read(file)))
+        Self::read(file.len(), stored, tri!(Sections::read(file)))
     }
 
-    const fn read(words: usize, sections: Sections<'a>) -> Result<Self, ModelError> {
+    const fn read(words: usize, checksum: u32, sections: Sections<'a>) -> Result<Self, ModelError> {
         let Sections { network, name, unit: sample_scale } = sections;
         let mut reader = Reader::new(network);
         let max_tokens = tri!(reader.field("max_tokens", 1, MAX_TOKENS));
@@ -237,6 +240,7 @@ impl<'a> Model<'a> {
             name,
             sample_scale,
             words,
+            checksum,
             dot_limit: dot_limit(head_width),
             blocks,
         })
@@ -250,6 +254,11 @@ impl<'a> Model<'a> {
     /// Bytes of the file, and so of flash.
     pub const fn bytes(&self) -> usize {
         self.words * 4
+    }
+
+    /// CRC-32 of the file's content: which model it is.
+    pub const fn checksum(&self) -> u32 {
+        self.checksum
     }
 
     /// Bits of the `f32` real value of one raw input unit (zero where the input has no unit).

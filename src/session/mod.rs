@@ -8,6 +8,7 @@ mod plan;
 mod running;
 mod scores;
 mod stage;
+mod state;
 mod stream;
 mod unstreamable;
 mod whole;
@@ -19,6 +20,7 @@ pub use plan::{Buffer, Element, Plan};
 pub use running::Running;
 pub use scores::Scores;
 pub use stage::Stage;
+pub use state::{ShortState, StateError, StateReader, StateWriter};
 pub use stream::Stream;
 pub use unstreamable::{StreamError, Unstreamable};
 

@@ -106,8 +106,7 @@ impl<'a> Stream<'a> {
 
     /// Forgets everything.
     pub fn reset(&mut self) {
-        let state = self.0.plan.state();
-        self.0.memory.get_mut(state).unwrap_or_default().fill(0);
+        self.state_mut().fill(0);
     }
 
     /// Takes one step of samples, a value for each channel, one symbol or one token id. Where a token is complete, gives
@@ -217,6 +216,15 @@ impl<'a> Stream<'a> {
         self.put(At::Gap, window.stride.saturating_sub(window.width));
         self.put(At::Missing, self.at(At::Missing).saturating_sub(window.stride));
         Ok(())
+    }
+
+    /// What is kept from token to token.
+    pub(super) fn state(&self) -> &[u32] {
+        self.0.memory.get(self.0.plan.state()).unwrap_or_default()
+    }
+
+    pub(super) fn state_mut(&mut self) -> &mut [u32] {
+        self.0.memory.get_mut(self.0.plan.state()).unwrap_or_default()
     }
 
     fn position(&self) -> &[u32] {

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow};
 use clap::Args;
 use fixformer::host::count::thousands;
-use fixformer::host::evaluate::{EvaluateError, Evaluation, Problem, evaluate};
+use fixformer::host::engine::{Decided, Streams};
+use fixformer::host::evaluate::{EvaluateError, Evaluation, Problem, evaluate, evaluate_by};
 use fixformer::{InputError, Model};
 use serde::Serialize;
 
@@ -40,6 +41,9 @@ pub(crate) struct Arguments {
     rows: Option<u32>,
     #[command(flatten)]
     reading: Reading,
+    /// Push the recordings step by step through a stream; says where the decisions came too
+    #[arg(long)]
+    stream: bool,
     /// Print one JSON object instead of the tables
     #[arg(long)]
     json: bool,
@@ -59,18 +63,32 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
 
     let bar = bar("evaluating", recordings.rows.len());
     let labels = recordings.labels.as_deref();
-    let result = evaluate(model, network.as_ref(), &recordings.rows, labels, &|| bar.inc(1));
+    let (rows, progress) = (&recordings.rows, || bar.inc(1));
+    let mut decided = None;
+    let result = if arguments.stream {
+        let ran: &(dyn Fn() + Sync) = if network.is_some() { &|| {} } else { &progress };
+        let mut streams =
+            Streams::new(model, ran).map_err(|error| anyhow!("{}: {error}", arguments.file.display()))?;
+        let result = evaluate_by(&mut streams, model, network.as_ref(), rows, labels, &progress);
+        decided = Decision::of(streams.decided());
+        result
+    } else {
+        evaluate(model, network.as_ref(), rows, labels, &progress)
+    };
     bar.finish_and_clear();
     let evaluation = result.map_err(|error| in_words(arguments, &model, &error))?;
 
     let name = file.name(&model);
     if arguments.json {
-        json(&name, &evaluation, out)?;
+        json(&name, &evaluation, decided, out)?;
     } else {
         let data = arguments.data.file_name().unwrap_or_default().to_string_lossy();
         let rows = thousands(evaluation.rows);
         writeln!(out, "{name}: {rows} recordings of {data}, {} split", arguments.split.name())?;
         summary(&evaluation, out)?;
+        if let Some(decision) = &decided {
+            decision.write(out)?;
+        }
         if let Some(confusion) = &evaluation.confusion {
             matrix(confusion, out)?;
         }
@@ -177,6 +195,36 @@ fn worst(confusion: &[Vec<usize>], out: &mut impl Write) -> Result<()> {
     Ok(table.write(out)?)
 }
 
+/// When streams decided, over all recordings.
+#[derive(Clone, Copy, Serialize)]
+struct Decision {
+    /// Median of the token from which on the class was that of the end.
+    decided_token_median: usize,
+    /// Mean of that token as a share of the recording's tokens.
+    decided_share_mean: f64,
+}
+
+impl Decision {
+    fn of(decided: &[Decided]) -> Option<Self> {
+        let mut tokens: Vec<usize> = decided.iter().map(|decided| decided.token).collect();
+        tokens.sort_unstable();
+        let shares = decided.iter().map(|decided| decided.token as f64 / decided.tokens as f64);
+        let decided_share_mean = shares.sum::<f64>() / decided.len() as f64;
+        let decided_token_median = *tokens.get(tokens.len() / 2)?;
+        Some(Self { decided_token_median, decided_share_mean })
+    }
+
+    fn write(&self, out: &mut impl Write) -> Result<()> {
+        let (token, share) = (thousands(self.decided_token_median), percent(self.decided_share_mean));
+        writeln!(
+            out,
+            "  decided    at token {token} (median), after {share} of a recording (mean): from there on the class \
+             was that of its end"
+        )?;
+        Ok(())
+    }
+}
+
 #[derive(Serialize)]
 struct Line<'a> {
     model: &'a str,
@@ -187,9 +235,16 @@ struct Line<'a> {
     logit_rel_l2: Option<f64>,
     digest: String,
     confusion: Option<&'a Vec<Vec<usize>>>,
+    #[serde(flatten)]
+    decision: Option<Decision>,
 }
 
-fn json(model: &str, evaluation: &Evaluation, out: &mut impl Write) -> Result<()> {
+fn json(
+    model: &str,
+    evaluation: &Evaluation,
+    decision: Option<Decision>,
+    out: &mut impl Write,
+) -> Result<()> {
     let share = |count: Option<usize>| count.map(|count| evaluation.share(count));
     let line = Line {
         model,
@@ -200,6 +255,7 @@ fn json(model: &str, evaluation: &Evaluation, out: &mut impl Write) -> Result<()
         logit_rel_l2: evaluation.score_error,
         digest: evaluation.digest.to_string(),
         confusion: evaluation.confusion.as_ref(),
+        decision,
     };
     writeln!(out, "{}", serde_json::to_string(&line)?)?;
     Ok(())

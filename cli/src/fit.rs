@@ -122,7 +122,11 @@ fn ram(model: &Model<'_>, out: &mut impl Write) -> Result<()> {
         "stack and variables of the program".to_owned(),
     ]);
     table.write(out)?;
-    Ok(writeln!(out)?)
+    match Plan::of_stream(model) {
+        Ok(plan) => writeln!(out, "\n  {}\n", plan::as_stream(&plan))?,
+        Err(error) => writeln!(out, "\n  no stream: {error}\n")?,
+    }
+    Ok(())
 }
 
 /// Where the flash goes.
@@ -200,6 +204,11 @@ fn instructions(model: &Model<'_>, targets: &[Target<'_>], out: &mut impl Write)
     }
     let sums = columns.iter().map(|layers| kilo(total(layers)));
     table.row(["inference".to_owned()].into_iter().chain(sums));
+    if Plan::of_stream(model).is_ok() {
+        let tokens =
+            columns.iter().map(|layers| format!("{:.1}", a_token(layers, model.max_tokens) / 1000.0));
+        table.row(["a token of a stream".to_owned()].into_iter().chain(tokens));
+    }
     writeln!(out)?;
     table.write(out)?;
     let tokens = model.max_tokens;
@@ -207,6 +216,12 @@ fn instructions(model: &Model<'_>, targets: &[Target<'_>], out: &mut impl Write)
         out,
         "\nEstimated for {tokens} tokens from counts of kernels and heads; a board program counts."
     )?)
+}
+
+/// Of a stream: the head runs for every token.
+fn a_token(layers: &[LayerCost], tokens: usize) -> f64 {
+    let head = layers.last().map_or(0.0, |head| head.instructions);
+    (total(layers) - head) / tokens as f64 + head
 }
 
 fn total(layers: &[LayerCost]) -> f64 {
@@ -252,6 +267,10 @@ struct Line<'a> {
     model: &'a str,
     arena_bytes: usize,
     model_bytes: usize,
+    /// The arena of a stream; absent where the model cannot run as one.
+    stream_bytes: Option<usize>,
+    /// What is kept of it from token to token.
+    state_bytes: Option<usize>,
     board: &'a str,
     ram_bytes: usize,
     flash_bytes: usize,
@@ -262,6 +281,8 @@ struct Line<'a> {
     core: Option<&'a str>,
     /// Estimated, for the longest sequence.
     instructions: Option<u64>,
+    /// Estimated, for a token of a stream in the mean of the longest sequence.
+    stream_instructions: Option<u64>,
     layers: Vec<LayerLine>,
 }
 
@@ -275,6 +296,7 @@ fn json(name: &str, model: &Model<'_>, target: &Target<'_>, out: &mut impl Write
     let need = Need::of(model);
     let fits = need.fits(target.flash, target.ram);
     let layers = target.core.map(|core| core.layers(model, model.max_tokens));
+    let stream = Plan::of_stream(model).ok();
     let layer_line = |layer: &LayerCost| LayerLine {
         layer: layer.name.clone(),
         instructions: layer.instructions.round() as u64,
@@ -283,6 +305,8 @@ fn json(name: &str, model: &Model<'_>, target: &Target<'_>, out: &mut impl Write
         model: name,
         arena_bytes: Plan::of(model).bytes(),
         model_bytes: model.bytes(),
+        stream_bytes: stream.map(|plan| plan.bytes()),
+        state_bytes: stream.map(|plan| plan.state_bytes()),
         board: target.name,
         ram_bytes: need.ram,
         flash_bytes: need.flash,
@@ -292,6 +316,9 @@ fn json(name: &str, model: &Model<'_>, target: &Target<'_>, out: &mut impl Write
         remedies: if fits { Vec::new() } else { remedies(model, target) },
         core: target.core.as_ref().map(Core::name),
         instructions: layers.as_deref().map(|layers| total(layers).round() as u64),
+        stream_instructions: stream
+            .and(layers.as_deref())
+            .map(|layers| a_token(layers, model.max_tokens).round() as u64),
         layers: layers.iter().flatten().map(layer_line).collect(),
     };
     Ok(writeln!(out, "{}", serde_json::to_string(&line)?)?)

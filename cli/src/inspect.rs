@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::Args;
 use fixformer::Model;
 use fixformer::host::count::thousands;
@@ -27,6 +27,9 @@ pub(crate) struct Arguments {
     /// Only the arena: which buffer lies where, and in which stages of a run it is needed
     #[arg(long)]
     plan: bool,
+    /// The plan of a stream, not that of a whole run
+    #[arg(long, requires = "plan")]
+    stream: bool,
     /// The plan as one JSON object
     #[arg(long, requires = "plan")]
     json: bool,
@@ -35,7 +38,11 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCode> {
     let file = ModelFile::read(&arguments.file)?;
     let model = file.model()?;
-    let plan = Plan::of(&model);
+    let plan = if arguments.stream {
+        Plan::of_stream(&model).map_err(|error| anyhow!("{}: {error}", arguments.file.display()))?
+    } else {
+        Plan::of(&model)
+    };
     if arguments.json {
         plan::json(&file.name(&model), &plan, out)?;
         return Ok(ExitCode::SUCCESS);
@@ -73,7 +80,10 @@ fn summary(model: &Model<'_>) -> Vec<(&'static str, String)> {
     vec![
         ("input", input(model)),
         ("length", format!("up to {} tokens, {} steps", model.max_tokens, thousands(steps))),
-        ("horizon", format!("{} tokens of a stream", thousands(model.horizon))),
+        (
+            "stream",
+            Plan::of_stream(model).map_or_else(|error| format!("no: {error}"), |plan| plan::as_stream(&plan)),
+        ),
         ("positions", positions.to_owned()),
         ("blocks", blocks(model)),
         ("pooling", pooling.to_owned()),

@@ -22,7 +22,9 @@ pub(crate) fn write(plan: &Plan, out: &mut impl Write) -> Result<()> {
     }
     table.row(["all", "", "", &thousands(plan.bytes())].map(str::to_owned));
     table.write(out)?;
-    let order = if plan.is_tile_by_tile() {
+    let order = if plan.is_stream() {
+        "Every token passes all layers as it comes: nothing of the length is kept."
+    } else if plan.is_tile_by_tile() {
         "A tile of tokens passes all layers before the next one: nothing of the length is kept."
     } else {
         "All tokens pass a layer before the next one."
@@ -33,6 +35,16 @@ pub(crate) fn write(plan: &Plan, out: &mut impl Write) -> Result<()> {
         "\n  {order} No stage needs more than {most} bytes; buffers of different stages share space."
     )?;
     Ok(())
+}
+
+/// What a stream needs, in a sentence.
+pub(crate) fn as_stream(plan: &Plan) -> String {
+    let end = match plan.tokens() {
+        tokens if tokens >= i32::MAX as usize => "without end".to_owned(),
+        tokens => format!("up to {} tokens", thousands(tokens)),
+    };
+    let (bytes, state) = (thousands(plan.bytes()), thousands(plan.state_bytes()));
+    format!("as a stream, {end}: {bytes} bytes, of which {state} are kept from token to token")
 }
 
 /// The buffers that are not empty.
@@ -51,6 +63,7 @@ struct Line<'a> {
     /// Of the buffers that are needed together, at most.
     largest_stage_bytes: usize,
     tile_by_tile: bool,
+    stream: bool,
     buffers: Vec<BufferLine>,
 }
 
@@ -82,6 +95,7 @@ pub(crate) fn json(model: &str, plan: &Plan, out: &mut impl Write) -> Result<()>
         arena_bytes: plan.bytes(),
         largest_stage_bytes: 4 * plan.largest_stage(),
         tile_by_tile: plan.is_tile_by_tile(),
+        stream: plan.is_stream(),
         buffers: used(plan).map(line).collect(),
     };
     Ok(writeln!(out, "{}", serde_json::to_string(&line)?)?)

@@ -5,7 +5,7 @@ use std::vec::Vec;
 
 use super::parallel;
 use crate::model::Model;
-use crate::session::{InputError, Plan, Session};
+use crate::session::{InputError, Plan, Session, Stream, StreamError};
 
 /// A model and the memory that it works in.
 #[derive(Clone, Debug)]
@@ -80,6 +80,80 @@ impl Runner for Cores<'_> {
         // In row order, so that the first error is the first row's.
         let shares = shares.into_iter().collect::<Result<Vec<_>, _>>()?;
         *scores = shares.concat();
+        Ok(())
+    }
+}
+
+/// The [`Runner`] that pushes the recordings step by step through a [`Stream`] that begins anew for each. They may be
+/// longer than the model's maximum.
+#[derive(Clone)]
+pub struct Streams<'m> {
+    model: Model<'m>,
+    progress: &'m (dyn Fn() + Sync),
+    decided: Vec<Decided>,
+}
+
+/// When a stream decided what it said at the end of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// Token from which on the class was that of the end, counted from 1.
+    pub token: usize,
+    /// Tokens of the recording.
+    pub tokens: usize,
+}
+
+impl<'m> Streams<'m> {
+    /// Runs `model`, and calls `progress` after every recording, from several threads.
+    ///
+    /// # Errors
+    /// [`StreamError`] if the model cannot run as a stream.
+    pub fn new(model: Model<'m>, progress: &'m (dyn Fn() + Sync)) -> Result<Self, StreamError> {
+        Plan::of_stream(&model).map(|_| Self { model, progress, decided: Vec::new() })
+    }
+
+    /// When the recordings of the last run were decided.
+    pub fn decided(&self) -> &[Decided] {
+        &self.decided
+    }
+
+    /// The last scores of a recording, and when they were decided.
+    fn one(stream: &mut Stream<'_>, recording: &[i16]) -> Result<(Vec<i16>, Decided), InputError> {
+        let channels = stream.model().input.step_values();
+        let (mut last, mut class, mut token) = (Vec::new(), None, 0);
+        stream.reset();
+        for step in recording.chunks(channels) {
+            let Some(scores) = stream.push(step)? else { continue };
+            let best = scores.best();
+            last = scores.raw().to_vec();
+            let changed = class.replace(best) != Some(best);
+            token = if changed { stream.tokens() } else { token };
+        }
+        if last.is_empty() {
+            let (steps, window) = (recording.len() / channels, stream.model().input.window().width);
+            return Err(if steps == 0 { InputError::Empty } else { InputError::TooShort { steps, window } });
+        }
+        Ok((last, Decided { token, tokens: stream.tokens() }))
+    }
+}
+
+impl Runner for Streams<'_> {
+    fn run(&mut self, recordings: &[&[i16]], scores: &mut Vec<i16>) -> Result<(), RowError> {
+        let shares = parallel::shares(recordings, |first, recordings| {
+            let words = Plan::of_stream(&self.model).map_or(0, |plan| plan.words());
+            let mut memory = vec![0; words];
+            let Ok(mut stream) = Stream::new(self.model, &mut memory) else {
+                unreachable!("the model streams and the memory is as large as its plan");
+            };
+            let one = |(index, recording): (usize, &&[i16])| {
+                let found = Self::one(&mut stream, recording);
+                (self.progress)();
+                found.map_err(|problem| RowError { row: first + index, problem })
+            };
+            recordings.iter().enumerate().map(one).collect::<Result<Vec<_>, _>>()
+        });
+        let shares = shares.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let (found, decided): (Vec<_>, Vec<_>) = shares.into_iter().flatten().unzip();
+        (*scores, self.decided) = (found.concat(), decided);
         Ok(())
     }
 }

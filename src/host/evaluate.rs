@@ -86,6 +86,22 @@ pub fn evaluate(
     labels: Option<&[usize]>,
     progress: &(impl Fn() + Sync),
 ) -> Result<Evaluation, EvaluateError> {
+    let ran: &(dyn Fn() + Sync) = if network.is_some() { &|| {} } else { progress };
+    evaluate_by(&mut Cores::new(model, ran), model, network, recordings, labels, progress)
+}
+
+/// [`evaluate`] where something else runs the model.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_by(
+    runner: &mut dyn Runner,
+    model: Model<'_>,
+    network: Option<&Network>,
+    recordings: &[Vec<i16>],
+    labels: Option<&[usize]>,
+    progress: &(impl Fn() + Sync),
+) -> Result<Evaluation, EvaluateError> {
     let last = model.classes - 1;
     if let Some((row, &label)) =
         labels.unwrap_or_default().iter().enumerate().find(|(_, label)| **label > last)
@@ -93,9 +109,8 @@ pub fn evaluate(
         return Err(EvaluateError { row, problem: Problem::Label { label, last } });
     }
     let recordings: Vec<&[i16]> = recordings.iter().map(Vec::as_slice).collect();
-    let ran: &(dyn Fn() + Sync) = if network.is_some() { &|| {} } else { progress };
     let mut raw = Vec::new();
-    Cores::new(model, ran).run(&recordings, &mut raw)?;
+    runner.run(&recordings, &mut raw)?;
 
     let unit = f64::powi(0.5, model.head.frac);
     let row = |raw: &[i16]| raw.iter().map(|&score| f64::from(score) * unit).collect();

@@ -111,6 +111,16 @@ pub(super) enum Name {
     Hidden,
 }
 
+// The states are those from the memory to the scores.
+const _: () = {
+    let mut index = 0;
+    while index < Plan::COUNT {
+        let among = index >= Name::Memory as usize && index <= Name::Scores as usize;
+        assert!(TABLE[index].is_state == among);
+        index += 1;
+    }
+};
+
 /// A buffer of the arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buffer {
@@ -287,14 +297,16 @@ impl Plan {
 
     /// Where the state of a stream lies: what has to be kept from token to token.
     pub(super) fn state(&self) -> Range<usize> {
-        let states = TABLE.iter().enumerate().filter(|(_, line)| line.is_state).map(|(index, _)| index);
         // They live side by side in the order of the table, and nothing lies between them.
-        let start = states.clone().next().and_then(|first| self.starts.get(first));
-        let end = states.last().map_or(0, |last| {
-            let at = |words: &[usize; Self::COUNT]| words.get(last).copied().unwrap_or_default();
-            at(&self.starts) + at(&self.words)
-        });
-        start.copied().unwrap_or_default()..end
+        let [first, last] = [Name::Memory, Name::Scores].map(|name| self.place(name));
+        first.start..last.end
+    }
+
+    /// Where a buffer lies.
+    fn place(&self, name: Name) -> Range<usize> {
+        let at = |words: &[usize; Self::COUNT]| words.get(name as usize).copied().unwrap_or_default();
+        let start = at(&self.starts);
+        start..start + at(&self.words)
     }
 
     /// Bytes of the state of a stream: what has to be kept from token to token.
@@ -337,9 +349,7 @@ impl Plan {
 
     /// The words of a buffer.
     pub(super) fn view<'m>(&self, memory: &'m [u32], name: Name) -> &'m [u32] {
-        let at = |words: &[usize; Self::COUNT]| words.get(name as usize).copied().unwrap_or_default();
-        let start = at(&self.starts);
-        memory.get(start..start + at(&self.words)).unwrap_or_default()
+        memory.get(self.place(name)).unwrap_or_default()
     }
 
     /// The words of some buffers that live at the same time, in the order of the table.

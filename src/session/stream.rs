@@ -16,18 +16,20 @@ use crate::trace::Trace;
 /// token does not depend on how many there were.
 ///
 /// ```
-/// # use fixformer::host::example;
-/// # let words = example::causal();
-/// use fixformer::{Model, Plan, Stream};
+/// use fixformer::{Arena, Streamed};
 ///
-/// let model = Model::parse(&words)?;
-/// let mut memory = vec![0; Plan::of_stream(&model)?.words()];
-/// let mut stream = Stream::new(model, &mut memory)?;
-/// for sample in [3, 1, 4, 1, 5] {
-///     if let Some(scores) = stream.push(&[sample])? {
-///         println!("class {} after {} tokens", scores.best(), stream.tokens());
+/// fixformer::model! {
+///     struct Needle = concat!(env!("CARGO_MANIFEST_DIR"), "/models/zoo/needle-hierarchical.fxm")
+/// }
+/// static STREAM: Arena<Needle, Streamed> = Arena::new(); // does not compile for a model that cannot stream
+///
+/// let mut stream = STREAM.take()?;
+/// for symbol in (0..64).map(|step| step * 7 % 10) {
+///     if let Some(scores) = stream.push(&[symbol])? {
+///         println!("class {}", scores.best());
 ///     }
 /// }
+/// assert_eq!(stream.tokens(), 4);
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 #[derive(Debug)]

@@ -52,15 +52,16 @@ impl Unstreamable {
     pub(super) const fn message(self) -> &'static str {
         match self {
             Self::Bidirectional { .. } => {
-                "not a stream: a layer attends to later tokens; train it with `causal = true`"
+                "a layer attends to later tokens, which a stream does not have; train with `causal = true`"
             }
             Self::Later { .. } => {
-                "not a stream: what a layer says of a token depends on later ones; take exact, hierarchical, FAVOR+ \
-                 (without the authors' whole-sequence epsilon) or local attention, or BigBird windows without global \
-                 tokens and random blocks"
+                "what a layer says of a token depends on later ones, which a stream does not have; take exact, \
+                 hierarchical, FAVOR+ (without the authors' whole-sequence epsilon) or local attention, or \
+                 BigBird windows without global tokens and random blocks"
             }
             Self::Level => {
-                "not a stream: channels are centred or standardized over the whole recording; train without"
+                "channels are centred or standardized over the whole recording, which a stream does not have; train \
+                 without"
             }
         }
     }
@@ -69,7 +70,8 @@ impl Unstreamable {
 impl fmt::Display for Unstreamable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bidirectional { block } | Self::Later { block, kind: _ } => write!(f, "block {block}: ")?,
+            Self::Bidirectional { block } => write!(f, "block {block}: ")?,
+            Self::Later { block, kind } => write!(f, "block {block} ({kind}): ")?,
             Self::Level => {}
         }
         f.write_str(self.message())

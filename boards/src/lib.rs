@@ -31,6 +31,8 @@ pub mod stack;
 #[cfg(target_os = "none")]
 pub mod steps;
 #[cfg(target_os = "none")]
+pub mod streamer;
+#[cfg(target_os = "none")]
 pub mod tally;
 
 /// The board this program was built for.

@@ -58,6 +58,21 @@ impl<S: Source> Recordings<S> {
     /// Reads the next recording into the front of `values`; `None` after the last.
     pub fn next<'a>(&mut self, values: &'a mut [i16]) -> Result<Option<&'a [i16]>, RecordingError> {
         let row = self.row;
+        let Some(length) = self.begin()? else { return Ok(None) };
+        let maximum = values.len();
+        let fitting = usize::try_from(length).ok().and_then(|n| values.get_mut(..n));
+        let Some(values) = fitting else {
+            return Err(RecordingError::TooLong { row, values: length, maximum });
+        };
+        for (found, value) in (0..).zip(values.iter_mut()) {
+            *value = self.value(length, found)?;
+        }
+        Ok(Some(values))
+    }
+
+    /// Begins the next recording: how many values it has, all of which [`Recordings::value`] reads; `None` after the last.
+    pub fn begin(&mut self) -> Result<Option<u32>, RecordingError> {
+        let row = self.row;
         let mut length = [0; 4];
         if row == self.count {
             return match self.bytes.fill(&mut length)? {
@@ -69,23 +84,20 @@ impl<S: Source> Recordings<S> {
             return Err(RecordingError::Missing { row, count: self.count });
         }
         let length = u32::from_le_bytes(length);
-        let maximum = values.len();
-        let fitting = usize::try_from(length).ok().and_then(|n| values.get_mut(..n));
-        let Some(values) = fitting else {
-            return Err(RecordingError::TooLong { row, values: length, maximum });
-        };
         if !length.is_multiple_of(u32::from(self.channels.max(1))) {
             return Err(RecordingError::Uneven { row, values: length, channels: self.channels });
         }
-        for (found, value) in (0..).zip(values.iter_mut()) {
-            let mut pair = [0; 2];
-            if self.bytes.fill(&mut pair)? < pair.len() {
-                return Err(RecordingError::Truncated { row, expected: length, found });
-            }
-            *value = i16::from_le_bytes(pair);
-        }
         self.row += 1;
-        Ok(Some(values))
+        Ok(Some(length))
+    }
+
+    /// Reads a value of the recording that was begun, after `found` of its `expected` ones.
+    pub fn value(&mut self, expected: u32, found: u32) -> Result<i16, RecordingError> {
+        let mut pair = [0; 2];
+        if self.bytes.fill(&mut pair)? < pair.len() {
+            return Err(RecordingError::Truncated { row: self.row - 1, expected, found });
+        }
+        Ok(i16::from_le_bytes(pair))
     }
 }
 

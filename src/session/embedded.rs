@@ -49,13 +49,15 @@ pub struct Whole;
 #[derive(Clone, Copy, Debug)]
 pub struct Streamed;
 
-impl<M: Embedded> Arena<M, Streamed> {
+impl<M: Embedded + Owner<W>, W> Arena<M, W> {
     /// Free.
     #[expect(clippy::new_without_default, reason = "an arena is made in a `static`")]
     pub const fn new() -> Self {
         Self(Uncleared::new())
     }
+}
 
+impl<M: Embedded> Arena<M, Streamed> {
     /// The stream, once.
     ///
     /// # Errors
@@ -70,12 +72,6 @@ impl<M: Embedded> Arena<M, Streamed> {
 }
 
 impl<M: Embedded> Arena<M> {
-    /// Free.
-    #[expect(clippy::new_without_default, reason = "an arena is made in a `static`")]
-    pub const fn new() -> Self {
-        Self(Uncleared::new())
-    }
-
     /// The session, once.
     ///
     /// # Errors

@@ -116,6 +116,27 @@ pub enum RowLength {
     Fixed,
 }
 
+/// The first of the two marks of [`marks`]; ids below are noise.
+pub const FIRST_MARK: i16 = 8;
+/// One step of so many has a mark of [`marks`].
+pub const STEPS_A_MARK: usize = 32;
+
+/// Token ids of a task without end: noise, `0 .. 8`, and now and then one of the marks 8 and 9. The class after any of
+/// them is the kind of the [last mark](last_mark). Every step has a mark with the same probability, 1 in
+/// [`STEPS_A_MARK`], either kind as likely, whatever came before: a call goes on where the one before ended.
+pub fn marks(source: &mut Source, steps: usize) -> Vec<i16> {
+    let step = |_| match source.below(STEPS_A_MARK) {
+        0 => FIRST_MARK + source.below(2) as i16,
+        _ => source.below(FIRST_MARK as usize) as i16,
+    };
+    (0..steps).map(step).collect()
+}
+
+/// The kind of the last mark of `ids`: 0 or 1. None if there is no mark.
+pub fn last_mark(ids: &[i16]) -> Option<usize> {
+    ids.iter().rev().find(|&&id| id >= FIRST_MARK).map(|&id| (id - FIRST_MARK) as usize)
+}
+
 fn of_layer(seed: u64, layer: usize) -> u64 {
     Source(seed).next() ^ layer as u64
 }
@@ -203,6 +224,28 @@ mod tests {
         let mut counts = [0; 34];
         (0..1000).for_each(|seed| plan(seed, 0, 0)[0].iter().for_each(|&block| counts[block] += 1));
         assert!(counts[3..33].iter().all(|count| (60..140).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn marks_are_one_in_32_and_the_same_for_the_same_seed() {
+        let drawn = marks(&mut Source(1), 320_000);
+        let mut source = Source(1);
+        let parts = [marks(&mut source, 1000), marks(&mut source, 319_000)].concat();
+        assert!(drawn == parts && drawn != marks(&mut Source(2), 320_000));
+        let mut counts = [0_usize; 10];
+        drawn.iter().for_each(|&id| counts[id as usize] += 1);
+        // Six deviations of counts of 320,000: about 1,100 of each noise, 420 of each mark.
+        assert!(counts[..8].iter().all(|count| count.abs_diff(38_750) < 1100), "{counts:?}");
+        assert!(counts[8..].iter().all(|count| count.abs_diff(5000) < 420), "{counts:?}");
+    }
+
+    #[test]
+    fn the_last_mark_is_the_class() {
+        for (ids, kind) in
+            [(&[8, 1, 9, 7, 0][..], Some(1)), (&[9, 8], Some(0)), (&[0, 7, 3], None), (&[], None)]
+        {
+            assert_eq!(last_mark(ids), kind, "{ids:?}");
+        }
     }
 
     /// A change would change every model file that is made anew.

@@ -5,7 +5,7 @@ use crate::cases::{Case, Folders, Recordings, cases, spread};
 use crate::command::target;
 use crate::host::{Answers, accuracy, fixed, float};
 use crate::picture::{draw, side_by_side, width};
-use crate::{elf, firmware, qemu, report, setup};
+use crate::{elf, firmware, long, qemu, report, setup};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 use fixformer_boards::recordings;
@@ -24,6 +24,12 @@ pub(crate) struct Options {
     /// Test recordings that each board classifies, spread evenly over all; the host classifies all
     #[arg(long, value_name = "N", default_value_t = 50)]
     rows: usize,
+    /// A million tokens through streams on boards with 16 KB of RAM instead
+    #[arg(long)]
+    long: bool,
+    /// Tokens of a stream of `--long`
+    #[arg(long, value_name = "N", default_value_t = long::TOKENS, requires = "long")]
+    tokens: usize,
     /// Print one JSON object a line for each board and model, and nothing else
     #[arg(long)]
     json: bool,
@@ -37,6 +43,10 @@ const PICTURES: usize = 4;
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     ensure!(options.rows > 0, "--rows must be at least 1");
+    ensure!(options.tokens > 0, "--tokens must be at least 1");
+    if options.long {
+        return long::run(options.tokens, options.json);
+    }
     let boards = Board::named(&BOARDS)?;
     setup::ready(&boards)?;
     let mut differences = 0;

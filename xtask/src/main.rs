@@ -13,6 +13,7 @@ mod golden;
 mod guarantees;
 mod hardware;
 mod host;
+mod long;
 mod model;
 mod overflow;
 mod picture;

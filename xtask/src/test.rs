@@ -335,6 +335,18 @@ fn models(
     Ok(())
 }
 
+/// Causal models as streams, bit by bit as on the host after every token, in 16 KB of RAM.
+fn streams(board: &Board, suite: &mut Suite) -> Result<()> {
+    for model in long::MODELS {
+        let case = long::Case::new(model, STREAMED, &|_| {})?;
+        suite.test(&format!("streams::{model}"), case.on(board, &|_| {}).and_then(|run| run.holds()));
+    }
+    Ok(())
+}
+
+/// Tokens of the streams of the tests.
+const STREAMED: usize = 6_000;
+
 /// The digits with their memory placed; and that an image where it is not is seen.
 fn placed(board: &Board, models: Result<&[Model], &anyhow::Error>, suite: &mut Suite) -> Result<()> {
     let models = models.map_err(|error| anyhow!("the models are not ready: {error:#}"))?;

@@ -6,7 +6,9 @@ use crate::cases::{Folders, digits_file};
 use crate::command::{cargo, root, shown, target};
 use crate::model::Model;
 use crate::size::flash_without_model;
-use crate::{bench, difference, firmware, guarantees, hardware, overflow, placement, profile, qemu, setup};
+use crate::{
+    bench, difference, firmware, guarantees, hardware, long, overflow, placement, profile, qemu, setup,
+};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -65,6 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         });
         step(&format!("{}: models", board.name));
         totals.board(board, |suite| models(board, zoo.as_deref(), &mut rows, suite));
+        totals.board(board, |suite| streams(board, suite));
         if board.name == placement::BOARD {
             step(&format!("{}: placement", board.name));
             totals.board(board, |suite| placed(board, zoo.as_deref(), suite));

@@ -156,6 +156,22 @@ fn inputs_that_the_model_cannot_take_are_refused_and_leave_it_usable() {
     }
 }
 
+/// However often it is called again.
+#[test]
+fn a_run_that_failed_gives_its_error_and_no_scores() {
+    with_session(9, Options { input: 2, ..first_options() }, MAX_TOKENS, |_, recording, session| {
+        for found in [21, i16::MAX, -1, i16::MIN] {
+            let mut wrong = recording.to_vec();
+            wrong[30] = found;
+            let mut running = session.start(&wrong).unwrap();
+            for _ in 0..3 {
+                assert_eq!(running.step(), Err(InputError::Token { position: 30, found, last: 20 }));
+            }
+            assert_eq!(running.scores(), None);
+        }
+    });
+}
+
 #[test]
 fn saturating_samples_give_an_answer() {
     with_session(9, first_options(), 9, |network, _, session| {

@@ -3,7 +3,7 @@
 use fixformer::attention::{Given, attend, words};
 use fixformer::kernels::{
     ChannelPairs, Channels, NormParameters, VALUE_LIMIT, backend, check, dot_limit, layer_norm, linear,
-    portable_only,
+    portable, portable_only,
 };
 use fixformer::model::AttentionKind;
 use fixformer::num::Requant;
@@ -212,4 +212,21 @@ fn a_long_sequence_does_not_overflow_the_accumulator() {
 #[test]
 fn attention_to_nothing_is_zero() {
     assert_eq!(attended(&[1; 4], &[1; 4], 2, false, 2), [0; 4]);
+}
+
+/// What lies on the stack is no part of it.
+#[test]
+fn lengths_that_differ_are_cut_to_the_shorter() {
+    let x = [1_i16, 2, 3, 4, 5, 6, 7, 8];
+    let weights = ChannelPairs::new(&[1_i8; 64], 2, 0);
+    let channels = Channels { bias: &[0, 0], multipliers: &[1 << 14; 3], shift: 1 };
+    let mut expected = [0_i16; 8];
+    portable::linear(&x, weights, channels, &mut expected);
+    for only in [true, false] {
+        portable_only(only);
+        let mut found = [0_i16; 8];
+        linear(&x, weights, channels, &mut found);
+        assert_eq!(found, expected);
+    }
+    portable_only(false);
 }

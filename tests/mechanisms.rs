@@ -10,7 +10,7 @@ use fixformer::host::{calibrate::calibrate, report};
 use fixformer::session::Plan;
 use fixformer::{Model, Session};
 use random::kinds::{KINDS, MAX_TOKENS, bigbird, drawn, favor, hierarchical, kinds, local, lsh, options};
-use random::{Source, all_wide, length, network, scores};
+use random::{Source, all_wide, length, mask, network, scores};
 
 mod random;
 
@@ -38,9 +38,8 @@ fn every_mechanism_agrees_with_the_reference() {
             let mut errors = Vec::new();
             for (row, recording) in recordings.iter().enumerate() {
                 let tokens = network.tokens(recording).unwrap();
-                let mask: Vec<bool> =
-                    (0..tokens).map(|t| (t * 7 + row) % 5 != 0 || t == tokens / 2).collect();
-                let mask = (row % 3 == 0).then_some(mask.as_slice());
+                let mask = mask(row / 2, tokens);
+                let mask = (row % 2 == 0).then_some(mask.as_slice());
                 let expected = network.forward(recording, mask, &mut |_, _| {}).unwrap();
                 let found = scores(&mut session, recording, mask);
                 errors.push(report::relative_l2(&found, &expected));
@@ -50,7 +49,7 @@ fn every_mechanism_agrees_with_the_reference() {
             println!("{median:.2e} {worst:.2e} mechanism {i}, {options:?}");
             // A query on the edge of two buckets falls to either side, and then sees other keys: such recordings
             // are few and off by what the keys make, the others by rounding.
-            let limits = if hashed { (0.005, 0.1) } else { (0.02, 0.02) };
+            let limits = if hashed { (0.005, 0.15) } else { (0.02, 0.02) };
             assert!(median < limits.0 && worst < limits.1, "{median:e} {worst:e} mechanism {i}, {options:?}");
         }
     }
@@ -95,7 +94,7 @@ fn lsh_keeps_no_projection_of_keys() {
 #[test]
 fn favor_and_lsh_contradictions_are_refused_by_name() {
     let mut source = Source(7);
-    let mut network = network(&mut source, options(1, false));
+    let mut network = network(&mut source, options(4, false));
     let (heads, width) = (2, 12);
     let favor = |change: fn(&mut Favor)| {
         let AttentionKind::Favor(mut parameters) = favor(Features::Exponential, 16, width, 1, 1e-3) else {

@@ -1,6 +1,6 @@
 //! Value rows in pairs, column by column `a[0] b[0] a[1] b[1] ...`: what the kernels multiply two weights with.
 
-/// Zips two rows into a pair; a second row that is empty counts as zeros.
+/// Zips two rows into a pair, all of `pair`; a second row that is empty counts as zeros.
 pub(super) fn zip(first: &[i16], second: &[i16], pair: &mut [i16]) {
     if second.is_empty() {
         return pair.as_chunks_mut().0.iter_mut().zip(first).for_each(|(slot, &a)| *slot = [a, 0]);

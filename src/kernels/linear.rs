@@ -152,6 +152,7 @@ impl Layer<'_> {
                 let first = group * PAIRS * pair_len(inputs) + 2 * start;
                 accumulate(tile, Part { rows, columns, pairs: bias.len().div_ceil(2), first });
             }
+            let multipliers = multipliers.get(..bias.len()).unwrap_or(multipliers);
             let outputs = self.channels.bias.len();
             let out = out.get_mut(skipped + group * 2 * PAIRS..).unwrap_or_default();
             tile.store(rows, multipliers, shift, out, outputs);

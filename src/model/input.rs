@@ -162,6 +162,11 @@ impl<'a> Input<'a> {
         self.window().width * self.step_values()
     }
 
+    /// Raw values from one token to the next.
+    pub const fn token_values(&self) -> usize {
+        self.window().stride * self.step_values()
+    }
+
     /// Raw values of one step.
     pub const fn step_values(&self) -> usize {
         match self {

@@ -71,6 +71,8 @@ pub(super) enum Sweep {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Course {
     pub(super) tokens: usize,
+    /// Tokens that a head has room for, where it keeps them all.
+    pub(super) capacity: usize,
     /// Tokens that pass all layers before the next ones: all of them, or a tile.
     pub(super) span: usize,
     pub(super) heads: usize,
@@ -118,9 +120,9 @@ impl Place {
         }
     }
 
-    /// Of a stream: a token that nothing is known of but its samples.
+    /// Of a stream: a token that is embedded.
     pub(super) const fn of_token(token: usize) -> Self {
-        Self { task: Task::Embed, span: token, tile: token, ..Self::start() }
+        Self { task: Task::Begin, span: token, tile: token, ..Self::start() }
     }
 
     /// Whether the task is one of a block.

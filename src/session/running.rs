@@ -25,8 +25,8 @@ pub struct Running<'s> {
     visit: Visit,
     position: Position<'s>,
     pub(super) memory: &'s mut [u32],
-    /// The recording from token `origin` on, and which tokens count from there on.
     pub(super) input: &'s [i16],
+    /// Which tokens count, from `origin` on.
     pub(super) mask: Option<&'s [bool]>,
     pub(super) origin: usize,
     pub(super) course: Course,
@@ -54,20 +54,23 @@ impl<'s> Running<'s> {
         Ok(Self { input, mask, ..Self::of(session, tokens, span) })
     }
 
-    /// The run of one token of a stream, the samples of which wait in memory; before it, `pooled` tokens were pooled.
+    /// The run of one token of a stream, the row of which is embedded; before it, `pooled` tokens were pooled.
     pub(super) fn of_token(
         session: &'s mut Session<'_>,
         token: usize,
         seen: &'s [bool],
+        frac: i32,
         pooled: usize,
     ) -> Self {
-        let place = Place::of_token(token);
-        Self { mask: Some(seen), origin: token, place, pooled, ..Self::of(session, token + 1, 1) }
+        let (place, capacity) = (Place::of_token(token), session.model.max_tokens);
+        let mut run = Self::of(session, token + 1, 1);
+        run.course.capacity = capacity;
+        Self { mask: Some(seen), origin: token, place, fracs: [frac; 2], pooled, ..run }
     }
 
     fn of(session: &'s mut Session<'_>, tokens: usize, span: usize) -> Self {
         let Session { model, plan, mechanisms, visit, memory } = session;
-        let (heads, blocks) = (model.heads, model.block_count);
+        let (heads, blocks, order) = (model.heads, model.block_count, Order::KeysFirst);
         Self {
             model,
             plan,
@@ -78,7 +81,7 @@ impl<'s> Running<'s> {
             input: &[],
             mask: None,
             origin: 0,
-            course: Course { tokens, span, heads, blocks, order: Order::KeysFirst, side_by_side: false },
+            course: Course { tokens, capacity: tokens, span, heads, blocks, order, side_by_side: false },
             place: Place::start(),
             fracs: [0; 2],
             pooled: 0,
@@ -152,13 +155,7 @@ impl<'s> Running<'s> {
 
     /// First row in the residuals of a token.
     pub(super) fn residual_row(&self, token: usize) -> usize {
-        if self.plan.is_stream() {
-            0
-        } else if self.plan.is_tile_by_tile() {
-            token % ROW_TILE
-        } else {
-            token
-        }
+        if self.plan.is_tile_by_tile() { token - self.place.span } else { token }
     }
 
     /// Which of some tokens count.

@@ -6,7 +6,7 @@ use super::unstreamable::StreamError;
 use super::{ArenaError, Embedded, Plan, Scores, Session, Streamed, blocks};
 use crate::attention::{Budget, Mechanisms};
 use crate::layers::{InputError, embed};
-use crate::memory::{Owner, Words, i16s_in, move_down};
+use crate::memory::{Owner, Words, i16s_in, i32s_mut, move_down};
 use crate::model::Model;
 use crate::trace::Trace;
 
@@ -203,7 +203,8 @@ impl<'a> Stream<'a> {
     fn token(&mut self, trace: &mut impl Trace) -> Result<(), InputError> {
         let (token, pooled) = (self.at(At::Tokens), self.at(At::Pooled));
         let seen = [self.at(At::Missing) == 0];
-        let mut running = Running::of_token(&mut self.0, token, &seen, pooled);
+        let frac = self.embed(token, trace);
+        let mut running = Running::of_token(&mut self.0, token, &seen, frac, pooled);
         while running.advance(&mut Budget::UNLIMITED.clone(), trace)?.is_pending() {}
         let pooled = running.pooled;
         self.put(At::Pooled, pooled);
@@ -227,6 +228,25 @@ impl<'a> Stream<'a> {
 
     pub(super) fn state_mut(&mut self) -> &mut [u32] {
         self.0.memory.get_mut(self.0.plan.state()).unwrap_or_default()
+    }
+
+    /// Makes a row of the window; returns its fractional bits.
+    fn embed(&mut self, token: usize, trace: &mut impl Trace) -> i32 {
+        let Session { model, plan, memory, .. } = &mut self.0;
+        let names =
+            [Name::Residual, Name::Second, Name::Samples, Name::Statistics, Name::Windows, Name::Normed];
+        let [residual, second, samples, statistics, windows, work] = plan.take(memory, names);
+        let row = i16s_in(residual, 0..model.width);
+        let buffers = embed::Work {
+            statistics: i32s_mut(statistics),
+            windows: i16s_in(windows, 0..model.input.stem_inputs()),
+            rows: i16s_in(work, 0..model.width),
+        };
+        let samples = i16s_in(samples, 0..model.input.window_values());
+        let frac = embed::embed(model, samples, token, buffers, row, trace);
+        let copy = i16s_in(second, 0..model.width);
+        copy.iter_mut().zip(row.iter()).for_each(|(copy, &x)| *copy = x);
+        frac
     }
 
     fn position(&self) -> &[u32] {

@@ -44,12 +44,14 @@ pub(super) fn around_blocks(
 fn check(run: &mut Running<'_>, budget: &mut Budget) -> Result<bool, InputError> {
     let (first, ids) = (run.place.row, run.input.len());
     budget.charge(8 * VALUES);
-    run.place.row = first + VALUES;
     if first < ids {
+        // After an error the run stays where it is, however often it is called.
         embed::check_ids(run.model, run.input, first..ids.min(first + VALUES))?;
+        run.place.row = first + VALUES;
         return Ok(false);
     }
     let Some(mask) = run.mask else { return Ok(true) };
+    run.place.row = first + VALUES;
     let mut rest = mask.iter().skip(first - ids.next_multiple_of(VALUES));
     if rest.len() == 0 {
         return Err(InputError::AllMasked);
@@ -87,19 +89,14 @@ fn embed_tile(run: &mut Running<'_>, budget: &mut Budget, trace: &mut impl Trace
     let of_row = width * (stem_inputs + 60);
     let last = if budget.allows((end - first) * of_row) { end } else { first + 1 };
     let at = run.residual_row(first) * width;
-    let names = [Name::Residual, Name::Second, Name::Samples, Name::Statistics, Name::Windows, Name::Normed];
-    let [residual, second, samples, statistics, windows, work] = run.plan.take(run.memory, names);
-    let input = if run.plan.is_stream() {
-        &*i16s_in(samples, 0..model.input.window_values())
-    } else {
-        let values = (first - run.origin) * model.input.window().stride * model.input.step_values();
-        run.input.get(values..).unwrap_or_default()
-    };
+    let names = [Name::Residual, Name::Second, Name::Statistics, Name::Windows, Name::Normed];
+    let [residual, second, statistics, windows, work] = run.plan.take(run.memory, names);
     let elements = (last - first) * width;
     let rows = i16s_in(residual, at..at + elements);
     let windows = i16s_in(windows, 0..(last - first) * stem_inputs);
     let work = i16s_in(work, 0..elements);
     let buffers = embed::Work { statistics: i32s_mut(statistics), windows, rows: work };
+    let input = run.input.get(first * model.input.token_values()..).unwrap_or_default();
     let frac = embed::embed(model, input, first, buffers, rows, trace);
     let copies = i16s_in(second, at..at + elements);
     copies.iter_mut().zip(rows.iter()).for_each(|(copy, &x)| *copy = x);
@@ -156,7 +153,7 @@ pub(super) fn block<T: Trace>(
         kind: &attention.kind,
         index: 0,
         width: run.model.head_width,
-        tokens: if run.plan.is_stream() { run.model.max_tokens } else { run.course.tokens },
+        tokens: run.course.capacity,
         causal: attention.causal,
         scale: attention.scale,
         gain: attention.gain,

@@ -148,7 +148,8 @@ pub(crate) fn options(i: usize, causal: bool) -> Options {
         activation: [Relu, GeluErf, GeluTanh, Tanh][i % 4],
         causal,
         heads: [1, 2, 4][i % 3],
-        width: [16, 24, 32][i % 3],
+        // Heads of even and of odd width.
+        width: [16, 22, 32, 15, 24, 36][i % 6],
         pooling: [Mean, Max, First, Last][i % 4],
         hidden: [None, Some(Tanh), None, Some(GeluTanh), Some(Relu)][i % 5],
         norms: i % 4 < 2,

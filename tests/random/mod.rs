@@ -135,6 +135,18 @@ pub(crate) fn network(source: &mut Source, options: Options) -> Network {
     }
 }
 
+/// Which tokens count, in one of several patterns: some here and there, a hole, every second pair, not the front.
+#[allow(dead_code)] // Not every test hides any.
+pub(crate) fn mask(pattern: usize, tokens: usize) -> Vec<bool> {
+    let counts = |t: usize| match pattern % 4 {
+        0 => (t * 7 + pattern) % 5 != 0,
+        1 => !(tokens / 4..tokens / 2).contains(&t),
+        2 => t % 4 < 2,
+        _ => t >= tokens / 3,
+    };
+    (0..tokens).map(|t| counts(t) || t + 1 == tokens).collect()
+}
+
 /// Raw values that make `tokens` tokens.
 pub(crate) fn length(network: &Network, tokens: usize) -> usize {
     match &network.input {

@@ -235,7 +235,7 @@ impl<'m> Lifted<'m> {
             let difference = self.difference(self.values, parent, at);
             let (below, above) = self.near_values.split_at_mut(split.min(self.near_values.len()));
             let pair = below.get_mut(here + 2 * place * width..).unwrap_or_default().as_chunks_mut().0;
-            let out = pair.iter_mut().map(|[a, b]| (a, b));
+            let out = pair.iter_mut().take(width).map(|[a, b]| (a, b));
             mean.expand(pairs::row(above, local, width), difference, out);
         }
     }

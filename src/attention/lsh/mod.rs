@@ -312,6 +312,7 @@ impl Tile<'_, '_> {
     /// Puts the values of the last key and of another one beside each other.
     fn zip(&mut self, width: usize, other: usize) {
         let pair = self.values.get_mut(self.filled / 2 * 2 * width..).unwrap_or_default();
+        let pair = pair.get_mut(..2 * width).unwrap_or_default();
         let [first, second] = [self.last, other].map(|key| row(self.rows.values, key, width));
         pairs::zip(first, second, pair);
     }

@@ -7,6 +7,8 @@ use crate::kernels::dot_limit;
 
 pub(super) const NUMBER: usize = 4;
 pub(super) const NAME: &str = "lsh";
+/// Most chunks of all rounds: sums of their numbers fit a word.
+const MOST_CHUNKS: u32 = 1 << 24;
 
 /// Parameters of attention by locality-sensitive hashing, Reformer. Query and key are one vector: the keys that
 /// a head is given are not read. A causal layer is so only in who attends to whom: which earlier tokens share a chunk
@@ -100,6 +102,13 @@ impl<'a> Lsh<'a> {
             return Err(ModelError::Range { field, found: candidates, low: 1, high: MAX_TOKENS });
         }
         tri!(check_multiple("lsh.multiple (of the chunk)", self.multiple, self.chunk));
+        let chunks =
+            self.rounds as u64 * (shape.max_tokens.next_multiple_of(self.multiple) / self.chunk) as u64;
+        if chunks > MOST_CHUNKS as u64 {
+            let field = "lsh.multiple (chunks of all rounds: rounds * multiple / chunk)";
+            let found = if chunks > u32::MAX as u64 { u32::MAX } else { chunks as u32 };
+            return Err(ModelError::Range { field, found, low: 1, high: MOST_CHUNKS });
+        }
         if self.rotation_heads != 1 && self.rotation_heads != shape.heads {
             let (found, expected) = (self.rotation_heads as u32, shape.heads as u32);
             return Err(ModelError::Mismatch { field: "lsh.rotation_heads", found, expected });

@@ -6,6 +6,7 @@
 use fixed::types::I17F15;
 
 use super::{Activation, ChannelPairs, Channels, NormParameters, Weight};
+use crate::memory::rows;
 use crate::num::{
     LogScore, Requant, exp2_weight, gelu_erf, gelu_tanh, high, round_shift, rsqrt, saturate, tanh,
 };
@@ -32,8 +33,8 @@ pub(super) fn linear_channel<W: Weight>(
     else {
         return;
     };
-    let out = out.iter_mut().skip(channel).step_by(channels.bias.len());
-    for (x, out) in x.chunks_exact(weights.inputs().max(1)).zip(out) {
+    for (x, out) in rows(x, weights.inputs()).zip(out.chunks_mut(channels.bias.len())) {
+        let Some(out) = out.get_mut(channel) else { return };
         let mut sum = bias;
         for (&x, weight) in x.iter().zip(weights.channel(channel)) {
             sum += i32::from(x) * weight.into();
@@ -50,7 +51,7 @@ pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
     if q.is_empty() {
         return;
     }
-    for (key, out) in keys.chunks_exact(q.len()).zip(out) {
+    for (key, out) in rows(keys, q.len()).zip(out) {
         let mut dot = 0;
         for (&q, &k) in q.iter().zip(key) {
             dot += i32::from(q) * i32::from(k);

@@ -15,7 +15,7 @@
 //! # let mut count = 0;
 //! # let mut read_adc = || -> Result<[i16; 1], core::convert::Infallible> { count += 1; Ok([count]) };
 //! let mut source = Affine { source: Function(read_adc), gain: 16.0 / 4096.0, offset: 0.0 };
-//! let mut window = Window::<{ Net::MAX_INPUT }>::new();
+//! let mut window = Window::<{ Net::MAX_INPUT }, 1>::new();
 //! let mut net = ARENA.take().unwrap();
 //! for _ in 0..3 {
 //!     let scores = net.run(window.fill(&mut source).unwrap()).unwrap();

@@ -3,8 +3,8 @@
 use crate::Source;
 use heapless::Vec;
 
-/// Collects steps of `CHANNELS` samples until there are `VALUES` values, oldest first: steps of x, y and z give
-/// `x y z x y z ...`, as a model takes them.
+/// Collects steps of `CHANNELS` samples until there are `VALUES` values, oldest first: steps of x, y and z
+/// give `x y z x y z ...`, as a model takes them.
 ///
 /// `VALUES` is most often `Net::MAX_INPUT`. It must be a multiple of the channels:
 ///
@@ -38,8 +38,8 @@ impl<const VALUES: usize, const CHANNELS: usize> Window<VALUES, CHANNELS> {
         Self { values: Vec::new(), lost: 0 }
     }
 
-    /// Adds a step; the values once the window is full. A step that finds it full already is dropped and counted:
-    /// [`Window::lost`].
+    /// Adds a step; the values once the window is full. A step that finds it full already is dropped and
+    /// counted: [`Window::lost`].
     pub fn push(&mut self, step: [i16; CHANNELS]) -> Option<&[i16]> {
         // An error is the lack of room.
         if self.values.extend_from_slice(&step).is_err() {
@@ -59,8 +59,8 @@ impl<const VALUES: usize, const CHANNELS: usize> Window<VALUES, CHANNELS> {
         Ok(&self.values)
     }
 
-    /// Drops the oldest `steps`, or all where there are fewer, so that the next window overlaps this one by the
-    /// others.
+    /// Drops the oldest `steps`, or all where there are fewer, so that the next window overlaps this one by
+    /// the others.
     pub fn advance(&mut self, steps: usize) {
         let values = steps.saturating_mul(CHANNELS).min(self.values.len());
         self.values.rotate_left(values);
@@ -72,8 +72,8 @@ impl<const VALUES: usize, const CHANNELS: usize> Window<VALUES, CHANNELS> {
         self.values.clear();
     }
 
-    /// Steps that found no room since the window was made. Where it grows, what is pushed next does not follow on
-    /// what the window holds.
+    /// Steps that found no room since the window was made. Where it grows, what is pushed next does not
+    /// follow on what the window holds.
     pub fn lost(&self) -> u32 {
         self.lost
     }

@@ -34,11 +34,15 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Where an interrupt samples while the model runs, a [`Queue`] takes its steps to the main loop, and says
+//! which are missing where it was too slow.
 
 #![no_std]
 
 mod change;
 mod decision;
+mod queue;
 mod settings;
 mod smooth;
 mod source;
@@ -48,6 +52,7 @@ pub use change::{Affine, Magnitude, Paced};
 pub use decision::{Detection, Detector, Event};
 /// `0 ..= 1` with 15 fractional bits; `Probability::lit("0.8")` makes one at compile time.
 pub use fixformer::num::Probability;
+pub use queue::{Consumer, Next, Producer, Queue};
 pub use settings::{Settings, SettingsError};
 pub use source::{Accelerometer, Function, Source, SpiConverter, Uart, UartError};
 pub use window::Window;

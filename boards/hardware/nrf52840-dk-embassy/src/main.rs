@@ -60,7 +60,7 @@ async fn main(spawner: Spawner) {
         Ok(net) => net,
         Err(error) => return defmt::error!("{}", error),
     };
-    let mut window = Window::<{ Net::MAX_INPUT }>::new();
+    let mut window = Window::<{ Net::MAX_INPUT }, 1>::new();
     loop {
         // 12 bits of the converter to the 0 ..= 16 of the digits.
         let Some(values) = window.push([samples.receive().await >> 8]) else { continue };

@@ -69,7 +69,7 @@ fn look(i2c: impl I2c, delay: impl DelayNs, mut tell: impl FnMut(Seen)) -> Resul
     let paced = Paced { source: Accelerometer(driver), delay, nanoseconds: 1_000_000_000 / HERTZ };
     // One g is 16,384 of the sensor, 8 of the model.
     let mut source = Affine { source: Magnitude(paced), gain: 8.0 / 16_384.0, offset: 0.0 };
-    let mut window = Window::<{ Net::MAX_INPUT }>::new();
+    let mut window = Window::<{ Net::MAX_INPUT }, 1>::new();
     let mut number = 0;
     loop {
         let samples = window.fill(&mut source).map_err(|_| StationError::Bus)?;

@@ -91,6 +91,7 @@ fn favor(_: usize, layer: usize) -> AttentionKind {
         guard: 0.0,
         key_sum_epsilon: 0.0,
         renormalize: true,
+        tile: 8,
     })
 }
 

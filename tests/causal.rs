@@ -109,7 +109,7 @@ fn favor() {
         let input = FavorInput { projection: requant, norm: requant, epsilon: -(20 << Favor::LOG_FRAC) };
         let epsilon = [Epsilon::Zero, Epsilon::Seen, Epsilon::Fixed][source.below(3)];
         let features = [Features::Exponential, Features::Hyperbolic, Features::Relu][source.below(3)];
-        let projection = &projection;
+        let (projection, tile) = (&projection, 1 + source.below(10));
         check(
             source,
             AttentionKind::Favor(Favor {
@@ -119,7 +119,7 @@ fn favor() {
                 query: input,
                 key: input,
                 epsilon,
-                tile: 1,
+                tile,
             }),
         );
     });

@@ -85,6 +85,7 @@ fn parameters(features: Features, width: usize, directions: usize, causal: bool,
         guard: 0.0,
         key_sum_epsilon: 0.0,
         renormalize: true,
+        tile: 8,
     }
 }
 
@@ -189,7 +190,7 @@ impl Rows {
 /// All feature maps in integers, for inputs of about unit variance.
 fn integer_maps(width: usize, offsets: &[KeyOffset]) -> Vec<write::Favor> {
     let frac = f64::from(dot_limit(width)).log2() as i32 - 2;
-    let formats = |key_offset| Formats { width, query_frac: frac, key_frac: frac, key_offset };
+    let formats = |key_offset| Formats { width, query_frac: frac, key_frac: frac, key_offset, causal: true };
     let mut all = Vec::new();
     for (features, directions) in MAPS {
         for epsilon in [0.0, 1e-4] {
@@ -349,7 +350,7 @@ fn a_projection_is_orthogonal_and_unbiased() {
 
 #[test]
 fn parameters_that_the_engine_cannot_have_are_named() {
-    let formats = Formats { width: 8, query_frac: 10, key_frac: 10, key_offset: KeyOffset::Sequence };
+    let formats = Formats { width: 8, query_frac: 10, key_frac: 10, key_offset: KeyOffset::Sequence, causal: true };
     let good = parameters(Features::Exponential, 8, 4, false, 1e-6);
     assert!(favor_parameters(&good, formats).is_ok());
     let refused = |favor: Favor, field: &str| {

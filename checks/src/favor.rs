@@ -19,7 +19,7 @@ const FAVOR: Favor<'_> = Favor {
     query: INPUT,
     key: INPUT,
     epsilon: Epsilon::Zero,
-    tile: 1,
+    tile: 8,
 };
 /// With rows of 8,192 in the first column the exponent is four octaves.
 const ONE_DIRECTION: Favor<'_> = Favor { directions: 1, projection: &[64, 0, 0, 0], ..FAVOR };

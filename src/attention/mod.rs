@@ -105,10 +105,11 @@ const ALL: [Life; FORMS] = [
     Life::of::<hierarchical::Whole>(),
     Life::of::<hierarchical::Causal>(),
     Life::of::<favor::AllAtOnce>(),
+    Life::of::<favor::TileByTile>(),
     Life::of::<favor::KeyByKey>(),
 ];
 
-const FORMS: usize = 9;
+const FORMS: usize = 10;
 
 /// The form of a mechanism that a head takes: its place in [`ALL`].
 const fn form(kind: &AttentionKind<'_>, causal: bool) -> usize {
@@ -120,8 +121,11 @@ const fn form(kind: &AttentionKind<'_>, causal: bool) -> usize {
         AttentionKind::Lsh(_) => 4,
         AttentionKind::Hierarchical(_) if !causal => 5,
         AttentionKind::Hierarchical(_) => 6,
-        AttentionKind::Favor(parameters) if favor::all_at_once(parameters, causal) => 7,
-        AttentionKind::Favor(_) => 8,
+        AttentionKind::Favor(parameters) => match favor::form(parameters, causal) {
+            favor::Form::AllAtOnce => 7,
+            favor::Form::TileByTile => 8,
+            favor::Form::KeyByKey => 9,
+        },
     }
 }
 

@@ -22,32 +22,56 @@
 //!
 //! ReLU features have no offset; their products are integers, with the same running power of two.
 
+mod blocks;
 mod features;
 mod means;
 mod power;
+mod query;
 mod running;
+mod sums;
+mod tiles;
 
 use super::Head;
 use super::life;
-use crate::model::{AttentionKind, Favor, FavorInput, Features};
+use crate::model::{AttentionKind, Epsilon, Favor, FavorInput, Features};
+use crate::num::{LogScore, Requant};
 
 /// Words that a head keeps.
 pub(super) const fn memory(parameters: &Favor<'_>, tokens: usize, width: usize, causal: bool) -> usize {
-    if all_at_once(parameters, causal) {
-        means::memory(parameters, tokens, width)
-    } else {
-        running::memory(parameters, width)
+    match form(parameters, causal) {
+        Form::AllAtOnce => means::memory(parameters, tokens, width),
+        Form::TileByTile => tiles::memory(parameters, width),
+        Form::KeyByKey => running::memory(parameters, width),
     }
 }
 
 /// Working memory.
 pub(super) const fn scratch(parameters: &Favor<'_>, width: usize, causal: bool) -> usize {
-    if all_at_once(parameters, causal) { means::scratch(width) } else { running::scratch(parameters) }
+    match form(parameters, causal) {
+        Form::AllAtOnce => means::scratch(width),
+        Form::TileByTile => tiles::scratch(parameters, width),
+        Form::KeyByKey => running::scratch(parameters),
+    }
 }
 
-/// Whether features are powers and no key comes after a query.
-pub(super) const fn all_at_once(parameters: &Favor<'_>, causal: bool) -> bool {
-    !causal && !matches!(parameters.features, Features::Relu)
+/// How a head takes in its keys.
+#[derive(Clone, Copy)]
+pub(super) enum Form {
+    /// Features are powers, and no key comes after a query.
+    AllAtOnce,
+    /// Features are powers, and no answer depends on a later key.
+    TileByTile,
+    /// Any features, and [`Epsilon::Sequence`] in causal attention.
+    KeyByKey,
+}
+
+pub(super) const fn form(parameters: &Favor<'_>, causal: bool) -> Form {
+    match (parameters.features, parameters.epsilon) {
+        (Features::Relu, _) => Form::KeyByKey,
+        _ if !causal => Form::AllAtOnce,
+        (_, Epsilon::Sequence) => Form::KeyByKey,
+        _ => Form::TileByTile,
+    }
 }
 
 /// Features that are powers, where no key comes after a query.
@@ -63,6 +87,22 @@ impl life::Mechanism for AllAtOnce {
     ) -> Option<Self::Memory<'m>> {
         let AttentionKind::Favor(parameters) = head.kind else { return None };
         Some(means::Means::new(parameters, head, words, scratch))
+    }
+}
+
+/// Features that are powers, a tile of keys at a time.
+pub(super) struct TileByTile;
+
+impl life::Mechanism for TileByTile {
+    type Memory<'m> = tiles::Tiles<'m>;
+
+    fn carve<'m>(
+        head: &'m Head<'m>,
+        words: &'m mut [u32],
+        scratch: &'m mut [u32],
+    ) -> Option<Self::Memory<'m>> {
+        let AttentionKind::Favor(parameters) = head.kind else { return None };
+        Some(tiles::Tiles::new(parameters, head, words, scratch))
     }
 }
 
@@ -86,3 +126,7 @@ impl life::Mechanism for KeyByKey {
 fn norm(row: &[i16], input: FavorInput) -> i32 {
     input.norm.apply(row.iter().map(|&x| i32::from(x) * i32::from(x)).sum())
 }
+
+/// From exponents to scores.
+const SIXTEENTH: Requant = Requant { multiplier: 1 << 13, shift: 1 };
+const _: () = assert!(Favor::LOG_FRAC - LogScore::FRAC_NBITS == 4);

@@ -61,6 +61,7 @@ impl Case {
                         Extra::Favor { key_offset: Some(shared) } => KeyOffset::Fixed(shared),
                         _ => KeyOffset::Sequence,
                     },
+                    causal: parameters.causal,
                 };
                 let favor = favor_parameters(parameters, formats).ok()?;
                 self.attend(AttentionKind::Favor(favor.view()), head, parameters.causal)

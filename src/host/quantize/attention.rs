@@ -181,7 +181,7 @@ fn favor(
         Offsets::Seen if causal => KeyOffset::Seen,
         _ => KeyOffset::Sequence,
     };
-    let formats = Formats { width, query_frac, key_frac, key_offset };
+    let formats = Formats { width, query_frac, key_frac, key_offset, causal };
     favor_parameters(parameters, formats).map(write::AttentionKind::Favor)
 }
 

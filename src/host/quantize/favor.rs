@@ -21,6 +21,8 @@ pub struct Formats {
     pub key_frac: i32,
     /// What a positive epsilon of the keys is relative to.
     pub key_offset: KeyOffset,
+    /// A token attends to itself and to earlier ones only.
+    pub causal: bool,
 }
 
 /// The offset in the exponents of the keys, where epsilon is added beside it.
@@ -45,7 +47,7 @@ pub fn favor_parameters(
     favor: &float::Favor,
     formats: Formats,
 ) -> Result<write::Favor, (&'static str, String)> {
-    let Formats { width, query_frac, key_frac, key_offset } = formats;
+    let Formats { width, query_frac, key_frac, key_offset, .. } = formats;
     let features = match favor.features {
         float::Features::Exponential => Features::Exponential,
         float::Features::Hyperbolic => Features::Hyperbolic,
@@ -107,7 +109,12 @@ pub fn favor_parameters(
         KeyOffset::Seen => Epsilon::Seen,
         KeyOffset::Fixed(_) => Epsilon::Fixed,
     };
-    Ok(write::Favor { features, directions, projection, query, key, epsilon, tile: 1 })
+    let by_tile = formats.causal && features != Features::Relu && epsilon != Epsilon::Sequence;
+    let tile = if by_tile { favor.tile } else { 1 };
+    if !(1..=Favor::MAX_TILE as usize).contains(&tile) {
+        return Err(("favor.tile", format!("is {tile}; give 1 to {} keys", Favor::MAX_TILE)));
+    }
+    Ok(write::Favor { features, directions, projection, query, key, epsilon, tile })
 }
 
 /// W in integers; for queries and keys, the scales to exponents and the real unit of a feature.

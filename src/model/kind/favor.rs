@@ -24,7 +24,8 @@ pub struct Favor<'a> {
     pub key: FavorInput,
     /// What is added to every feature.
     pub epsilon: Epsilon,
-    /// Keys that a causal head absorbs together, `1 ..=` [`Favor::MAX_TILE`]: each time, its sums are rounded once.
+    /// Keys that a causal head adds to its sums together, `1 ..=` [`Favor::MAX_TILE`]: each time, these are rounded once.
+    /// [`Features::Relu`] and [`Epsilon::Sequence`] take a key at a time, bidirectional attention has no such tiles.
     pub tile: usize,
 }
 
@@ -75,6 +76,8 @@ impl<'a> Favor<'a> {
 
     /// Most keys of a tile.
     pub const MAX_TILE: u32 = 64;
+    /// Keys of a tile where a description says nothing.
+    pub const TILE: usize = 8;
 
     pub(super) const fn read(reader: &mut Reader<'a>) -> Result<Self, ModelError> {
         let features = match tri!(reader.field("favor.features", 0, 2)) {

@@ -27,6 +27,7 @@ pub struct Favor {
     pub offset: Option<Offset>,
     pub scaling: Option<Scaling>,
     pub seed: Option<u64>,
+    pub tile: Option<usize>,
 }
 
 /// The feature map.
@@ -75,6 +76,21 @@ impl Favor {
         }
         if self.offset.is_some() && !(self.causal && self.epsilon > 0.0) {
             return Err(unused("offset", "only causal attention with an epsilon above 0 has one"));
+        }
+        if let Some(tile) = self.tile {
+            if !self.causal {
+                return Err(unused("tile", "only causal attention adds its keys to the sums tile by tile"));
+            }
+            if self.features == Features::Relu {
+                return Err(unused("tile", "ReLU features are added to the sums key by key"));
+            }
+            if self.epsilon > 0.0 && self.offset == Some(Offset::Sequence) {
+                return Err(unused("tile", "the offset `sequence` adds keys to the sums one by one"));
+            }
+            let most = model::Favor::MAX_TILE;
+            if !(1..=most as usize).contains(&tile) {
+                return Err(problem("tile", format!("is {tile}; give 1 to {most} keys")));
+            }
         }
         let stored = tensors.projection.is_some();
         if self.directions.is_none() && !stored && self.features != Features::Relu {
@@ -126,6 +142,7 @@ impl Favor {
             guard: 0.0,
             key_sum_epsilon: 0.0,
             renormalize: true,
+            tile: self.tile.unwrap_or(model::Favor::TILE),
         })
     }
 }

@@ -1,0 +1,200 @@
+//! What a query finds in the sums and in the open tile.
+
+use super::blocks::{self, Block, NOTHING, has_epsilon};
+use super::tiles::{LIMIT, Place, Progress, Tiles, octaves};
+use super::{SIXTEENTH, norm};
+use crate::attention::Budget;
+use crate::kernels::{SAFE_KEYS, WEIGHT_FRAC, dots, softmax_weights, weighted_sum};
+use crate::model::{Epsilon, Favor};
+use crate::num::{Factor, LogScore, exp2_weight, log2, recip, round_shift, saturate};
+
+/// Bits of the sum of a query's weights: products with halves of sums fit into 32 bits.
+const WEIGHT_BITS: u32 = 16;
+
+/// Bits that products of features and values have more than the upper halves of sums whose shift is zero.
+const FROM_SUMS: u32 = 20;
+
+impl Tiles<'_> {
+    /// Replaces a query by its attention, part by part: exponents of all features, with an epsilon the sum of its own
+    /// features, weights, and what they find.
+    pub(super) fn find(&mut self, row: &mut [i16], resumed: bool, budget: &mut Budget) -> bool {
+        let (blocks, width) = (blocks::number(self.parameters), self.head.width);
+        let mut progress = Progress::read(if resumed { self.progress } else { &[] });
+        if !resumed {
+            self.gathered.fill(0);
+            self.pulls.fill(0);
+        }
+        while progress.part < 4 {
+            let block = Block::of(self.parameters, progress.block);
+            match progress.part {
+                0 => self.expose(block, row, &mut progress),
+                1 => self.sum_features(block, row, &mut progress),
+                2 => self.weigh(block, row, &mut progress),
+                _ => self.gather(block, progress.total),
+            }
+            budget.charge(block.count * if progress.part == 1 { 0 } else { width + 20 });
+            progress.block += 1;
+            if progress.block == blocks {
+                (progress.block, progress.part) = (0, progress.part + 1);
+                if progress.part == 1 && !has_epsilon(self.parameters) {
+                    progress.part = 2;
+                }
+                if matches!(progress.part, 1 | 2) {
+                    progress.total = 0;
+                }
+            }
+            if budget.is_spent() && progress.part < 4 {
+                progress.write(self.progress);
+                return false;
+            }
+        }
+        self.finish(row);
+        true
+    }
+
+    /// `u_i + x_i` of a block.
+    fn expose(&mut self, block: Block, row: &[i16], progress: &mut Progress) {
+        if block.directions == 0 {
+            return;
+        }
+        let exponents = core::mem::take(&mut self.products);
+        let of_block = exponents.get_mut(block.features()).unwrap_or_default();
+        block.project(self.parameters, row, self.parameters.query, of_block);
+        if has_epsilon(self.parameters) {
+            progress.peak = of_block.iter().copied().fold(progress.peak, i32::max);
+            progress.farthest = self.units(block).fold(progress.farthest, i32::max);
+        }
+        for (exponent, unit) in of_block.iter_mut().zip(self.units(block)) {
+            *exponent += unit;
+            progress.largest = progress.largest.max(*exponent);
+        }
+        self.products = exponents;
+    }
+
+    /// The exponent of what epsilon adds to every feature of a query.
+    fn of_epsilon(&self, row: &[i16], peak: i32) -> i32 {
+        let query = self.parameters.query;
+        let log = query.epsilon.saturating_add(norm(row, query)).saturating_add(peak);
+        log.clamp(-LIMIT, LIMIT - 1)
+    }
+
+    /// Adds up the features of a query, which is what it weighs the sum of all values with.
+    #[inline(never)]
+    fn sum_features(&mut self, block: Block, row: &[i16], progress: &mut Progress) {
+        let of_epsilon = self.of_epsilon(row, progress.peak);
+        let top = octaves(progress.peak.max(of_epsilon));
+        if block.directions > 0 {
+            let own = core::mem::take(&mut self.of_epsilon);
+            let exponents = self.products.get(block.features()).unwrap_or_default();
+            for (own, (&exponent, unit)) in own.iter_mut().zip(exponents.iter().zip(self.units(block))) {
+                *own = exponent - unit;
+            }
+            let of_block = own.get(..block.used(self.parameters)).unwrap_or_default();
+            progress.total += softmax_weights(of_block, SIXTEENTH, top, self.spare).unwrap_or_default();
+            self.of_epsilon = own;
+            return;
+        }
+        let Favor { epsilon, key, .. } = *self.parameters;
+        let below = ((top << Favor::LOG_FRAC) - of_epsilon) >> (Favor::LOG_FRAC - LogScore::FRAC_NBITS);
+        let more = u32::from(exp2_weight(LogScore::from_bits(below))) * self.parameters.length() as u32;
+        let sum = (top << Favor::LOG_FRAC) + log2(progress.total + more).to_bits()
+            - ((WEIGHT_FRAC << Favor::LOG_FRAC) as i32);
+        let of_key = if epsilon == Epsilon::Seen { self.at(Place::Peak) as i32 } else { 0 };
+        let log = sum.saturating_add(key.epsilon).saturating_add(of_key).clamp(-LIMIT, LIMIT - 1);
+        let unit = self.units(block).next().unwrap_or_default();
+        let exponents = self.products.get_mut(block.features()).unwrap_or_default();
+        exponents.iter_mut().zip([log + unit, NOTHING]).for_each(|(slot, exponent)| *slot = exponent);
+        progress.largest = progress.largest.max(log + unit).max(of_epsilon + progress.farthest);
+        progress.total = 0;
+    }
+
+    /// Weights of a block.
+    fn weigh(&mut self, block: Block, row: &[i16], progress: &mut Progress) {
+        let exponents = self.products.get(block.features()).unwrap_or_default();
+        let weights = self.weights.get_mut(block.features()).unwrap_or_default();
+        if !has_epsilon(self.parameters) {
+            // None lies above the top.
+            let top = octaves(progress.largest);
+            progress.total += softmax_weights(exponents, SIXTEENTH, top, weights).unwrap_or_default();
+            return;
+        }
+        // Room for the sum of two.
+        let top = octaves(progress.largest) + 1;
+        progress.total += softmax_weights(exponents, SIXTEENTH, top, weights).unwrap_or_default();
+        if block.directions > 0 {
+            let of_epsilon = self.of_epsilon(row, progress.peak);
+            let logs = core::mem::take(&mut self.of_epsilon);
+            let used = block.used(self.parameters);
+            logs.iter_mut().zip(self.units(block)).for_each(|(log, unit)| *log = of_epsilon + unit);
+            let logs_used = logs.get(..used).unwrap_or_default();
+            progress.total += softmax_weights(logs_used, SIXTEENTH, top, self.spare).unwrap_or_default();
+            let weights = self.weights.get_mut(block.features()).unwrap_or_default();
+            weights.iter_mut().zip(&*self.spare).take(used).for_each(|(weight, more)| *weight += more);
+            self.of_epsilon = logs;
+        }
+    }
+
+    /// Adds what the weights of a block find in the sums and in the open tile.
+    fn gather(&mut self, block: Block, total: u32) {
+        let (filled, rows) = (self.at(Place::Filled) as usize, self.rows_of_tile(block));
+        let (closed, least) = (self.at(Place::Closed) == 1, self.at(Place::Least) as i16);
+        let weights = self.weights.get_mut(block.features()).unwrap_or_default();
+        let shift = excess(total, self.parameters);
+        if shift > 0 {
+            weights.iter_mut().for_each(|weight| *weight = round_shift(i32::from(*weight), shift) as i16);
+        }
+        let weights = &*weights;
+        if closed {
+            self.sums.read(block, weights, self.products, self.gathered);
+        }
+        if filled == 0 {
+            return;
+        }
+        let shifts = self.shifts.get(block.features()).unwrap_or_default();
+        for (near, (&weight, &shift)) in self.spare.iter_mut().zip(weights.iter().zip(shifts)) {
+            *near = round_shift(i32::from(weight), (shift - least) as u32) as i16;
+        }
+        let products = self.products.get_mut(..filled).unwrap_or_default();
+        let near = self.spare.get(..block.count).unwrap_or_default();
+        dots(near, self.phi.get(rows).unwrap_or_default(), products);
+        self.pulls.iter_mut().zip(products).for_each(|(pull, &mut product)| *pull += product);
+    }
+
+    /// The weighted mean of all that was gathered.
+    fn finish(&mut self, row: &mut [i16]) {
+        let (filled, width) = (self.at(Place::Filled) as usize, self.head.width);
+        let pulls = self.pulls.get(..filled).unwrap_or_default();
+        let largest = pulls.iter().copied().fold(0, i32::max);
+        let long = (i32::BITS - largest.leading_zeros()).saturating_sub(WEIGHT_FRAC);
+        let down = FROM_SUMS + self.at(Place::Least);
+        let (numerators, denominator) = self.gathered.split_at_mut_checked(width).unwrap_or_default();
+        let mut z = denominator.iter().copied().sum::<i32>();
+        if filled > 0 && down - long < 31 {
+            let weights = self.spare.get_mut(..filled.next_multiple_of(2)).unwrap_or_default();
+            weights.fill(0);
+            let mut total = 0;
+            for (weight, &pull) in weights.iter_mut().zip(pulls) {
+                *weight = round_shift(pull, long) as i16;
+                total += i32::from(*weight);
+            }
+            let values = self.values.get(..weights.len() * width).unwrap_or_default();
+            weighted_sum(weights, values, SAFE_KEYS, down - long, numerators);
+            let down = down - 12;
+            z += if down > long { round_shift(total, down - long) } else { total << (long - down) };
+        }
+        let reciprocal = recip(z as u32);
+        let factor = Factor::new(reciprocal.mantissa, reciprocal.exponent - 12 - self.head.gain);
+        for (out, &numerator) in row.iter_mut().zip(&*numerators) {
+            *out = saturate(factor.of(numerator));
+        }
+    }
+}
+
+/// How far weights are shifted, so that their sum has [`WEIGHT_BITS`] bits whatever the rounding.
+fn excess(total: u32, parameters: &Favor<'_>) -> u32 {
+    let mut shift = 0;
+    while (total >> shift) + blocks::all(parameters) as u32 >= 1 << WEIGHT_BITS {
+        shift += 1;
+    }
+    shift
+}

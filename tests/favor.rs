@@ -350,7 +350,8 @@ fn a_projection_is_orthogonal_and_unbiased() {
 
 #[test]
 fn parameters_that_the_engine_cannot_have_are_named() {
-    let formats = Formats { width: 8, query_frac: 10, key_frac: 10, key_offset: KeyOffset::Sequence, causal: true };
+    let formats =
+        Formats { width: 8, query_frac: 10, key_frac: 10, key_offset: KeyOffset::Sequence, causal: true };
     let good = parameters(Features::Exponential, 8, 4, false, 1e-6);
     assert!(favor_parameters(&good, formats).is_ok());
     let refused = |favor: Favor, field: &str| {

@@ -5,6 +5,7 @@ use core::fmt;
 use crate::host::{self, File, HostError};
 use crate::recordings::{RecordingError, Recordings};
 use crate::{counter, println, stack};
+use fixformer::memory::Once;
 use fixformer::{Arena, ArenaError, Digest, Embedded, InputError, Stream, Streamed};
 
 /// Most values of a step.
@@ -20,14 +21,31 @@ const SPAN: u32 = 1_000;
 ///
 /// The digest is that of the scores after every token. `late` are the instructions of the last [`SPAN`] tokens, `early`
 /// those of as many a power of two of tokens before, at least half of the recording.
-pub fn all<M: Embedded>(arena: &'static Arena<M, Streamed>) -> Result<(), Error> {
+///
+/// The stream lies in `place`: its parsed model and its plan are not small, and would be on the stack while it runs.
+pub fn all<M: Embedded>(
+    arena: &'static Arena<M, Streamed>,
+    place: &'static Once<Option<Stream<'static>>>,
+) -> Result<(), Error> {
     let file = host::argument(File::open).and_then(|file| file).map_err(Error::Host)?;
+    let place = place.take().ok_or(Error::Arena(ArenaError::Taken))?;
+    begin(arena, place)?;
     // By reference: another copy would stay on the stack.
-    match (&mut arena.take(), &mut Recordings::open(file, M::MODEL.input.step_values())) {
-        (Ok(stream), Ok(recordings)) => each(stream, recordings),
-        (Err(error), _) => Err(Error::Arena(*error)),
+    match (place, &mut Recordings::open(file, M::MODEL.input.step_values())) {
+        (Some(stream), Ok(recordings)) => each(stream, recordings),
+        (None, _) => Err(Error::Arena(ArenaError::Taken)),
         (_, Err(error)) => Err(Error::Recording(*error)),
     }
+}
+
+/// Not inlined: the stream on its way would stay on the stack.
+#[inline(never)]
+fn begin<M: Embedded>(
+    arena: &'static Arena<M, Streamed>,
+    place: &mut Option<Stream<'static>>,
+) -> Result<(), Error> {
+    *place = Some(arena.take().map_err(Error::Arena)?);
+    Ok(())
 }
 
 fn each(stream: &mut Stream<'_>, recordings: &mut Recordings<File>) -> Result<(), Error> {

@@ -7,7 +7,8 @@ fixformer_boards::entry!(board::main);
 
 #[cfg(target_os = "none")]
 mod board {
-    use fixformer::{Arena, Streamed};
+    use fixformer::memory::Once;
+    use fixformer::{Arena, Stream, Streamed};
     use fixformer_boards::streamer::{self, Error};
 
     fixformer::model! {
@@ -15,9 +16,10 @@ mod board {
         struct Net = env!("FIXFORMER_MODEL")
     }
 
-    static STREAM: Arena<Net, Streamed> = Arena::new();
+    static MEMORY: Arena<Net, Streamed> = Arena::new();
+    static STREAM: Once<Option<Stream<'static>>> = Once::new(None);
 
     pub(crate) fn main() -> Result<(), Error> {
-        streamer::all(&STREAM)
+        streamer::all(&MEMORY, &STREAM)
     }
 }

@@ -70,7 +70,13 @@ impl Block {
     }
 
     /// Puts `u` of a row, for features of both signs, in `exponents`.
-    pub(super) fn project(self, parameters: &Favor<'_>, row: &[i16], input: FavorInput, exponents: &mut [i32]) {
+    pub(super) fn project(
+        self,
+        parameters: &Favor<'_>,
+        row: &[i16],
+        input: FavorInput,
+        exponents: &mut [i32],
+    ) {
         let start = self.direction * row.len();
         let directions = parameters.projection.get(start..start + self.directions * row.len());
         let (plus, minus) = exponents.split_at_mut_checked(self.directions).unwrap_or_default();

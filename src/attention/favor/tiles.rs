@@ -30,7 +30,11 @@ pub(super) const fn memory(parameters: &Favor<'_>, width: usize) -> usize {
 pub(super) const fn scratch(parameters: &Favor<'_>, width: usize) -> usize {
     let features = blocks::all(parameters);
     let epsilon = if has_epsilon(parameters) { KEY_TILE } else { 0 };
-    2 * halves(ROW_TILE * width) + products(parameters, width) + features / 2 + epsilon + KEY_TILE
+    2 * halves(ROW_TILE * width)
+        + products(parameters, width)
+        + features / 2
+        + epsilon
+        + KEY_TILE
         + (width + 1)
         + parameters.tile
         + PROGRESS
@@ -381,7 +385,8 @@ impl<'m> Memory<'m> for Tiles<'m> {
         if visible & 1 == 0 {
             return true;
         }
-        let (slot, width, blocks) = (tokens.start % ROW_TILE, self.head.width, blocks::number(self.parameters));
+        let (slot, width, blocks) =
+            (tokens.start % ROW_TILE, self.head.width, blocks::number(self.parameters));
         let mut progress = Progress::read(if resumed { self.progress } else { &[] });
         loop {
             let block = Block::of(self.parameters, progress.block);

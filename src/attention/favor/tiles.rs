@@ -372,11 +372,12 @@ impl<'m> Memory<'m> for Tiles<'m> {
     }
 
     fn room(self, tokens: Range<usize>) -> Room<'m> {
-        let length = tokens.len() * self.head.width;
+        let start = tokens.start % ROW_TILE * self.head.width;
+        let rows = start..start + tokens.len() * self.head.width;
         Room {
             queries: &mut [],
-            keys: self.room_keys.get_mut(..length).unwrap_or_default(),
-            values: self.room_values.get_mut(..length).unwrap_or_default(),
+            keys: self.room_keys.get_mut(rows.clone()).unwrap_or_default(),
+            values: self.room_values.get_mut(rows).unwrap_or_default(),
         }
     }
 

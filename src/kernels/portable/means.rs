@@ -29,7 +29,7 @@ impl Means {
         if self.count == 0 {
             return 0;
         }
-        (2 * self.count - 1).saturating_mul(self.half).saturating_add(self.width)
+        (self.count.saturating_mul(2) - 1).saturating_mul(self.half).saturating_add(self.width)
     }
 
     /// The rows in their place, both halves of each.

@@ -106,7 +106,7 @@ const fn to_next_pair(width: usize) -> usize {
     (4 * width + 8).saturating_sub(4 * SUM_COLUMNS)
 }
 
-fn at_word(row: &[i16]) -> bool {
+pub(super) fn at_word(row: &[i16]) -> bool {
     row.as_ptr().addr().is_multiple_of(4)
 }
 

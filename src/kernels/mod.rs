@@ -9,6 +9,8 @@ mod dsp;
 #[cfg(feature = "std")]
 mod host;
 mod linear;
+#[cfg(fixformer_dsp)]
+mod means;
 #[cfg(any(fixformer_dsp, fixformer_mul))]
 mod norm;
 pub mod portable;
@@ -20,12 +22,16 @@ pub use host::{backend, dots, linear, portable_only, softmax_weights, weighted_s
 #[cfg(not(feature = "std"))]
 pub use linear::linear;
 pub use linear::{ChannelPairs, pair_len};
+#[cfg(fixformer_dsp)]
+pub use means::{copy, expand, expand_pairs, join, join_pairs, lift, lift_twice};
 #[cfg(any(fixformer_dsp, fixformer_mul))]
 pub use norm::layer_norm;
 pub(crate) use portable::largest;
 #[cfg(not(any(fixformer_dsp, fixformer_mul)))]
 pub use portable::layer_norm;
-pub use portable::{activate, add, clamp, normalised_frac};
+pub use portable::{Means, activate, add, clamp, half, normalised_frac};
+#[cfg(not(fixformer_dsp))]
+pub use portable::{copy, expand, expand_pairs, join, join_pairs, lift, lift_twice};
 #[cfg(not(any(fixformer_dsp, feature = "std")))]
 pub use portable::{dots, softmax_weights, weighted_sum};
 

@@ -3,9 +3,13 @@
 //! Slices of rows are row-major. Lengths that do not agree are cut to the shorter: nothing here panics.
 //! That no accumulator overflows is proved when a model is parsed.
 
+mod means;
+
 use fixed::types::I17F15;
 
 use super::{Activation, ChannelPairs, Channels, NormParameters, Weight};
+pub use means::{Means, copy, expand, expand_pairs, half, join, join_pairs, lift, lift_twice};
+
 use crate::memory::rows;
 use crate::num::{
     LogScore, Requant, exp2_weight, gelu_erf, gelu_tanh, high, round_shift, rsqrt, saturate, tanh,

@@ -11,14 +11,15 @@
 use core::num::NonZeroUsize;
 use core::ops::Range;
 
-use super::mean::{Mean, half};
+use super::mask::Mask;
+use super::mean::Mean;
 use super::{Gathered, Rows, ranges, row};
 use crate::attention::life::{Memory, Room};
 use crate::attention::{Accumulator, Budget, Head, TileBuffer, pairs};
-use crate::kernels::VALUE_LIMIT;
+use crate::kernels::{self, Means, VALUE_LIMIT, half};
 use crate::memory::{Carver, halves};
 use crate::model::Hierarchical;
-use crate::visible::{self, Visible};
+use crate::visible;
 
 /// See [`Lifted`].
 pub(super) const fn memory(block: usize, tokens: usize, width: usize) -> usize {
@@ -39,13 +40,16 @@ pub(super) const fn scratch(width: usize) -> usize {
 
 /// Words of [`Lifted::place`].
 const PLACE: usize = 5;
+/// Most rows of a level that are made at a time.
+const TOGETHER: usize = 8;
 
 pub(in crate::attention) struct Lifted<'m> {
     parameters: &'m Hierarchical<'m>,
     head: &'m Head<'m>,
     levels: usize,
-    /// Tokens that are not masked; then where lifting paused: its level, row, largest magnitude, and whether the level is
-    /// being halved. While the levels are gathered the second is the level to go on with.
+    /// Tokens that are not masked; then where lifting paused: the level that is done, row of the next, bits of the magnitudes
+    /// of its values, and whether values of the level that is done are twice the means. While the levels are gathered the
+    /// second is the level to go on with.
     place: &'m mut [u32],
     visible: &'m mut [u32],
     /// `[levels + 1]`: fractional bits that values of a level have more than the tokens'.
@@ -110,34 +114,50 @@ impl<'m> Lifted<'m> {
         Mask::of(self.place, self.visible, self.head.tokens)
     }
 
-    /// Makes row `row` of a level from 1 on, of all three; returns the largest magnitude of twice the values.
-    fn lift(&mut self, level: usize, row: usize) -> i32 {
-        let (width, tokens) = (self.head.width, self.mask().halves(level, row));
-        let place = row << level;
-        let second = place + (1 << (level - 1));
-        let odd = row % 2 == 1;
-        let lift = |rows: &mut [i16], mean: Mean| {
-            let (head, tail) = rows.split_at_mut((second * width).min(rows.len()));
-            let first = head.get_mut(place * width..(place + 1) * width).unwrap_or_default();
-            let second =
-                if second < self.head.tokens { tail.get_mut(..width).unwrap_or_default() } else { &mut [] };
-            mean.lift(first, second)
+    /// Makes rows of a level from 1 on, of all three, `row` and those after it that go with it, no more than `most`.
+    /// `halved`: values of the level below are twice the means as yet. Returns how many rows, and the bits of all
+    /// magnitudes of twice their values.
+    fn lift(&mut self, level: usize, row: usize, most: usize, halved: bool) -> (usize, u32) {
+        let (Head { width, tokens, .. }, mask) = (*self.head, self.mask());
+        let (place, half_run) = (row << level, 1 << (level - 1));
+        let halves = mask.halves(level, row);
+        let equal = match mask.full {
+            true => most.min((tokens >> level).saturating_sub(row)),
+            false => usize::from(halves[0] == halves[1] && halves[0] > 0),
         };
-        // Keys meet queries in scores, which have one scale: no further bits.
-        lift(self.keys, Mean::of_children(tokens, odd));
-        lift(self.queries, Mean::of_children(tokens, odd));
-        lift(self.values, Mean::of_tokens(tokens, odd, false))
+        let rows = [&mut *self.keys, &mut *self.queries, &mut *self.values];
+        let [keys, queries, values] = rows.map(|rows| rows.get_mut(place * width..).unwrap_or_default());
+        if equal > 0 {
+            let means = Means { width, first: row, count: equal, half: half_run * width };
+            // Keys meet queries in scores, which have one scale: no further bits.
+            kernels::lift(keys, means);
+            kernels::lift(queries, means);
+            return (equal, kernels::lift_twice(values, means, halved));
+        }
+        let two = |rows| Self::halves(rows, half_run, width, place + half_run < tokens);
+        let odd = row % 2 == 1;
+        for rows in [keys, queries] {
+            let (first, second) = two(rows);
+            Mean::of_children(halves, odd).lift(first, second);
+        }
+        let (first, second) = two(values);
+        if halved {
+            first.iter_mut().for_each(|value| *value = half(i32::from(*value), false) as i16);
+            second.iter_mut().for_each(|value| *value = half(i32::from(*value), true) as i16);
+        }
+        (1, Mean::of_tokens(halves, odd, false).lift(first, second))
+    }
+
+    /// The rows in the places of the two halves of a row, the second empty if there is none.
+    fn halves(rows: &mut [i16], half: usize, width: usize, both: bool) -> (&mut [i16], &mut [i16]) {
+        let (first, second) = rows.split_at_mut((half * width).min(rows.len()));
+        let second = if both { second.get_mut(..width) } else { None };
+        (first.get_mut(..width).unwrap_or_default(), second.unwrap_or_default())
     }
 
     /// Fractional bits that the values of a level have more than those of the tokens.
     fn extra(&self, level: usize) -> u32 {
         self.extra.get(level).copied().unwrap_or_default()
-    }
-
-    /// How row `row` of a level from 1 on came from its halves.
-    fn mean_of_values(&self, level: usize, row: usize) -> Mean {
-        let whole = self.extra(level) == self.extra(level - 1);
-        Mean::of_tokens(self.mask().halves(level, row), row % 2 == 1, whole)
     }
 
     /// Puts the rows of a level around row `row` where they are read; `last`: nothing is there yet. `changed`: the level up
@@ -161,8 +181,8 @@ impl<'m> Lifted<'m> {
                 let near = near.get_mut(here..here + 3 * length).unwrap_or_default();
                 let (before, rest) = near.split_at_mut_checked(length).unwrap_or_default();
                 let (at_work, after) = rest.split_at_mut_checked(length).unwrap_or_default();
-                after.iter_mut().zip(at_work.iter()).for_each(|(to, &from)| *to = from);
-                at_work.iter_mut().zip(before.iter()).for_each(|(to, &from)| *to = from);
+                kernels::copy(at_work, after);
+                kernels::copy(before, at_work);
             }
         } else {
             return;
@@ -177,25 +197,17 @@ impl<'m> Lifted<'m> {
         let (width, level) = (self.head.width, self.levels);
         let from = row(self.queries, at << level, width);
         let to = self.near_queries.get_mut((2 * level + at % 2) * width..).unwrap_or_default();
-        to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
+        kernels::copy(from, to);
     }
 
     /// The two query rows below row `at` of a level from 1 on.
     fn bring_queries(&mut self, level: usize, at: usize) {
         let width = self.head.width;
         let mean = Mean::of_children(self.mask().halves(level, at), at % 2 == 1);
-        let difference = self.difference(self.queries, level, at);
+        let difference = difference(self.queries, self.head, level, at);
         let (below, here) = self.near_queries.split_at_mut((2 * level * width).min(self.near_queries.len()));
-        let from = row(here, at % 2, width).iter().copied();
         let below = below.get_mut(2 * (level - 1) * width..).unwrap_or_default();
-        let Some((first, second)) = below.split_at_mut_checked(width) else { return };
-        mean.expand(from, difference, first.iter_mut().zip(second));
-    }
-
-    /// The difference of the halves of row `at`, empty if there is no second half.
-    fn difference<'r>(&self, rows: &'r [i16], level: usize, at: usize) -> &'r [i16] {
-        let second = (at << level) + (1 << (level - 1));
-        if second < self.head.tokens { row(rows, second, self.head.width) } else { &[] }
+        expand(mean, width, row(here, at % 2, width), difference, below);
     }
 
     /// Puts block `block` of a level in slot `slot` of three, where `around` is the block of the token at work.
@@ -206,7 +218,7 @@ impl<'m> Lifted<'m> {
             let rows = block * size..((block + 1) * size).min(self.rows(level));
             let to = self.near_keys.get_mut(here..).unwrap_or_default().chunks_exact_mut(width.max(1));
             for (at, to) in rows.clone().zip(to) {
-                to.iter_mut().zip(row(self.keys, at << level, width)).for_each(|(to, &from)| *to = from);
+                kernels::copy(row(self.keys, at << level, width), to);
             }
             let pairs = self.near_values.get_mut(here..).unwrap_or_default();
             for (first, pair) in rows.clone().step_by(2).zip(pairs.chunks_exact_mut((2 * width).max(1))) {
@@ -221,24 +233,58 @@ impl<'m> Lifted<'m> {
         let before = (around / 2 + 2) * size;
         let rows = block * size / 2..((block + 1) * size / 2).min(self.rows(parent));
         let split = 3 * parent * size * width;
-        for (place, at) in rows.enumerate() {
-            let local = at + 3 * size - before;
-            let tokens = self.mask().halves(parent, at);
-            let mean = Mean::of_children(tokens, at % 2 == 1);
-            let difference = self.difference(self.keys, parent, at);
-            let (below, above) = self.near_keys.split_at_mut(split.min(self.near_keys.len()));
-            let to = below.get_mut(here + 2 * place * width..).unwrap_or_default();
-            let Some((first, second)) = to.split_at_mut_checked(width) else { return };
-            let from = row(above, local, width).iter().copied();
-            mean.expand(from, difference, first.iter_mut().zip(second));
-            let mean = self.mean_of_values(parent, at);
-            let difference = self.difference(self.values, parent, at);
-            let (below, above) = self.near_values.split_at_mut(split.min(self.near_values.len()));
-            let pair = below.get_mut(here + 2 * place * width..).unwrap_or_default().as_chunks_mut().0;
-            let out = pair.iter_mut().take(width).map(|[a, b]| (a, b));
-            mean.expand(pairs::row(above, local, width), difference, out);
+        let mask = Mask::of(self.place, self.visible, self.head.tokens);
+        // Whether both halves of all rows count equally.
+        let equal = mask.full && rows.end << parent <= self.head.tokens;
+        let first_difference = ((rows.start << parent) + (1 << level)) * width;
+        let means = Means { width, first: rows.start, count: rows.len(), half: width << level };
+        let local = (rows.start + 3 * size - before) * width;
+
+        let (below, above) = self.near_keys.split_at_mut(split.min(self.near_keys.len()));
+        let to = below.get_mut(here..).unwrap_or_default();
+        if equal {
+            let differences = self.keys.get(first_difference..).unwrap_or_default();
+            kernels::expand(above.get(local..).unwrap_or_default(), differences, to, means);
+        } else {
+            for (place, at) in rows.clone().enumerate() {
+                let mean = Mean::of_children(mask.halves(parent, at), at % 2 == 1);
+                let to = to.get_mut(2 * place * width..).unwrap_or_default();
+                let from = above.get(local + place * width..).unwrap_or_default();
+                expand(mean, width, from, difference(self.keys, self.head, parent, at), to);
+            }
+        }
+        let whole = self.extra(parent) == self.extra(level);
+        let (below, above) = self.near_values.split_at_mut(split.min(self.near_values.len()));
+        let to = below.get_mut(here..).unwrap_or_default();
+        if equal && rows.start % 2 + rows.len() % 2 == 0 {
+            let differences = self.values.get(first_difference..).unwrap_or_default();
+            kernels::expand_pairs(above.get(local..).unwrap_or_default(), differences, to, means, whole);
+        } else {
+            for (place, at) in rows.enumerate() {
+                let mean = Mean::of_tokens(mask.halves(parent, at), at % 2 == 1, whole);
+                let difference = difference(self.values, self.head, parent, at);
+                let pair = to.get_mut(2 * place * width..).unwrap_or_default().as_chunks_mut().0;
+                let out = pair.iter_mut().take(width).map(|[a, b]| (a, b));
+                mean.expand(pairs::row(above, at + 3 * size - before, width), difference, out);
+            }
         }
     }
+}
+
+/// The difference of the halves of row `at` of a level from 1 on, empty if there is no second half.
+fn difference<'r>(rows: &'r [i16], head: &Head<'_>, level: usize, at: usize) -> &'r [i16] {
+    let second = (at << level) + (1 << (level - 1));
+    if second < head.tokens { row(rows, second, head.width) } else { &[] }
+}
+
+/// Puts two rows of `width` columns beside each other, of which `from` is the mean `of` them.
+fn expand(of: Mean, width: usize, from: &[i16], difference: &[i16], out: &mut [i16]) {
+    if of.is_even() && !difference.is_empty() {
+        let means = Means { width, first: usize::from(of.odd), count: 1, half: 0 };
+        return kernels::expand(from, difference, out, means);
+    }
+    let Some((first, second)) = out.split_at_mut_checked(width) else { return };
+    of.expand(from.iter().copied(), difference, first.iter_mut().zip(second));
 }
 
 impl<'m> Memory<'m> for Lifted<'m> {
@@ -272,36 +318,34 @@ impl<'m> Memory<'m> for Lifted<'m> {
     }
 
     fn close(&mut self, _: bool, budget: &mut Budget) -> bool {
-        let limit = i32::from(VALUE_LIMIT);
         loop {
-            let (&mut [_, done, row, peak, halving], width) = (&mut *self.place, self.head.width) else {
+            let (&mut [_, done, row, magnitudes, halved], width) = (&mut *self.place, self.head.width) else {
                 return true;
             };
-            let level = done as usize + 1;
-            if level > self.levels {
-                return true;
-            }
-            let next = if (row as usize) == self.rows(level) {
+            let (level, at) = (done as usize + 1, row as usize);
+            let next = if level > self.levels {
+                if halved == 0 {
+                    return true;
+                }
+                // No level lifts the values of the top.
+                let place = (at << (level - 1)) * width;
+                let values = self.values.get_mut(place..place + width).unwrap_or_default();
+                values.iter_mut().for_each(|v| *v = half(i32::from(*v), at % 2 == 1) as i16);
+                budget.charge(6 * width);
+                if at + 1 == self.rows(self.levels) { [done, 0, 0, 0] } else { [done, row + 1, 0, 1] }
+            } else if at == self.rows(level) {
                 // Where a level's means leave the upper half of the range free, they keep a further bit: means of noise
                 // shrink from level to level, and their rounding would not.
-                let keeps = halving == 0 && peak as i32 <= limit;
-                if halving == 1 || keeps {
-                    let extra = self.extra(level - 1) + u32::from(keeps);
-                    self.extra.iter_mut().skip(level).take(1).for_each(|slot| *slot = extra);
-                    [done + 1, 0, 0, 0]
-                } else {
-                    [done, 0, 0, 1]
-                }
-            } else if halving == 1 {
-                let place = ((row as usize) << level) * width;
-                let values = self.values.get_mut(place..place + width).unwrap_or_default();
-                values.iter_mut().for_each(|v| *v = half(i32::from(*v), row % 2 == 1) as i16);
-                budget.charge(6 * width);
-                [done, row + 1, 0, 1]
+                let keeps = magnitudes <= VALUE_LIMIT as u32;
+                let extra = self.extra(level - 1) + u32::from(keeps);
+                self.extra.iter_mut().skip(level).take(1).for_each(|slot| *slot = extra);
+                [done + 1, 0, 0, u32::from(!keeps)]
             } else {
-                let twice = self.lift(level, row as usize);
-                budget.charge(30 * width);
-                [done, row + 1, peak.max(twice as u32), 0]
+                let work = 30 * width;
+                let most = if budget.allows(TOGETHER * work) { TOGETHER } else { 1 };
+                let (count, found) = self.lift(level, at, most, halved == 1);
+                budget.charge(count * work);
+                [done, row + count as u32, magnitudes | found, halved]
             };
             self.place.iter_mut().skip(1).zip(next).for_each(|(slot, word)| *slot = word);
             if budget.is_spent() {
@@ -367,34 +411,5 @@ impl<'m> Memory<'m> for Lifted<'m> {
             }
         }
         true
-    }
-}
-
-/// Tokens that are not masked.
-#[derive(Clone, Copy)]
-struct Mask<'a> {
-    visible: Visible<'a>,
-    tokens: usize,
-    /// No token is masked.
-    full: bool,
-}
-
-impl<'a> Mask<'a> {
-    /// Of a map; the first word of `place` says how many of its tokens are not masked.
-    fn of(place: &[u32], visible: &'a [u32], tokens: usize) -> Self {
-        let full = place.first().is_some_and(|&seen| seen as usize == tokens);
-        Self { visible: Visible(visible), tokens, full }
-    }
-
-    /// How many of a range.
-    fn count(self, range: Range<usize>) -> usize {
-        let end = range.end.min(self.tokens);
-        if self.full { end.saturating_sub(range.start) } else { self.visible.count(range.start..end) }
-    }
-
-    /// How many of either half of row `row` of a level from 1 on.
-    fn halves(self, level: usize, row: usize) -> [usize; 2] {
-        let (first, half) = (row << level, 1 << (level - 1));
-        [self.count(first..first + half), self.count(first + half..first + 2 * half)]
     }
 }

@@ -1,7 +1,7 @@
-//! Two rows become their mean, and the mean two rows again.
-//!
-//! Half of all sums are odd: rounded up they would all lean one way, and further at each level. Odd rows round up, even
-//! rows down.
+//! Two rows become their mean, and the mean two rows again, where the two do not count equally. Where they do the kernels
+//! have the same: see [`crate::kernels::lift`] and those beside it.
+
+use crate::kernels::half;
 
 /// How two rows of a level become a row of the next.
 #[derive(Clone, Copy)]
@@ -26,7 +26,7 @@ impl Mean {
     }
 
     /// Whether the mean is half of the sum.
-    const fn is_even(self) -> bool {
+    pub(super) const fn is_even(self) -> bool {
         let [a, b] = self.counts;
         a == b && a > 0
     }
@@ -48,37 +48,23 @@ impl Mean {
         if self.whole { half(twice, self.odd) } else { twice }
     }
 
-    /// Puts the mean in the place of the first row and the difference in that of the second; returns the largest
-    /// magnitude of twice the mean. Without a second row, `second` is empty.
-    pub(super) fn lift(self, first: &mut [i16], second: &mut [i16]) -> i32 {
-        let mut peak = 0;
+    /// Puts the mean in the place of the first row and the difference in that of the second; returns the bits of all
+    /// magnitudes of twice the mean. Without a second row, `second` is empty.
+    pub(super) fn lift(self, first: &mut [i16], second: &mut [i16]) -> u32 {
+        let mut magnitudes = 0;
+        let mut kept = |a, b| {
+            let twice = self.twice(a, b);
+            magnitudes |= twice.unsigned_abs();
+            self.round(twice) as i16
+        };
         if second.is_empty() {
-            for x in first {
-                let twice = self.twice(i32::from(*x), 0);
-                peak = peak.max(twice.abs());
-                *x = self.round(twice) as i16;
-            }
-            return peak;
+            first.iter_mut().for_each(|x| *x = kept(i32::from(*x), 0));
         }
-        let rows = first.iter_mut().zip(second);
-        match (self.is_even(), self.whole) {
-            (true, true) => rows.for_each(|(x, y)| {
-                let (a, b) = (i32::from(*x), i32::from(*y));
-                (*x, *y) = (half(a + b, self.odd) as i16, (a - b) as i16);
-            }),
-            (true, false) => rows.for_each(|(x, y)| {
-                let (a, b) = (i32::from(*x), i32::from(*y));
-                peak = peak.max((a + b).abs());
-                (*x, *y) = ((a + b) as i16, (a - b) as i16);
-            }),
-            (false, _) => rows.for_each(|(x, y)| {
-                let (a, b) = (i32::from(*x), i32::from(*y));
-                let twice = self.twice(a, b);
-                peak = peak.max(twice.abs());
-                (*x, *y) = (self.round(twice) as i16, (a - b) as i16);
-            }),
+        for (x, y) in first.iter_mut().zip(second) {
+            let (a, b) = (i32::from(*x), i32::from(*y));
+            (*x, *y) = (kept(a, b), (a - b) as i16);
         }
-        peak
+        magnitudes
     }
 
     /// Puts in `out` the two rows of which `mean` is the mean and `difference` the difference. Where neither counts they are
@@ -98,30 +84,11 @@ impl Mean {
             return rows.for_each(|(mean, (first, second))| (*first, *second) = (alone(mean), 0));
         }
         // Twice the mean is twice the second value and something of the difference alone.
-        let rows = rows.zip(difference);
-        match (self.is_even(), self.whole) {
-            (true, true) => rows.for_each(|((mean, (first, second)), &difference)| {
-                let (mean, difference) = (i32::from(mean), i32::from(difference));
-                let b = mean - half(difference, self.odd);
-                (*first, *second) = ((b + difference) as i16, b as i16);
-            }),
-            (true, false) => rows.for_each(|((mean, (first, second)), &difference)| {
-                let (mean, difference) = (i32::from(mean), i32::from(difference));
-                let b = (mean - difference) >> 1;
-                (*first, *second) = ((b + difference) as i16, b as i16);
-            }),
-            (false, whole) => rows.for_each(|((mean, (first, second)), &difference)| {
-                let (mean, difference) = (i32::from(mean), i32::from(difference));
-                let rest = self.twice(difference, 0);
-                let b = if whole { mean - half(rest, self.odd) } else { (mean - rest) >> 1 };
-                (*first, *second) = ((b + difference) as i16, b as i16);
-            }),
+        for ((mean, (first, second)), &difference) in rows.zip(difference) {
+            let (mean, difference) = (i32::from(mean), i32::from(difference));
+            let rest = self.twice(difference, 0);
+            let b = if self.whole { mean - half(rest, self.odd) } else { (mean - rest) >> 1 };
+            (*first, *second) = ((b + difference) as i16, b as i16);
         }
     }
-}
-
-/// Half of a value, rounded up in odd rows and down in even ones.
-#[inline(always)]
-pub(super) const fn half(twice: i32, odd: bool) -> i32 {
-    (twice + odd as i32) >> 1
 }

@@ -10,6 +10,7 @@
 //! it, [`running`] only what came before.
 
 mod lifted;
+mod mask;
 mod mean;
 mod running;
 
@@ -18,6 +19,7 @@ use core::ops::Range;
 use super::accumulator::{Accumulator, State};
 use super::life;
 use super::{Budget, Head, KEY_TILE, KeyTile, Weight};
+use crate::kernels::copy;
 use crate::model::{AttentionKind, Hierarchical};
 use crate::num::Requant;
 
@@ -88,7 +90,7 @@ impl Gathered<'_> {
         let (below, above) = self.sums.split_at_mut(((level + 1) * width).min(self.sums.len()));
         let sums = below.get_mut(level * width..).unwrap_or_default();
         match above.get(..width) {
-            Some(above) => sums.iter_mut().zip(above).for_each(|(sum, &above)| *sum = above),
+            Some(above) => copy(above, sums),
             None => sums.fill(0),
         }
         let state = match self.states.get(2 * level + 2..2 * level + 4) {

@@ -10,8 +10,8 @@ use super::mean::Mean;
 use super::{Gathered, Rows, ranges, row};
 use crate::attention::life::{Memory, Room};
 use crate::attention::{Accumulator, Budget, Head, ROW_TILE, TileBuffer, pairs};
-use crate::kernels::VALUE_LIMIT;
-use crate::memory::{Carver, halves, move_down};
+use crate::kernels::{self, Means, VALUE_LIMIT};
+use crate::memory::{Carver, halves};
 use crate::model::Hierarchical;
 
 /// See [`Running`]: two blocks of tokens, one of every level above, what was gathered, and a tile.
@@ -72,32 +72,47 @@ impl<'m> Blocks<'m> {
         }
     }
 
-    /// Puts block `from` in the place of block `to`, which comes before it.
-    fn shift(&mut self, from: usize, to: usize) {
+    /// Puts the open block in the place of the one before it.
+    fn shift(&mut self) {
         let (rows, size) = (self.size * self.width, self.size);
         for near in [&mut *self.keys, &mut *self.values] {
-            move_down(near, from * rows, to * rows, rows);
+            let (before, open) = near.split_at_mut_checked(OPEN * rows).unwrap_or_default();
+            kernels::copy(open.get(..rows).unwrap_or_default(), before);
         }
-        move_down(self.counts, from * size, to * size, size);
+        let (before, open) = self.counts.split_at_mut_checked(OPEN * size).unwrap_or_default();
+        kernels::copy(open.get(..size).unwrap_or_default(), before);
     }
 
     /// Takes the one block of others in the place of block `to`.
     fn take(&mut self, to: usize, others: &Blocks<'_>) {
-        let rows = self.size * self.width;
-        let pairs = [(&mut *self.keys, &*others.keys), (&mut *self.values, &*others.values)];
-        for (here, there) in pairs {
-            let here = here.iter_mut().skip(to * rows);
-            here.zip(there.iter().take(rows)).for_each(|(to, &from)| *to = from);
+        let rows = to * self.size * self.width;
+        for (here, there) in [(&mut *self.keys, &*others.keys), (&mut *self.values, &*others.values)] {
+            kernels::copy(there, here.get_mut(rows..).unwrap_or_default());
         }
-        let counts = self.counts.iter_mut().skip(to * self.size);
-        counts.zip(others.counts.iter()).for_each(|(to, &from)| *to = from);
+        kernels::copy(others.counts, self.counts.get_mut(to * self.size..).unwrap_or_default());
     }
 
-    /// Makes row `at` of the one block from rows `2 from` and `2 from + 1` of block `block` of others; `whole`: values keep no
-    /// further bit.
-    fn join(&mut self, at: usize, others: &Blocks<'_>, block: usize, from: usize, whole: bool) {
-        let (width, size) = (self.width, self.size);
-        let children = block * size + 2 * from;
+    /// Makes half of the rows of the one block, those from row `first` on, from block `block` of others; `whole`: values keep
+    /// no further bit. `full`: no token is masked.
+    fn join(&mut self, first: usize, others: &Blocks<'_>, block: usize, whole: bool, full: bool) {
+        let (width, count) = (self.width, self.size / 2);
+        let children = block * self.size;
+        // Rows in pairs begin with an even one.
+        if !full || !count.is_multiple_of(2) {
+            return (0..count).for_each(|at| self.join_row(first + at, others, children + 2 * at, whole));
+        }
+        let tokens = others.counts.get(children).copied().unwrap_or_default();
+        self.counts.get_mut(first..first + count).unwrap_or_default().fill(2 * tokens);
+        let means = Means { width, first, count, half: 0 };
+        let keys = self.keys.get_mut(first * width..).unwrap_or_default();
+        kernels::join(others.keys.get(children * width..).unwrap_or_default(), keys, means);
+        let values = self.values.get_mut(first * width..).unwrap_or_default();
+        kernels::join_pairs(others.values.get(children * width..).unwrap_or_default(), values, means, whole);
+    }
+
+    /// Makes row `at` of the one block from rows `children` and `children + 1` of others.
+    fn join_row(&mut self, at: usize, others: &Blocks<'_>, children: usize, whole: bool) {
+        let width = self.width;
         let count = |child: usize| others.counts.get(child).copied().unwrap_or_default();
         let tokens = [count(children), count(children + 1)];
         if let Some(slot) = self.counts.get_mut(at) {
@@ -161,6 +176,7 @@ impl<'m> Running<'m> {
     /// `level` on.
     fn rise(&mut self, token: usize, mut level: usize, budget: &mut Budget) -> bool {
         let size = self.parameters.block.max(1);
+        let full = self.masked.first().is_some_and(|&masked| masked == 0);
         loop {
             let makes_above = level < self.levels && token.is_multiple_of(size << (level + 1));
             let whole = self.extra(level + 1) == self.extra(level);
@@ -169,13 +185,11 @@ impl<'m> Running<'m> {
             let here = if level == 0 { BEFORE } else { OPEN + level };
             if makes_above {
                 let second = if level == 0 { (&self.blocks, OPEN) } else { (&*made, 0) };
-                for at in 0..size {
-                    let (of, block) = if at < size / 2 { (&self.blocks, here) } else { second };
-                    to.join(at, of, block, at - if at < size / 2 { 0 } else { size / 2 }, whole);
-                }
+                to.join(0, &self.blocks, here, whole, full);
+                to.join(size / 2, second.0, second.1, whole, full);
             }
             if level == 0 {
-                self.blocks.shift(OPEN, BEFORE);
+                self.blocks.shift();
             } else {
                 self.blocks.take(here, made);
             }
@@ -225,8 +239,8 @@ impl<'m> Memory<'m> for Running<'m> {
         if let Some(count) = self.blocks.counts.get_mut(at) {
             *count = counts;
         }
-        let key = self.blocks.keys.iter_mut().skip(at * width);
-        key.zip(row(self.keys, slot, width)).for_each(|(to, &from)| *to = from);
+        let key = self.blocks.keys.get_mut(at * width..).unwrap_or_default();
+        kernels::copy(row(self.keys, slot, width), key);
         pairs::put(self.blocks.values, at, row(self.values, slot, width));
         true
     }

@@ -8,6 +8,7 @@ use crate::data::Set;
 
 mod digits;
 pub mod listops;
+pub mod marks;
 pub mod needle;
 mod npz;
 
@@ -18,6 +19,8 @@ pub enum Task {
     Digits,
     /// Nested list operations of 17 to 511 tokens, 10 classes
     Listops,
+    /// Noise with marks, 16 to 256 tokens, which mark is the last: 2 classes
+    Marks,
     /// Two marks 50 to 1,500 tokens apart, which and in which order: 4 classes
     Needle,
 }
@@ -39,6 +42,7 @@ pub fn write(task: Task, path: &Path, seed: u64) -> Result<()> {
     match task {
         Task::Digits => npz::write(path, &digits::splits(), Some(digits::SCALE)),
         Task::Listops => npz::write(path, &listops::splits(seed, listops::COUNTS), None),
+        Task::Marks => npz::write(path, &marks::splits(seed, marks::COUNTS), None),
         Task::Needle => npz::write(path, &needle::splits(seed, needle::COUNTS), None),
     }
 }

@@ -229,7 +229,6 @@ impl Recipe {
             ("input.scale", scaled),
             ("positions.kind = \"axial\"", matches!(positions.kind, PositionKind::Axial)),
             ("encoder.norm = \"reversible\"", matches!(encoder.norm, NormOrder::Reversible)),
-            ("encoder.head_width", encoder.head_width() * encoder.heads != encoder.width),
             ("head.hidden", head.hidden.is_some()),
             ("tensors.token_type", tensors.token_type.is_some()),
         ] {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use fixformer::host::data::{self, Options, Split};
 use fixformer_train::generate::listops::{self, Tree};
-use fixformer_train::generate::{self, Task, needle};
+use fixformer_train::generate::{self, Task, marks, needle};
 
 fn ids(source: &str) -> Vec<i16> {
     let words = ["[MIN", "[MAX", "[MED", "[SM", "]"];
@@ -87,6 +87,22 @@ fn needles_are_two_marks_at_the_distance() {
         distances.iter().any(|&distance| distance > 1300) && distances.iter().any(|&distance| distance < 250)
     );
     assert!((0..4).all(|class| set.labels.contains(&class)));
+}
+
+#[test]
+fn the_class_is_the_last_mark() {
+    let set = marks::splits(0, [2000, 1, 1]).train;
+    assert!(set.rows.iter().all(|row| marks::TOKENS.contains(&row.len())));
+    assert!(set.rows.iter().any(|row| row.len() < 32) && set.rows.iter().any(|row| row.len() > 240));
+    let mut kinds = [0; 2];
+    for (row, &label) in set.rows.iter().zip(&set.labels) {
+        let last = row.iter().rev().find(|&&id| id >= 8).unwrap();
+        assert_eq!(label, (last - 8) as usize);
+        kinds[label] += 1;
+    }
+    assert!(kinds.iter().all(|count| (860..1140).contains(count)), "{kinds:?}");
+    assert_eq!(marks::splits(0, [2000, 1, 1]).train.rows, set.rows);
+    assert_ne!(marks::splits(1, [2000, 1, 1]).train.rows, set.rows);
 }
 
 #[test]

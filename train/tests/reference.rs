@@ -87,6 +87,14 @@ fn hierarchical() {
 }
 
 #[test]
+fn heads_of_any_width() {
+    for width in [5, 12] {
+        let sizes = format!("heads = 2\nhead_width = {width}");
+        check(&tokens("{ kind = \"exact\" }").replace("heads = 2", &sizes), 1);
+    }
+}
+
+#[test]
 fn bigbird() {
     check(&tokens("{ kind = \"bigbird\", block = 8, random = 2, plan = \"drawn\", seed = 3 }"), 1);
     check(&tokens("{ kind = \"bigbird\", block = 4, random = 2, plan = \"zero\", causal = true }"), 1);

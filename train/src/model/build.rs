@@ -72,6 +72,7 @@ impl Builder {
         let (encoder, names) = (&description.encoder, &description.tensors);
         let (width, hidden, epsilon) = (encoder.width, encoder.hidden, encoder.epsilon);
         let attention = encoder.attention.of(layer);
+        let joined = encoder.heads * encoder.head_width();
         let shared = attention.shares_query();
         // As the importer reads them.
         let query = names.query_key.as_ref().filter(|_| shared).unwrap_or(&names.query);
@@ -85,10 +86,10 @@ impl Builder {
         Block {
             order: encoder.norm.into(),
             norm1: self.norm(&names.norm1, layer, width, epsilon),
-            query: self.affine(query, layer, width, width),
-            key: (!shared).then(|| self.affine(&names.key, layer, width, width)),
-            value: self.affine(&names.value, layer, width, width),
-            output: self.affine(&names.output, layer, width, width),
+            query: self.affine(query, layer, width, joined),
+            key: (!shared).then(|| self.affine(&names.key, layer, width, joined)),
+            value: self.affine(&names.value, layer, width, joined),
+            output: self.affine(&names.output, layer, joined, width),
             position_bias,
             causal: attention.causal(),
             kind,

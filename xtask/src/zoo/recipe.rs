@@ -18,7 +18,7 @@ pub(crate) struct Recipe {
 }
 
 /// Data files that `fixformer-train generate` makes.
-const GENERATED: [&str; 3] = ["digits", "listops", "needle"];
+const GENERATED: [&str; 4] = ["digits", "listops", "marks", "needle"];
 
 impl Recipe {
     pub(crate) fn read(name: &str) -> Result<Self> {

@@ -315,7 +315,7 @@ fn memory_is_the_state() {
         let powers = favor.features != model::Features::Relu;
         // Sums and `z` of an even number of features, two powers of two of each, the open tile, and five words.
         let kept = features.next_multiple_of(2) + if epsilon { 2 } else { 0 };
-        let tiles = kept * (16 + 1) + kept + favor.view().tile.next_multiple_of(2) / 2 * (kept + 16) + 5;
+        let tiles = kept * (16 + 1) + kept + favor.view().tile.div_ceil(2) * (kept + 16) + 5;
         for (tokens, tile, causal) in
             [(1, 0, true), (16_384, 0, true), (1, 2, false), (64, 64, false), (16_384, 64, false)]
         {

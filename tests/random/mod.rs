@@ -139,7 +139,7 @@ pub(crate) fn network(source: &mut Source, options: Options) -> Network {
 #[allow(dead_code)] // Not every test hides any.
 pub(crate) fn mask(pattern: usize, tokens: usize) -> Vec<bool> {
     let counts = |t: usize| match pattern % 4 {
-        0 => (t * 7 + pattern) % 5 != 0,
+        0 => !(t * 7 + pattern).is_multiple_of(5),
         1 => !(tokens / 4..tokens / 2).contains(&t),
         2 => t % 4 < 2,
         _ => t >= tokens / 3,

@@ -102,8 +102,14 @@ impl<'a> Lsh<'a> {
             return Err(ModelError::Range { field, found: candidates, low: 1, high: MAX_TOKENS });
         }
         tri!(check_multiple("lsh.multiple (of the chunk)", self.multiple, self.chunk));
-        let chunks =
-            self.rounds as u64 * (shape.max_tokens.next_multiple_of(self.multiple) / self.chunk) as u64;
+        // Neither is zero, but the compiler does not know.
+        let chunks = match shape.max_tokens.checked_next_multiple_of(self.multiple) {
+            Some(tokens) => match tokens.checked_div(self.chunk) {
+                Some(chunks) => self.rounds as u64 * chunks as u64,
+                None => 0,
+            },
+            None => u64::MAX,
+        };
         if chunks > MOST_CHUNKS as u64 {
             let field = "lsh.multiple (chunks of all rounds: rounds * multiple / chunk)";
             let found = if chunks > u32::MAX as u64 { u32::MAX } else { chunks as u32 };

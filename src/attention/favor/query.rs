@@ -1,7 +1,7 @@
 //! What a query finds in the sums and in the open tile.
 
-use super::blocks::{self, Block, NOTHING, has_epsilon};
-use super::tiles::{LIMIT, Place, Progress, Tiles, octaves};
+use super::blocks::{self, Block, LIMIT, NOTHING, has_epsilon};
+use super::tiles::{Place, Progress, Tiles, octaves};
 use super::{SIXTEENTH, norm};
 use crate::attention::Budget;
 use crate::kernels::{SAFE_KEYS, WEIGHT_FRAC, dots, softmax_weights, weighted_sum};
@@ -11,8 +11,8 @@ use crate::num::{Factor, LogScore, exp2_weight, log2, recip, round_shift, satura
 /// Bits of the sum of a query's weights: products with halves of sums fit into 32 bits.
 const WEIGHT_BITS: u32 = 16;
 
-/// Bits that products of features and values have more than the upper halves of sums whose shift is zero.
-const FROM_SUMS: u32 = 20;
+/// Bits that products of features and values have more than the upper halves of sums, less the level.
+const FROM_SUMS: u32 = 14;
 
 impl Tiles<'_> {
     /// Replaces a query by its attention, part by part: exponents of all features, with an epsilon the sum of its own
@@ -52,23 +52,29 @@ impl Tiles<'_> {
         true
     }
 
-    /// `u_i + x_i` of a block.
+    /// `u_i + t_i` of a block.
     fn expose(&mut self, block: Block, row: &[i16], progress: &mut Progress) {
+        let parameters = self.parameters;
+        let exponents = self.products.get_mut(block.features()).unwrap_or_default();
+        let tops = self.tops.get(block.features()).unwrap_or_default();
         if block.directions == 0 {
             return;
         }
-        let exponents = core::mem::take(&mut self.products);
-        let of_block = exponents.get_mut(block.features()).unwrap_or_default();
-        block.project(self.parameters, row, self.parameters.query, of_block);
-        if has_epsilon(self.parameters) {
-            progress.peak = of_block.iter().copied().fold(progress.peak, i32::max);
-            progress.farthest = self.units(block).fold(progress.farthest, i32::max);
+        let largest = block.expose::<false>(parameters, row, 0, tops, exponents);
+        progress.largest = progress.largest.max(largest);
+        if has_epsilon(parameters) {
+            for (&exponent, &top) in exponents.iter().zip(tops).take(block.used(parameters)) {
+                let top = i32::from(top) << Favor::LOG_FRAC;
+                progress.peak = progress.peak.max(exponent - top);
+                progress.farthest = progress.farthest.max(top);
+            }
         }
-        for (exponent, unit) in of_block.iter_mut().zip(self.units(block)) {
-            *exponent += unit;
-            progress.largest = progress.largest.max(*exponent);
-        }
-        self.products = exponents;
+    }
+
+    /// `t_i` of a block, with the fractional bits of exponents.
+    fn units(&self, block: Block) -> impl Iterator<Item = i32> + use<'_> {
+        let tops = self.tops.get(block.features()).unwrap_or_default();
+        tops.iter().map(|&top| i32::from(top) << Favor::LOG_FRAC)
     }
 
     /// The exponent of what epsilon adds to every feature of a query.
@@ -137,7 +143,7 @@ impl Tiles<'_> {
     /// Adds what the weights of a block find in the sums and in the open tile.
     fn gather(&mut self, block: Block, total: u32) {
         let (filled, rows) = (self.at(Place::Filled) as usize, self.rows_of_tile(block));
-        let (closed, least) = (self.at(Place::Closed) == 1, self.at(Place::Least) as i16);
+        let closed = self.at(Place::Closed) > 0;
         let weights = self.weights.get_mut(block.features()).unwrap_or_default();
         let shift = excess(total, self.parameters);
         if shift > 0 {
@@ -147,16 +153,8 @@ impl Tiles<'_> {
         if closed {
             self.sums.read(block, weights, self.products, self.gathered);
         }
-        if filled == 0 {
-            return;
-        }
-        let shifts = self.shifts.get(block.features()).unwrap_or_default();
-        for (near, (&weight, &shift)) in self.spare.iter_mut().zip(weights.iter().zip(shifts)) {
-            *near = round_shift(i32::from(weight), (shift - least) as u32) as i16;
-        }
         let products = self.products.get_mut(..filled).unwrap_or_default();
-        let near = self.spare.get(..block.count).unwrap_or_default();
-        dots(near, self.phi.get(rows).unwrap_or_default(), products);
+        dots(weights, self.phi.get(rows).unwrap_or_default(), products);
         self.pulls.iter_mut().zip(products).for_each(|(pull, &mut product)| *pull += product);
     }
 
@@ -166,7 +164,7 @@ impl Tiles<'_> {
         let pulls = self.pulls.get(..filled).unwrap_or_default();
         let largest = pulls.iter().copied().fold(0, i32::max);
         let long = (i32::BITS - largest.leading_zeros()).saturating_sub(WEIGHT_FRAC);
-        let down = FROM_SUMS + self.at(Place::Least);
+        let down = FROM_SUMS + self.at(Place::Level);
         let (numerators, denominator) = self.gathered.split_at_mut_checked(width).unwrap_or_default();
         let mut z = denominator.iter().copied().sum::<i32>();
         if filled > 0 && down - long < 31 {

@@ -4,33 +4,37 @@
 //! product of two rows. It is merged with what the query finds in the sums of the closed tiles, exactly as one weighted
 //! mean. No bit depends on a later token.
 //!
-//! Every feature `i` has its own powers of two. `t_i`: no feature of a key in the open tile lies above `2^t_i`. `x_i`: the
-//! unit of the sums, at least `t_i`; it rises where they would overflow, however long the stream. A query weighs feature `i`
-//! with `2^(u_i + x_i)`, so that what is largest of all features in the sums and in the tile has most bits.
+//! Every feature `i` has its own power of two, `t_i`, above which no feature of a key lies; it rises, and sums are shifted,
+//! where one would, and it sinks where tiles leave it far behind. The sums are relative to `2^(t_i + level)`: the level rises
+//! with the logarithm of the number of keys, so that none can overflow.
 
 use core::ops::Range;
 
-use super::blocks::{self, Block, NOTHING, has_epsilon};
-use super::sums::{ONE, PRODUCT_SHIFT, Sums};
+use super::blocks::{self, Block, has_epsilon};
+use super::sums::{ONE, Sums};
 use super::{SIXTEENTH, norm};
 use crate::attention::life::{Memory, Room};
 use crate::attention::{Budget, Head, KEY_TILE, ROW_TILE, pairs};
 use crate::kernels::{SAFE_KEYS, WEIGHT_FRAC, softmax_weights, weighted_sum};
 use crate::memory::{Carver, halves};
 use crate::model::{Epsilon, Favor};
-use crate::num::round_shift;
 
 /// Sums, powers of two, and the open tile.
 pub(super) const fn memory(parameters: &Favor<'_>, width: usize) -> usize {
     let (features, tile) = (blocks::all(parameters), parameters.tile.next_multiple_of(2));
-    PLACES + features * (width + 1) + features + tile / 2 * (features + width)
+    let [upper, lower] = Sums::words(features, width);
+    PLACES + upper + lower + features / 2 + tile / 2 * (features + width)
 }
 
 /// Four rows of keys and values, exponents and weights of a query, and what is gathered.
 pub(super) const fn scratch(parameters: &Favor<'_>, width: usize) -> usize {
     let features = blocks::all(parameters);
     let epsilon = if has_epsilon(parameters) { KEY_TILE } else { 0 };
-    2 * halves(ROW_TILE * width) + products(parameters, width) + features / 2 + epsilon + KEY_TILE
+    2 * halves(ROW_TILE * width)
+        + products(parameters, width)
+        + features / 2
+        + epsilon
+        + KEY_TILE
         + (width + 1)
         + parameters.tile
         + PROGRESS
@@ -38,8 +42,9 @@ pub(super) const fn scratch(parameters: &Favor<'_>, width: usize) -> usize {
 
 /// Exponents of all features; later, the weighted sums of a block and the weights of a tile.
 const fn products(parameters: &Favor<'_>, width: usize) -> usize {
-    let (features, gathered) = (blocks::all(parameters), 2 * (width + 1) + parameters.tile);
-    if features > gathered { features } else { gathered }
+    let (features, gathered) = (blocks::all(parameters), 2 * width + 2);
+    let most = if features > gathered { features } else { gathered };
+    if most > parameters.tile { most } else { parameters.tile }
 }
 
 /// A word of [`Tiles::places`].
@@ -47,12 +52,12 @@ const fn products(parameters: &Favor<'_>, width: usize) -> usize {
 pub(super) enum Place {
     /// Whether there was a key.
     Seen,
-    /// Whether a tile was closed.
-    Closed,
     /// Keys of the open tile.
     Filled,
-    /// The smallest of the shifts.
-    Least,
+    /// Keys of the closed tiles, as many as their weights come to.
+    Closed,
+    /// See [`LEVELS`].
+    Level,
     /// With an epsilon: largest `u` of the keys.
     Peak,
 }
@@ -69,7 +74,7 @@ pub(super) struct Progress {
     pub(super) largest: i32,
     /// Sum of all weights, [`WEIGHT_FRAC`] fractional bits.
     pub(super) total: u32,
-    /// With an epsilon: the largest `u`, and the largest unit.
+    /// With an epsilon: the largest `u`, and the largest power of two.
     pub(super) peak: i32,
     pub(super) farthest: i32,
 }
@@ -100,16 +105,15 @@ impl Progress {
     }
 }
 
-/// How far sums lie above features at least, in octaves: enough for a tile of [`Favor::MAX_TILE`] keys.
-pub(super) const HEADROOM: i32 = 6;
-/// Largest shift beyond that; a feature so far below the sums has no bit in them.
-const MOST_SHIFT: i16 = 24;
-/// A feature whose keys of a tile come to less than `2^-4` gets more bits, up to this shift.
-const MOST_FREE: i16 = 18;
-const FEW: i32 = (ONE as i32) << (WEIGHT_FRAC - 4 - PRODUCT_SHIFT);
-
-/// Exponents of keys, and powers of two beside them, stay within 2^14 octaves.
-pub(super) const LIMIT: i32 = 1 << 28;
+/// Octaves from the largest feature that is possible to the unit of the sums, which `2^(level + 1)` keys do not overflow: as
+/// many as a tile can have at least. At the last one, sums are halved instead: what is 2^29 keys old begins to fade.
+const LEVELS: core::ops::RangeInclusive<u32> = 6..=28;
+/// Bits that products of features and values have more than sums, less the level.
+const LESS: u32 = 2;
+/// A feature whose keys of a tile come to less than `2^-FEW` of the largest that is possible gets more bits, while its `z`
+/// is below [`FREE`].
+const FEW: u32 = 6;
+const FREE: i32 = 1 << 21;
 
 pub(in crate::attention) struct Tiles<'m> {
     pub(super) parameters: &'m Favor<'m>,
@@ -117,9 +121,7 @@ pub(in crate::attention) struct Tiles<'m> {
     places: &'m mut [u32],
     pub(super) sums: Sums<'m>,
     /// `[features]`, `t`.
-    tops: &'m mut [i16],
-    /// `[features]`, `x - t - HEADROOM`, never negative.
-    pub(super) shifts: &'m mut [i16],
+    pub(super) tops: &'m mut [i16],
     /// In every block `[tile, count]`, [`WEIGHT_FRAC`] fractional bits below `t`.
     pub(super) phi: &'m mut [i16],
     /// `[tile, width]`, in pairs.
@@ -154,16 +156,15 @@ impl<'m> Tiles<'m> {
         let (features, width) = (blocks::all(parameters), head.width);
         let tile = parameters.tile.next_multiple_of(2);
         let of_epsilon = if has_epsilon(parameters) { KEY_TILE } else { 0 };
-        let rows = width + 1;
+        let [upper, lower] = Sums::words(features, width);
         let mut carver = Carver::new(words);
         let mut shared = Carver::new(scratch);
         Self {
             parameters,
             head,
             places: carver.words(PLACES),
-            sums: Sums { rows, upper: carver.i16s(rows * features), lower: carver.i16s(rows * features) },
+            sums: Sums { width, upper: carver.words(upper), lower: carver.words(lower) },
             tops: carver.i16s(features),
-            shifts: carver.i16s(features),
             phi: carver.i16s(tile * features),
             values: carver.i16s(tile * width),
             room_keys: shared.i16s(ROW_TILE * width),
@@ -172,7 +173,7 @@ impl<'m> Tiles<'m> {
             weights: shared.i16s(features),
             of_epsilon: shared.i32s(of_epsilon),
             spare: shared.i16s(2 * KEY_TILE),
-            gathered: shared.i32s(rows),
+            gathered: shared.i32s(width + 1),
             pulls: shared.i32s(parameters.tile),
             progress: shared.words(PROGRESS),
         }
@@ -188,14 +189,6 @@ impl<'m> Tiles<'m> {
         }
     }
 
-    /// `x_i` of a block, with the fractional bits of exponents.
-    pub(super) fn units(&self, block: Block) -> impl Iterator<Item = i32> + use<'_> {
-        let tops = self.tops.get(block.features()).unwrap_or_default();
-        let shifts = self.shifts.get(block.features()).unwrap_or_default();
-        let unit = |(&top, &shift)| (i32::from(top) + i32::from(shift) + HEADROOM) << Favor::LOG_FRAC;
-        tops.iter().zip(shifts).map(unit)
-    }
-
     /// Rows of the open tile, `[tile, count]`.
     pub(super) fn rows_of_tile(&self, block: Block) -> Range<usize> {
         block.rows(self.parameters.tile.next_multiple_of(2))
@@ -204,121 +197,99 @@ impl<'m> Tiles<'m> {
     /// Makes the features of a key in a block.
     fn add_features(&mut self, block: Block, slot: usize) {
         let (parameters, width, filled) = (self.parameters, self.head.width, self.at(Place::Filled) as usize);
-        let peak = self.at(Place::Peak) as i32;
-        let key = self.room_keys.get(slot * width..(slot + 1) * width).unwrap_or_default();
-        let exponents = self.products.get_mut(..block.count).unwrap_or_default();
-        let n = if block.directions == 0 {
-            exponents.iter_mut().zip([0, NOTHING]).for_each(|(slot, exponent)| *slot = exponent);
-            0
-        } else {
-            block.project(parameters, key, parameters.key, exponents);
-            norm(key, parameters.key)
-        };
-        if block.directions > 0 && parameters.epsilon == Epsilon::Seen {
-            let peak = exponents.iter().copied().fold(peak, i32::max);
-            self.put(Place::Peak, peak as u32);
-        }
-        if self.at(Place::Seen) == 0 {
-            self.begin_powers(block, n);
-        }
-        let tops = self.tops.get(block.features()).unwrap_or_default();
-        let exponents = self.products.get_mut(..block.count).unwrap_or_default();
-        let mut highest = 0;
-        for (exponent, &top) in exponents.iter_mut().zip(tops) {
-            *exponent = of_key(*exponent, n) - (i32::from(top) << Favor::LOG_FRAC);
-            highest = highest.max(*exponent);
-        }
-        if highest > 0 {
-            self.raise(block, filled);
-        }
         let at = self.rows_of_tile(block).start + filled * block.count;
         let phi = self.phi.get_mut(at..at + block.count).unwrap_or_default();
-        let exponents = self.products.get(..block.count).unwrap_or_default();
-        // No exponent lies above the top.
-        let _ = softmax_weights(exponents, SIXTEENTH, 0, phi);
-    }
-
-    /// The powers of two of a block, from its first key. A feature that is not used never has the smallest shift.
-    #[inline(never)]
-    fn begin_powers(&mut self, block: Block, n: i32) {
-        let tops = self.tops.get_mut(block.features()).unwrap_or_default();
-        for (top, &exponent) in tops.iter_mut().zip(&*self.products) {
-            *top = octaves(of_key(exponent, n)) as i16;
+        if block.directions == 0 {
+            return phi.iter_mut().zip([1 << WEIGHT_FRAC, 0]).for_each(|(slot, phi)| *slot = phi);
         }
-        let shifts = self.shifts.get_mut(block.features()).unwrap_or_default();
-        shifts.fill(MOST_SHIFT);
-        shifts.iter_mut().take(block.used(self.parameters)).for_each(|shift| *shift = 0);
+        let key = self.room_keys.get(slot * width..(slot + 1) * width).unwrap_or_default();
+        let n = norm(key, parameters.key);
+        let tops = self.tops.get_mut(block.features()).unwrap_or_default();
+        let exponents = self.products.get_mut(..block.count).unwrap_or_default();
+        block.expose::<true>(parameters, key, n, tops, exponents);
+        if parameters.epsilon == Epsilon::Seen {
+            let u = |(&exponent, &top)| exponent + (i32::from(top) << Favor::LOG_FRAC) + n;
+            let used = block.used(parameters);
+            let peak = exponents.iter().zip(&*tops).take(used).map(u).fold(i32::MIN, i32::max);
+            self.put(Place::Peak, peak.max(self.at(Place::Peak) as i32) as u32);
+        }
+        if self.at(Place::Seen) == 0 {
+            self.raise(block, filled);
+        }
+        let features = at..at + block.count;
+        if self.weigh_features(block, features.clone()).is_err() {
+            self.raise(block, filled);
+            // Now none lies above its power of two.
+            let _ = self.weigh_features(block, features);
+        }
     }
 
-    /// Raises the powers of two of the features whose exponents lie above.
+    fn weigh_features(&mut self, block: Block, features: Range<usize>) -> Result<u32, i32> {
+        let exponents = self.products.get(..block.count).unwrap_or_default();
+        softmax_weights(exponents, SIXTEENTH, 0, self.phi.get_mut(features).unwrap_or_default())
+    }
+
+    /// Raises the powers of two of the features whose exponents lie above; takes those of the first key, whatever they are.
     #[inline(never)]
     fn raise(&mut self, block: Block, filled: usize) {
         let rows = self.rows_of_tile(block).start;
-        for index in 0..block.count {
-            let Some(exponent) = self.products.get_mut(index).filter(|exponent| **exponent > 0) else {
+        let (is_first, is_closed) = (self.at(Place::Seen) == 0, self.at(Place::Closed) > 0);
+        let used = block.used(self.parameters);
+        let exponents = self.products.get_mut(..used).unwrap_or_default();
+        let tops = self.tops.get_mut(block.features()).unwrap_or_default();
+        for (index, (exponent, top)) in exponents.iter_mut().zip(tops).enumerate() {
+            if *exponent <= 0 && !is_first {
                 continue;
-            };
+            }
             let rise = octaves(*exponent);
             *exponent -= rise << Favor::LOG_FRAC;
-            let of_feature = self.phi.iter_mut().skip(rows + index).step_by(block.count).take(filled);
-            of_feature.for_each(|phi| *phi = round_shift(i32::from(*phi), rise.min(31) as u32) as i16);
-            let lacks = self.change(block, index, rise, -rise);
-            if lacks > 0 {
-                self.change(block, index, 0, lacks);
-                self.sums.lower(block, index, lacks as u32);
+            *top = (i32::from(*top) + rise) as i16;
+            let shift = rise.clamp(1, 16);
+            let of_tile = self.phi.get_mut(rows + index..rows + filled * block.count).unwrap_or_default();
+            for phi in of_tile.iter_mut().step_by(block.count.max(1)) {
+                *phi = ((i32::from(*phi) + (1 << (shift - 1))) >> shift) as i16;
+            }
+            if is_closed {
+                self.sums.scale(block, index, rise);
             }
         }
     }
 
-    /// Changes the powers of two of a feature; returns how far its shift is below zero.
-    fn change(&mut self, block: Block, index: usize, of_top: i32, of_shift: i32) -> i32 {
-        let feature = block.first + index;
-        let (Some(top), Some(shift)) = (self.tops.get_mut(feature), self.shifts.get_mut(feature)) else {
-            return 0;
-        };
-        *top += of_top as i16;
-        *shift += of_shift as i16;
-        let shift = i32::from(*shift);
-        self.put(Place::Least, self.at(Place::Least).min(shift.max(0) as u32));
-        -shift
-    }
-
-    /// Adds the keys of a full tile to `z` of a block, and makes room for them in its sums.
+    /// Adds the keys of a full tile to `z` of a block.
     #[inline(never)]
     fn close_block(&mut self, block: Block) {
-        let rows = self.rows_of_tile(block);
+        let (rows, tile, width) = (self.rows_of_tile(block), self.parameters.tile, self.head.width);
         let phi = self.phi.get_mut(rows).unwrap_or_default();
-        pairs::zip_in_place(phi, self.parameters.tile, block.count, self.spare);
+        pairs::zip_in_place(phi, tile, block.count, self.spare);
         self.spare.fill(ONE);
-        self.add_up(block);
-        for index in 0..block.count {
-            let shift = self.shifts.get(block.first + index).copied().unwrap_or_default();
-            let term = self.products.get(index).copied().unwrap_or_default();
-            if term < FEW && shift < MOST_FREE {
-                self.change(block, index, -1, 1);
-                self.scale(block, index, |x| 2 * x);
-            } else if self.sums.is_full(block, index, term, shift) {
-                self.sums.lower(block, index, 1);
-                if shift < MOST_SHIFT {
-                    self.change(block, index, 0, 1);
-                } else {
-                    self.change(block, index, 1, 0);
-                    self.scale(block, index, |x| round_shift(x, 1));
-                }
+        self.add_up(block, width);
+        // What there is of a feature without this tile is still in the sums.
+        let most = 1_i32 << (28 - FEW).saturating_sub(self.level());
+        let mut before = [0; KEY_TILE];
+        self.sums.take(block, width, self.is_halved(), &mut before);
+        for (index, before) in before.into_iter().enumerate().take(block.used(self.parameters)) {
+            let sum = self.products.get(index).copied().unwrap_or_default();
+            let more = sum - before;
+            if sum < FREE && more < most {
+                let free = sum.leading_zeros() - FREE.leading_zeros() - 1;
+                self.sink(block, index, free.min(more.leading_zeros() - most.leading_zeros()));
             }
         }
-        let shifts = self.shifts.get(block.features()).unwrap_or_default();
-        self.sums.add(block, self.head.width, self.products, shifts);
+        self.sums.put(block, width, self.products);
     }
 
-    /// What a feature is of the keys of a full tile, and their sum, in another unit.
-    fn scale(&mut self, block: Block, index: usize, scaled: impl Fn(i32) -> i32) {
+    /// Lowers the power of two of a feature by `octaves` while its tile is closed.
+    #[inline(never)]
+    fn sink(&mut self, block: Block, index: usize, octaves: u32) {
+        if octaves == 0 {
+            return;
+        }
+        self.sums.scale(block, index, -(octaves as i32));
+        self.tops.iter_mut().skip(block.first + index).take(1).for_each(|top| *top -= octaves as i16);
+        self.products.iter_mut().skip(index).take(1).for_each(|sum| *sum <<= octaves);
         let rows = self.rows_of_tile(block);
         let pairs = self.phi.get_mut(rows).unwrap_or_default().chunks_exact_mut((2 * block.count).max(1));
-        for phi in pairs.flat_map(|pair| pair.iter_mut().skip(2 * index).take(2)) {
-            *phi = scaled(i32::from(*phi)) as i16;
-        }
-        self.products.iter_mut().skip(index).take(1).for_each(|term| *term = scaled(*term));
+        pairs.flat_map(|pair| pair.iter_mut().skip(2 * index).take(2)).for_each(|phi| *phi <<= octaves);
     }
 
     /// Adds the keys of a full tile to the sums of a column.
@@ -326,32 +297,41 @@ impl<'m> Tiles<'m> {
         let columns = self.values.as_chunks::<2>().0.iter().skip(column).step_by(self.head.width.max(1));
         let weights = self.spare.as_chunks_mut::<2>().0.iter_mut();
         weights.zip(columns).for_each(|(slot, pair)| *slot = *pair);
-        self.add_up(block);
-        let shifts = self.shifts.get(block.features()).unwrap_or_default();
-        self.sums.add(block, column, self.products, shifts);
+        self.add_up(block, column);
+        self.sums.put(block, column, self.products);
     }
 
-    /// Sums the features of a full tile, each weighted with what is in the spare rows.
-    fn add_up(&mut self, block: Block) {
-        let rows = self.rows_of_tile(block);
-        let terms = self.products.get_mut(..block.count).unwrap_or_default();
-        terms.fill(0);
+    /// Takes the sums of a row and adds the features of a full tile, each weighted with what is in the spare rows.
+    fn add_up(&mut self, block: Block, row: usize) {
+        let (rows, level, is_halved) = (self.rows_of_tile(block), self.level(), self.is_halved());
+        let sums = self.products.get_mut(..block.count).unwrap_or_default();
+        self.sums.take(block, row, is_halved, sums);
         let weights = self.spare.get(..self.parameters.tile.next_multiple_of(2)).unwrap_or_default();
-        weighted_sum(weights, self.phi.get(rows).unwrap_or_default(), SAFE_KEYS, PRODUCT_SHIFT, terms);
+        let phi = self.phi.get(rows).unwrap_or_default();
+        weighted_sum(weights, phi, SAFE_KEYS, level - LESS, sums);
+    }
+
+    /// Of the sums once the open tile is closed.
+    fn level(&self) -> u32 {
+        let keys = self.at(Place::Closed) + self.parameters.tile as u32;
+        // As many keys as twice its power of two.
+        (u32::BITS - (keys - 1).leading_zeros()).saturating_sub(1).clamp(*LEVELS.start(), *LEVELS.end())
+    }
+
+    /// Whether closing the open tile halves the sums first.
+    fn is_halved(&self) -> bool {
+        self.at(Place::Closed) + self.parameters.tile as u32 > 2 << self.at(Place::Level)
     }
 
     /// The tile is empty again.
     fn finish_tile(&mut self) {
-        let least = self.shifts.iter().copied().fold(MOST_SHIFT, i16::min);
-        self.put(Place::Least, least as u32);
+        let (level, tile) = (self.level(), self.parameters.tile as u32);
+        let closed = self.at(Place::Closed);
+        let faded = self.is_halved() && level == self.at(Place::Level);
+        self.put(Place::Closed, if faded { closed / 2 } else { closed } + tile);
+        self.put(Place::Level, level);
         self.put(Place::Filled, 0);
-        self.put(Place::Closed, 1);
     }
-}
-
-/// `u - n` of a key.
-fn of_key(u: i32, n: i32) -> i32 {
-    (u - n).clamp(-LIMIT, LIMIT - 1)
 }
 
 /// The whole octaves that an exponent does not exceed.
@@ -363,6 +343,10 @@ impl<'m> Memory<'m> for Tiles<'m> {
     fn begin(&mut self) {
         self.places.fill(0);
         self.put(Place::Peak, i32::MIN as u32);
+        self.put(Place::Level, *LEVELS.start());
+        self.tops.fill(0);
+        // An odd tile has room for one value more.
+        self.values.fill(0);
         self.sums.upper.fill(0);
         self.sums.lower.fill(0);
     }
@@ -381,7 +365,8 @@ impl<'m> Memory<'m> for Tiles<'m> {
         if visible & 1 == 0 {
             return true;
         }
-        let (slot, width, blocks) = (tokens.start % ROW_TILE, self.head.width, blocks::number(self.parameters));
+        let (slot, width, blocks) =
+            (tokens.start % ROW_TILE, self.head.width, blocks::number(self.parameters));
         let mut progress = Progress::read(if resumed { self.progress } else { &[] });
         loop {
             let block = Block::of(self.parameters, progress.block);

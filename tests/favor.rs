@@ -102,10 +102,18 @@ fn agrees_with_the_reference() {
         for causal in [false, true] {
             for (features, directions) in MAPS {
                 for (distribution, deviation) in [("normal", 1.0), ("hot", 2.5)] {
-                    for epsilon in [0.0, 1e-6] {
+                    let draws = [0.0, 1e-6].map(|epsilon| {
                         let mut draw = |deviation| source.values(tokens * width, deviation);
-                        let (q, k, v) = (draw(deviation), draw(deviation), draw(1.0));
-                        let favor = parameters(features, width, directions, causal, epsilon);
+                        (epsilon, Offsets::Projection, [draw(deviation), draw(deviation), draw(1.0)])
+                    });
+                    let mut cases = draws.to_vec();
+                    if causal && features != Features::Relu {
+                        let [_, (_, _, rows)] = &draws;
+                        cases.extend([1e-6, 1e-2].map(|epsilon| (epsilon, Offsets::Seen, rows.clone())));
+                    }
+                    for (epsilon, offsets, [q, k, v]) in cases {
+                        let plain = parameters(features, width, directions, causal, epsilon);
+                        let favor = Favor { offsets, ..plain };
                         let keys: Vec<bool> = (0..tokens).map(|t| tokens < 3 || t % 5 != 2).collect();
                         let expected = favor.attend(&q, &k, &v, width, Some(&keys), None);
                         let head = golden::Head { q, k, v, expected, extra: Extra::None };
@@ -123,7 +131,9 @@ fn agrees_with_the_reference() {
                             guarded: None,
                         };
                         let error = case.error(&case.engine().unwrap());
-                        let what = format!("{tokens}x{width} {causal} {features:?} {distribution} {epsilon}");
+                        let what = format!(
+                            "{tokens}x{width} {causal} {features:?} {distribution} {epsilon} {offsets:?}"
+                        );
                         println!("{what} {error:.2e}");
                         // The products of a wide head leave its queries and keys fewer bits.
                         let limit = limit(distribution).max(2e-3);

@@ -15,7 +15,8 @@ pub(super) struct Block {
     pub(super) first: usize,
     /// Number of features.
     pub(super) count: usize,
-    /// First of its directions, and their number; none: its first feature is one for every key, whose weight has epsilon in it.
+    /// First of its directions, and their number; none: its features are the same for every key, and their weights have epsilon in
+    /// them.
     direction: usize,
     pub(super) directions: usize,
 }

@@ -1,12 +1,12 @@
 //! What a query finds in the sums and in the open tile.
 
 use super::blocks::{self, Block, LIMIT, NOTHING, has_epsilon};
-use super::tiles::{Place, Progress, Tiles, octaves};
+use super::tiles::{FINE, Place, Progress, Tiles, octaves};
 use super::{SIXTEENTH, norm};
 use crate::attention::Budget;
 use crate::kernels::{SAFE_KEYS, WEIGHT_FRAC, dots, softmax_weights, weighted_sum};
 use crate::model::{Epsilon, Favor};
-use crate::num::{Factor, LogScore, exp2_weight, log2, recip, round_shift, saturate};
+use crate::num::{Factor, LogScore, Probability, exp2_neg, exp2_weight, log2, recip, round_shift, saturate};
 
 /// Bits of the sum of a query's weights: products with halves of sums fit into 32 bits.
 const WEIGHT_BITS: u32 = 16;
@@ -19,18 +19,14 @@ impl Tiles<'_> {
     /// features, weights, and what they find.
     pub(super) fn find(&mut self, row: &mut [i16], resumed: bool, budget: &mut Budget) -> bool {
         let (blocks, width) = (blocks::number(self.parameters), self.head.width);
-        let mut progress = Progress::read(if resumed { self.progress } else { &[] });
-        if !resumed {
-            self.gathered.fill(0);
-            self.pulls.fill(0);
-        }
+        let mut progress = if resumed { Progress::read(self.progress) } else { Progress::START };
+        let mut block = Block::of(self.parameters, progress.block);
         while progress.part < 4 {
-            let block = Block::of(self.parameters, progress.block);
             match progress.part {
                 0 => self.expose(block, row, &mut progress),
                 1 => self.sum_features(block, row, &mut progress),
                 2 => self.weigh(block, row, &mut progress),
-                _ => self.gather(block, progress.total),
+                _ => self.gather(block, progress),
             }
             budget.charge(block.count * if progress.part == 1 { 0 } else { width + 20 });
             progress.block += 1;
@@ -46,6 +42,9 @@ impl Tiles<'_> {
             if budget.is_spent() && progress.part < 4 {
                 progress.write(self.progress);
                 return false;
+            }
+            if blocks > 1 {
+                block = Block::of(self.parameters, progress.block);
             }
         }
         self.finish(row);
@@ -111,6 +110,7 @@ impl Tiles<'_> {
         let exponents = self.products.get_mut(block.features()).unwrap_or_default();
         exponents.iter_mut().zip([log + unit, NOTHING]).for_each(|(slot, exponent)| *slot = exponent);
         progress.largest = progress.largest.max(log + unit).max(of_epsilon + progress.farthest);
+        progress.of_all = log + unit;
         progress.total = 0;
     }
 
@@ -141,29 +141,42 @@ impl Tiles<'_> {
     }
 
     /// Adds what the weights of a block find in the sums and in the open tile.
-    fn gather(&mut self, block: Block, total: u32) {
+    fn gather(&mut self, block: Block, progress: Progress) {
         let (filled, rows) = (self.at(Place::Filled) as usize, self.rows_of_tile(block));
         let closed = self.at(Place::Closed) > 0;
         let weights = self.weights.get_mut(block.features()).unwrap_or_default();
-        let shift = excess(total, self.parameters);
-        if shift > 0 {
+        let shift = excess(progress.total, self.parameters);
+        if block.directions == 0 {
+            let below = ((octaves(progress.largest) + 1) << Favor::LOG_FRAC) - progress.of_all;
+            weights.iter_mut().zip(fine_weights(below, shift)).for_each(|(slot, weight)| *slot = weight);
+        } else if shift > 0 {
             weights.iter_mut().for_each(|weight| *weight = round_shift(i32::from(*weight), shift) as i16);
         }
         let weights = &*weights;
+        if block.first == 0 {
+            self.gathered.fill(0);
+            dots(
+                weights,
+                self.phi.get(rows.clone()).unwrap_or_default(),
+                self.pulls.get_mut(..filled).unwrap_or_default(),
+            );
+        } else {
+            let products = self.products.get_mut(..filled).unwrap_or_default();
+            dots(weights, self.phi.get(rows).unwrap_or_default(), products);
+            self.pulls.iter_mut().zip(products).for_each(|(pull, &mut product)| *pull += product);
+        }
         if closed {
             self.sums.read(block, weights, self.products, self.gathered);
         }
-        let products = self.products.get_mut(..filled).unwrap_or_default();
-        dots(weights, self.phi.get(rows).unwrap_or_default(), products);
-        self.pulls.iter_mut().zip(products).for_each(|(pull, &mut product)| *pull += product);
     }
 
     /// The weighted mean of all that was gathered.
+    #[inline(never)]
     fn finish(&mut self, row: &mut [i16]) {
         let (filled, width) = (self.at(Place::Filled) as usize, self.head.width);
         let pulls = self.pulls.get(..filled).unwrap_or_default();
-        let largest = pulls.iter().copied().fold(0, i32::max);
-        let long = (i32::BITS - largest.leading_zeros()).saturating_sub(WEIGHT_FRAC);
+        let bits = pulls.iter().fold(0, |bits, pull| bits | pull);
+        let long = (i32::BITS - bits.leading_zeros()).saturating_sub(WEIGHT_FRAC);
         let down = FROM_SUMS + self.at(Place::Level);
         let (numerators, denominator) = self.gathered.split_at_mut_checked(width).unwrap_or_default();
         let mut z = denominator.iter().copied().sum::<i32>();
@@ -188,10 +201,20 @@ impl Tiles<'_> {
     }
 }
 
+/// The weights of a feature that is one and of one that is `2^-FINE`: together `2^(-below - shift)`.
+fn fine_weights(below: i32, shift: u32) -> [i16; 2] {
+    let below = round_shift(below, Favor::LOG_FRAC - LogScore::FRAC_NBITS);
+    let octave = 1 << LogScore::FRAC_NBITS;
+    let mantissa = i32::from(exp2_neg(LogScore::from_bits(below % octave)).to_bits());
+    let up = WEIGHT_FRAC + FINE - Probability::FRAC_NBITS;
+    let weight = round_shift(mantissa << up, ((below / octave) as u32 + shift).min(31));
+    [(weight >> FINE) as i16, (weight & ((1 << FINE) - 1)) as i16]
+}
+
 /// How far weights are shifted, so that their sum has [`WEIGHT_BITS`] bits whatever the rounding.
 fn excess(total: u32, parameters: &Favor<'_>) -> u32 {
     let mut shift = 0;
-    while (total >> shift) + blocks::all(parameters) as u32 >= 1 << WEIGHT_BITS {
+    while (total >> shift) + blocks::all(parameters) as u32 + (1 << FINE) >= 1 << WEIGHT_BITS {
         shift += 1;
     }
     shift

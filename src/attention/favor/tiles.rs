@@ -65,7 +65,7 @@ pub(super) enum Place {
 const PLACES: usize = Place::Peak as usize + 1;
 
 /// How far a key or a query is, and what is known of a query by then.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(super) struct Progress {
     /// What is done with every block, then the block.
     pub(super) part: usize,
@@ -74,20 +74,33 @@ pub(super) struct Progress {
     pub(super) largest: i32,
     /// Sum of all weights, [`WEIGHT_FRAC`] fractional bits.
     pub(super) total: u32,
-    /// With an epsilon: the largest `u`, and the largest power of two.
+    /// With an epsilon: the largest `u`, the largest power of two, and the exponent of the sum of all values.
     pub(super) peak: i32,
     pub(super) farthest: i32,
+    pub(super) of_all: i32,
 }
 
+/// With an epsilon, one feature is one for every key, and another `2^-FINE`: together their weights have so many bits more. They
+/// may be small where the other features are, as those of many keys are summed.
+pub(super) const FINE: u32 = 7;
+
 /// Words of [`Tiles::progress`].
-const PROGRESS: usize = 6;
+const PROGRESS: usize = 7;
 
 impl Progress {
-    /// What was written; the beginning, where nothing was.
+    pub(super) const START: Self = Self {
+        part: 0,
+        block: 0,
+        largest: i32::MIN,
+        total: 0,
+        peak: i32::MIN,
+        farthest: i32::MIN,
+        of_all: i32::MIN,
+    };
+
+    /// What was written.
     pub(super) fn read(words: &[u32]) -> Self {
-        let &[part, block, largest, total, peak, farthest] = words else {
-            return Self { largest: i32::MIN, peak: i32::MIN, farthest: i32::MIN, ..Self::default() };
-        };
+        let &[part, block, largest, total, peak, farthest, of_all] = words else { return Self::START };
         Self {
             part: part as usize,
             block: block as usize,
@@ -95,12 +108,14 @@ impl Progress {
             total,
             peak: peak as i32,
             farthest: farthest as i32,
+            of_all: of_all as i32,
         }
     }
 
     pub(super) fn write(self, words: &mut [u32]) {
-        let Self { part, block, largest, total, peak, farthest } = self;
-        let values = [part as u32, block as u32, largest as u32, total, peak as u32, farthest as u32];
+        let Self { part, block, largest, total, peak, farthest, of_all } = self;
+        let values =
+            [part as u32, block as u32, largest as u32, total, peak as u32, farthest as u32, of_all as u32];
         words.iter_mut().zip(values).for_each(|(slot, word)| *slot = word);
     }
 }
@@ -200,7 +215,8 @@ impl<'m> Tiles<'m> {
         let at = self.rows_of_tile(block).start + filled * block.count;
         let phi = self.phi.get_mut(at..at + block.count).unwrap_or_default();
         if block.directions == 0 {
-            return phi.iter_mut().zip([1 << WEIGHT_FRAC, 0]).for_each(|(slot, phi)| *slot = phi);
+            let powers = [1 << WEIGHT_FRAC, 1 << (WEIGHT_FRAC - FINE)];
+            return phi.iter_mut().zip(powers).for_each(|(slot, phi)| *slot = phi);
         }
         let key = self.room_keys.get(slot * width..(slot + 1) * width).unwrap_or_default();
         let n = norm(key, parameters.key);
@@ -293,10 +309,15 @@ impl<'m> Tiles<'m> {
     }
 
     /// Adds the keys of a full tile to the sums of a column.
+    #[inline(never)]
     fn close_column(&mut self, block: Block, column: usize) {
-        let columns = self.values.as_chunks::<2>().0.iter().skip(column).step_by(self.head.width.max(1));
-        let weights = self.spare.as_chunks_mut::<2>().0.iter_mut();
-        weights.zip(columns).for_each(|(slot, pair)| *slot = *pair);
+        let values = self.values.as_chunks::<2>().0;
+        let mut at = column;
+        for weights in self.spare.as_chunks_mut::<2>().0 {
+            let Some(pair) = values.get(at) else { break };
+            *weights = *pair;
+            at += self.head.width;
+        }
         self.add_up(block, column);
         self.sums.put(block, column, self.products);
     }
@@ -321,6 +342,33 @@ impl<'m> Tiles<'m> {
     /// Whether closing the open tile halves the sums first.
     fn is_halved(&self) -> bool {
         self.at(Place::Closed) + self.parameters.tile as u32 > 2 << self.at(Place::Level)
+    }
+
+    /// Adds the keys of a full tile to the sums, part by part: to `z`, then to those of a column after the other.
+    #[inline(never)]
+    fn close_tile(&mut self, mut progress: Progress, budget: &mut Budget) -> bool {
+        let (width, blocks) = (self.head.width, blocks::number(self.parameters));
+        let mut block = Block::of(self.parameters, progress.block);
+        while progress.part < width + 2 {
+            if budget.is_spent() {
+                progress.write(self.progress);
+                return false;
+            }
+            match progress.part.checked_sub(2) {
+                Some(column) => self.close_column(block, column),
+                None => self.close_block(block),
+            }
+            budget.charge(block.count * 24);
+            progress.block += 1;
+            if progress.block == blocks {
+                (progress.block, progress.part) = (0, progress.part + 1);
+            }
+            if blocks > 1 {
+                block = Block::of(self.parameters, progress.block);
+            }
+        }
+        self.finish_tile();
+        true
     }
 
     /// The tile is empty again.
@@ -365,40 +413,30 @@ impl<'m> Memory<'m> for Tiles<'m> {
         if visible & 1 == 0 {
             return true;
         }
-        let (slot, width, blocks) =
-            (tokens.start % ROW_TILE, self.head.width, blocks::number(self.parameters));
-        let mut progress = Progress::read(if resumed { self.progress } else { &[] });
-        loop {
+        let (slot, width) = (tokens.start % ROW_TILE, self.head.width);
+        let mut progress = if resumed { Progress::read(self.progress) } else { Progress::START };
+        while progress.part == 0 {
             let block = Block::of(self.parameters, progress.block);
-            let column = progress.part.wrapping_sub(2);
-            match progress.part {
-                0 => self.add_features(block, slot),
-                1 => self.close_block(block),
-                _ => self.close_column(block, column),
-            }
-            budget.charge(block.count * if progress.part == 0 { width + 24 } else { 24 });
+            self.add_features(block, slot);
+            budget.charge(block.count * (width + 24));
             progress.block += 1;
-            if progress.block == blocks {
-                progress = Progress { block: 0, part: progress.part + 1, ..progress };
-                if progress.part == 1 {
-                    let value = self.room_values.get(slot * width..(slot + 1) * width).unwrap_or_default();
-                    let filled = self.at(Place::Filled);
-                    pairs::put(self.values, filled as usize, value);
-                    self.put(Place::Filled, filled + 1);
-                    self.put(Place::Seen, 1);
-                    if (filled as usize) + 1 < self.parameters.tile {
-                        return true;
-                    }
-                } else if progress.part == width + 2 {
-                    self.finish_tile();
+            if progress.block == blocks::number(self.parameters) {
+                let value = self.room_values.get(slot * width..(slot + 1) * width).unwrap_or_default();
+                let filled = self.at(Place::Filled);
+                pairs::put(self.values, filled as usize, value);
+                self.put(Place::Filled, filled + 1);
+                self.put(Place::Seen, 1);
+                if (filled as usize) + 1 < self.parameters.tile {
                     return true;
                 }
+                progress = Progress { part: 1, block: 0, ..progress };
             }
             if budget.is_spent() {
                 progress.write(self.progress);
                 return false;
             }
         }
+        self.close_tile(progress, budget)
     }
 
     fn answer(&mut self, _: usize, row: &mut [i16], resumed: bool, budget: &mut Budget) -> bool {

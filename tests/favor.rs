@@ -374,7 +374,7 @@ fn sums_never_overflow() {
     let w = vec![largest; width];
     // The first half of the values at one limit, then mostly at the other.
     let value = |token: usize| match token {
-        _ if token < TOKENS / 2 || token % 5 == 0 => VALUE_LIMIT,
+        _ if token < TOKENS / 2 || token.is_multiple_of(5) => VALUE_LIMIT,
         _ => -VALUE_LIMIT,
     };
     let v: Vec<i16> = (0..TOKENS).flat_map(|token| [value(token), VALUE_LIMIT]).collect();

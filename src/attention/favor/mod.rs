@@ -24,6 +24,7 @@
 //! the same running power of two.
 
 mod blocks;
+mod close;
 mod features;
 mod means;
 mod power;

@@ -11,11 +11,12 @@
 use core::ops::Range;
 
 use super::blocks::{self, Block, has_epsilon};
-use super::sums::{ONE, Sums};
+use super::close::LEVELS;
+use super::sums::Sums;
 use super::{SIXTEENTH, norm};
 use crate::attention::life::{Memory, Room};
 use crate::attention::{Budget, Head, KEY_TILE, ROW_TILE, pairs};
-use crate::kernels::{SAFE_KEYS, WEIGHT_FRAC, softmax_weights, weighted_sum};
+use crate::kernels::{WEIGHT_FRAC, softmax_weights};
 use crate::memory::{Carver, halves};
 use crate::model::{Epsilon, Favor};
 
@@ -72,7 +73,7 @@ pub(super) struct Progress {
     pub(super) block: usize,
     /// Largest exponent of all features.
     pub(super) largest: i32,
-    /// Sum of all weights, [`WEIGHT_FRAC`] fractional bits.
+    /// Sum of all weights, [`WEIGHT_FRAC`] fractional bits; of a key: whether powers of two are being raised.
     pub(super) total: u32,
     /// With an epsilon: the largest `u`, the largest power of two, and the exponent of the sum of all values.
     pub(super) peak: i32,
@@ -119,16 +120,6 @@ impl Progress {
         words.iter_mut().zip(values).for_each(|(slot, word)| *slot = word);
     }
 }
-
-/// Octaves from the largest feature that is possible to the unit of the sums, which `2^(level + 1)` keys do not overflow: as
-/// many as a tile can have at least. At the last one, sums are halved instead: what is 2^29 keys old begins to fade.
-const LEVELS: core::ops::RangeInclusive<u32> = 6..=28;
-/// Bits that products of features and values have more than sums, less the level.
-const LESS: u32 = 2;
-/// A feature whose keys of a tile come to less than `2^-FEW` of the largest that is possible gets more bits, while its `z`
-/// is below [`FREE`].
-const FEW: u32 = 6;
-const FREE: i32 = 1 << 21;
 
 pub(in crate::attention) struct Tiles<'m> {
     pub(super) parameters: &'m Favor<'m>,
@@ -198,7 +189,7 @@ impl<'m> Tiles<'m> {
         self.places.get(place as usize).copied().unwrap_or_default()
     }
 
-    fn put(&mut self, place: Place, word: u32) {
+    pub(super) fn put(&mut self, place: Place, word: u32) {
         if let Some(slot) = self.places.get_mut(place as usize) {
             *slot = word;
         }
@@ -209,34 +200,42 @@ impl<'m> Tiles<'m> {
         block.rows(self.parameters.tile.next_multiple_of(2))
     }
 
-    /// Makes the features of a key in a block.
-    fn add_features(&mut self, block: Block, slot: usize) {
-        let (parameters, width, filled) = (self.parameters, self.head.width, self.at(Place::Filled) as usize);
+    /// Makes the features of a key in a block, or goes on with that; whether it is done.
+    fn add_features(&mut self, block: Block, slot: usize, resumed: bool, budget: &mut Budget) -> bool {
+        let filled = self.at(Place::Filled) as usize;
         let at = self.rows_of_tile(block).start + filled * block.count;
-        let phi = self.phi.get_mut(at..at + block.count).unwrap_or_default();
+        let features = at..at + block.count;
         if block.directions == 0 {
             let powers = [1 << WEIGHT_FRAC, 1 << (WEIGHT_FRAC - FINE)];
-            return phi.iter_mut().zip(powers).for_each(|(slot, phi)| *slot = phi);
+            let phi = self.phi.get_mut(features).unwrap_or_default();
+            phi.iter_mut().zip(powers).for_each(|(slot, phi)| *slot = phi);
+            return true;
         }
+        if !resumed {
+            self.expose_key(block, slot);
+            budget.charge(block.count * (self.head.width + 24));
+            if self.at(Place::Seen) > 0 && self.weigh_features(block, features.clone()).is_ok() {
+                return true;
+            }
+        }
+        let done = self.raise(block, filled, budget);
+        // Now none lies above its power of two.
+        done && self.weigh_features(block, features).is_ok()
+    }
+
+    /// Exponents of a key, each less its power of two.
+    fn expose_key(&mut self, block: Block, slot: usize) {
+        let (parameters, width) = (self.parameters, self.head.width);
         let key = self.room_keys.get(slot * width..(slot + 1) * width).unwrap_or_default();
         let n = norm(key, parameters.key);
-        let tops = self.tops.get_mut(block.features()).unwrap_or_default();
+        let tops = self.tops.get(block.features()).unwrap_or_default();
         let exponents = self.products.get_mut(..block.count).unwrap_or_default();
         block.expose::<true>(parameters, key, n, tops, exponents);
         if parameters.epsilon == Epsilon::Seen {
             let u = |(&exponent, &top)| exponent + (i32::from(top) << Favor::LOG_FRAC) + n;
             let used = block.used(parameters);
-            let peak = exponents.iter().zip(&*tops).take(used).map(u).fold(i32::MIN, i32::max);
+            let peak = exponents.iter().zip(tops).take(used).map(u).fold(i32::MIN, i32::max);
             self.put(Place::Peak, peak.max(self.at(Place::Peak) as i32) as u32);
-        }
-        if self.at(Place::Seen) == 0 {
-            self.raise(block, filled);
-        }
-        let features = at..at + block.count;
-        if self.weigh_features(block, features.clone()).is_err() {
-            self.raise(block, filled);
-            // Now none lies above its power of two.
-            let _ = self.weigh_features(block, features);
         }
     }
 
@@ -246,8 +245,9 @@ impl<'m> Tiles<'m> {
     }
 
     /// Raises the powers of two of the features whose exponents lie above; takes those of the first key, whatever they are.
+    /// Whether that is all.
     #[inline(never)]
-    fn raise(&mut self, block: Block, filled: usize) {
+    fn raise(&mut self, block: Block, filled: usize, budget: &mut Budget) -> bool {
         let rows = self.rows_of_tile(block).start;
         let (is_first, is_closed) = (self.at(Place::Seen) == 0, self.at(Place::Closed) > 0);
         let used = block.used(self.parameters);
@@ -256,6 +256,9 @@ impl<'m> Tiles<'m> {
         for (index, (exponent, top)) in exponents.iter_mut().zip(tops).enumerate() {
             if *exponent <= 0 && !is_first {
                 continue;
+            }
+            if !is_first && budget.is_spent() {
+                return false;
             }
             let rise = octaves(*exponent);
             *exponent -= rise << Favor::LOG_FRAC;
@@ -268,117 +271,9 @@ impl<'m> Tiles<'m> {
             if is_closed {
                 self.sums.scale(block, index, rise);
             }
+            budget.charge(16 * self.head.width + 8 * filled);
         }
-    }
-
-    /// Adds the keys of a full tile to `z` of a block.
-    #[inline(never)]
-    fn close_block(&mut self, block: Block) {
-        let (rows, tile, width) = (self.rows_of_tile(block), self.parameters.tile, self.head.width);
-        let phi = self.phi.get_mut(rows).unwrap_or_default();
-        pairs::zip_in_place(phi, tile, block.count, self.spare);
-        self.spare.fill(ONE);
-        self.add_up(block, width);
-        // What there is of a feature without this tile is still in the sums.
-        let most = 1_i32 << (28 - FEW).saturating_sub(self.level());
-        let mut before = [0; KEY_TILE];
-        self.sums.take(block, width, self.is_halved(), &mut before);
-        for (index, before) in before.into_iter().enumerate().take(block.used(self.parameters)) {
-            let sum = self.products.get(index).copied().unwrap_or_default();
-            let more = sum - before;
-            if sum < FREE && more < most {
-                let free = sum.leading_zeros() - FREE.leading_zeros() - 1;
-                self.sink(block, index, free.min(more.leading_zeros() - most.leading_zeros()));
-            }
-        }
-        self.sums.put(block, width, self.products);
-    }
-
-    /// Lowers the power of two of a feature by `octaves` while its tile is closed.
-    #[inline(never)]
-    fn sink(&mut self, block: Block, index: usize, octaves: u32) {
-        if octaves == 0 {
-            return;
-        }
-        self.sums.scale(block, index, -(octaves as i32));
-        self.tops.iter_mut().skip(block.first + index).take(1).for_each(|top| *top -= octaves as i16);
-        self.products.iter_mut().skip(index).take(1).for_each(|sum| *sum <<= octaves);
-        let rows = self.rows_of_tile(block);
-        let pairs = self.phi.get_mut(rows).unwrap_or_default().chunks_exact_mut((2 * block.count).max(1));
-        pairs.flat_map(|pair| pair.iter_mut().skip(2 * index).take(2)).for_each(|phi| *phi <<= octaves);
-    }
-
-    /// Adds the keys of a full tile to the sums of a column.
-    #[inline(never)]
-    fn close_column(&mut self, block: Block, column: usize) {
-        let values = self.values.as_chunks::<2>().0;
-        let mut at = column;
-        for weights in self.spare.as_chunks_mut::<2>().0 {
-            let Some(pair) = values.get(at) else { break };
-            *weights = *pair;
-            at += self.head.width;
-        }
-        self.add_up(block, column);
-        self.sums.put(block, column, self.products);
-    }
-
-    /// Takes the sums of a row and adds the features of a full tile, each weighted with what is in the spare rows.
-    fn add_up(&mut self, block: Block, row: usize) {
-        let (rows, level, is_halved) = (self.rows_of_tile(block), self.level(), self.is_halved());
-        let sums = self.products.get_mut(..block.count).unwrap_or_default();
-        self.sums.take(block, row, is_halved, sums);
-        let weights = self.spare.get(..self.parameters.tile.next_multiple_of(2)).unwrap_or_default();
-        let phi = self.phi.get(rows).unwrap_or_default();
-        weighted_sum(weights, phi, SAFE_KEYS, level - LESS, sums);
-    }
-
-    /// Of the sums once the open tile is closed.
-    fn level(&self) -> u32 {
-        let keys = self.at(Place::Closed) + self.parameters.tile as u32;
-        // As many keys as twice its power of two.
-        (u32::BITS - (keys - 1).leading_zeros()).saturating_sub(1).clamp(*LEVELS.start(), *LEVELS.end())
-    }
-
-    /// Whether closing the open tile halves the sums first.
-    fn is_halved(&self) -> bool {
-        self.at(Place::Closed) + self.parameters.tile as u32 > 2 << self.at(Place::Level)
-    }
-
-    /// Adds the keys of a full tile to the sums, part by part: to `z`, then to those of a column after the other.
-    #[inline(never)]
-    fn close_tile(&mut self, mut progress: Progress, budget: &mut Budget) -> bool {
-        let (width, blocks) = (self.head.width, blocks::number(self.parameters));
-        let mut block = Block::of(self.parameters, progress.block);
-        while progress.part < width + 2 {
-            if budget.is_spent() {
-                progress.write(self.progress);
-                return false;
-            }
-            match progress.part.checked_sub(2) {
-                Some(column) => self.close_column(block, column),
-                None => self.close_block(block),
-            }
-            budget.charge(block.count * 24);
-            progress.block += 1;
-            if progress.block == blocks {
-                (progress.block, progress.part) = (0, progress.part + 1);
-            }
-            if blocks > 1 {
-                block = Block::of(self.parameters, progress.block);
-            }
-        }
-        self.finish_tile();
         true
-    }
-
-    /// The tile is empty again.
-    fn finish_tile(&mut self) {
-        let (level, tile) = (self.level(), self.parameters.tile as u32);
-        let closed = self.at(Place::Closed);
-        let faded = self.is_halved() && level == self.at(Place::Level);
-        self.put(Place::Closed, if faded { closed / 2 } else { closed } + tile);
-        self.put(Place::Level, level);
-        self.put(Place::Filled, 0);
     }
 }
 
@@ -417,9 +312,12 @@ impl<'m> Memory<'m> for Tiles<'m> {
         let mut progress = if resumed { Progress::read(self.progress) } else { Progress::START };
         while progress.part == 0 {
             let block = Block::of(self.parameters, progress.block);
-            self.add_features(block, slot);
-            budget.charge(block.count * (width + 24));
-            progress.block += 1;
+            if !self.add_features(block, slot, progress.total == 1, budget) {
+                progress.total = 1;
+                progress.write(self.progress);
+                return false;
+            }
+            (progress.block, progress.total) = (progress.block + 1, 0);
             if progress.block == blocks::number(self.parameters) {
                 let value = self.room_values.get(slot * width..(slot + 1) * width).unwrap_or_default();
                 let filled = self.at(Place::Filled);

@@ -102,10 +102,18 @@ fn agrees_with_the_reference() {
         for causal in [false, true] {
             for (features, directions) in MAPS {
                 for (distribution, deviation) in [("normal", 1.0), ("hot", 2.5)] {
-                    for epsilon in [0.0, 1e-6] {
+                    let draws = [0.0, 1e-6].map(|epsilon| {
                         let mut draw = |deviation| source.values(tokens * width, deviation);
-                        let (q, k, v) = (draw(deviation), draw(deviation), draw(1.0));
-                        let favor = parameters(features, width, directions, causal, epsilon);
+                        (epsilon, Offsets::Projection, [draw(deviation), draw(deviation), draw(1.0)])
+                    });
+                    let mut cases = draws.to_vec();
+                    if causal && features != Features::Relu {
+                        let [_, (_, _, rows)] = &draws;
+                        cases.extend([1e-6, 1e-2].map(|epsilon| (epsilon, Offsets::Seen, rows.clone())));
+                    }
+                    for (epsilon, offsets, [q, k, v]) in cases {
+                        let plain = parameters(features, width, directions, causal, epsilon);
+                        let favor = Favor { offsets, ..plain };
                         let keys: Vec<bool> = (0..tokens).map(|t| tokens < 3 || t % 5 != 2).collect();
                         let expected = favor.attend(&q, &k, &v, width, Some(&keys), None);
                         let head = golden::Head { q, k, v, expected, extra: Extra::None };
@@ -123,7 +131,9 @@ fn agrees_with_the_reference() {
                             guarded: None,
                         };
                         let error = case.error(&case.engine().unwrap());
-                        let what = format!("{tokens}x{width} {causal} {features:?} {distribution} {epsilon}");
+                        let what = format!(
+                            "{tokens}x{width} {causal} {features:?} {distribution} {epsilon} {offsets:?}"
+                        );
                         println!("{what} {error:.2e}");
                         // The products of a wide head leave its queries and keys fewer bits.
                         let limit = limit(distribution).max(2e-3);
@@ -289,7 +299,7 @@ fn extremes_do_not_overflow() {
                             query: input,
                             key: input,
                             epsilon,
-                            tile: 1,
+                            tile: if alternating { 24 } else { 1 },
                         };
                         let found = rows.attend(favor, causal, |_| true);
                         let expected = 2 * i32::from(VALUE_LIMIT);
@@ -308,24 +318,90 @@ fn memory_is_the_state() {
         let features = favor.view().length();
         let epsilon = favor.epsilon != model::Epsilon::Zero;
         // Sums, total and top of every feature and of the keys; a tile of four rows; peak and progress.
-        let running = (features + usize::from(epsilon)) * (16 + 2) + 4 * 16 + 2;
+        let key_by_key = (features + usize::from(epsilon)) * (16 + 2) + 4 * 16 + 2;
+        // Sums and total of every feature, its top in half a word; features and value of every key; five places.
+        let even = features.next_multiple_of(2) + 2 * usize::from(epsilon);
+        let by_tile = even * (16 + 1) + even / 2 + favor.tile * (even + 16) / 2 + 5;
         let even = features / favor.directions * favor.directions.next_multiple_of(2);
         let of_epsilon = if epsilon { 16 + 8 } else { 0 };
         let at_once = |tile: usize| even * (16 + 2) + tile * 16 + of_epsilon + 10;
         let powers = favor.features != model::Features::Relu;
-        // Sums and `z` of an even number of features, two powers of two of each, the open tile, and five words.
-        let kept = features.next_multiple_of(2) + if epsilon { 2 } else { 0 };
-        let tiles = kept * (16 + 1) + kept + favor.view().tile.div_ceil(2) * (kept + 16) + 5;
         for (tokens, tile, causal) in
             [(1, 0, true), (16_384, 0, true), (1, 2, false), (64, 64, false), (16_384, 64, false)]
         {
             let words = attention::memory(&AttentionKind::Favor(favor.view()), tokens, 16, causal);
             let expected = match (powers, causal) {
+                (true, true) => by_tile,
                 (true, false) => at_once(tile),
-                (true, true) => tiles,
-                (false, _) => running,
+                _ => key_by_key,
             };
             assert_eq!(words, expected);
+        }
+    }
+}
+
+/// What a file of an earlier day says, and what memory allows: any tile gives the same but for rounding.
+#[test]
+fn a_tile_changes_nothing_but_the_rounding() {
+    let rows = Rows::drawn(&mut Source(6), 150, 16);
+    for favor in integer_maps(16, &[KeyOffset::Seen, KeyOffset::Fixed(2.0)]) {
+        let with = |tile| rows.attend(model::Favor { tile, ..favor.view() }, true, |token| token % 9 != 4);
+        let expected = with(1);
+        let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>();
+        for tile in [2, 3, 8, 16, 31, 64] {
+            let found = with(tile);
+            let apart = found.iter().zip(&expected).map(|(a, b)| f64::from(*a) - f64::from(*b));
+            let error =
+                (squares(&mut { apart }) / squares(&mut expected.iter().map(|y| f64::from(*y)))).sqrt();
+            assert!(error < 1e-3, "{tile} {:?} {:?} {error:e}", favor.features, favor.epsilon);
+        }
+    }
+}
+
+/// One head over many more tokens than a sequence has: sums of equal keys at the limits rise until their level does, and the
+/// mean stays that of the values, of which none is forgotten.
+#[test]
+fn sums_never_overflow() {
+    const TOKENS: usize = 150_000;
+    let width = 2;
+    let limit = dot_limit(width);
+    let largest = (i64::from(i32::MAX) / i64::from(limit) / width as i64).min(32_767) as i16;
+    let gentle = model::FavorInput {
+        projection: Requant { multiplier: 1 << 6, shift: 8 },
+        norm: Requant { multiplier: 1, shift: 20 },
+        epsilon: -(20 << model::Favor::LOG_FRAC),
+    };
+    let w = vec![largest; width];
+    // The first half of the values at one limit, then mostly at the other.
+    let value = |token: usize| match token {
+        _ if token < TOKENS / 2 || token.is_multiple_of(5) => VALUE_LIMIT,
+        _ => -VALUE_LIMIT,
+    };
+    let v: Vec<i16> = (0..TOKENS).flat_map(|token| [value(token), VALUE_LIMIT]).collect();
+    let rows = Rows { width, q: vec![limit; TOKENS * width], k: vec![limit; TOKENS * width], v };
+    for (features, epsilon, tile) in [
+        (model::Features::Exponential, model::Epsilon::Zero, 1),
+        (model::Features::Exponential, model::Epsilon::Seen, 16),
+        (model::Features::Hyperbolic, model::Epsilon::Zero, 64),
+    ] {
+        let favor = model::Favor {
+            features,
+            directions: 1,
+            projection: &w,
+            query: gentle,
+            key: gentle,
+            epsilon,
+            tile,
+        };
+        let found = rows.attend(favor, true, |_| true);
+        let mut sum = 0.0;
+        for (token, pair) in found.chunks_exact(width).enumerate() {
+            sum += f64::from(value(token));
+            let means = [sum / (token + 1) as f64, f64::from(VALUE_LIMIT)];
+            for (y, mean) in pair.iter().zip(means) {
+                // The heads of these tests have one bit of gain; a tile of one rounds every key.
+                assert!((f64::from(*y) - 2.0 * mean).abs() < 4.0, "{token} {features:?} {tile}: {y} {mean}");
+            }
         }
     }
 }
@@ -358,8 +434,8 @@ fn a_projection_is_orthogonal_and_unbiased() {
 
 #[test]
 fn parameters_that_the_engine_cannot_have_are_named() {
-    let formats =
-        Formats { width: 8, query_frac: 10, key_frac: 10, key_offset: KeyOffset::Sequence, causal: true };
+    let (width, key_offset) = (8, KeyOffset::Sequence);
+    let formats = Formats { width, query_frac: 10, key_frac: 10, key_offset, causal: true };
     let good = parameters(Features::Exponential, 8, 4, false, 1e-6);
     assert!(favor_parameters(&good, formats).is_ok());
     let refused = |favor: Favor, field: &str| {
@@ -374,6 +450,13 @@ fn parameters_that_the_engine_cannot_have_are_named() {
     refused(Favor { renormalize: false, ..good.clone() }, "favor.renormalize");
     refused(Favor { epsilon: -1.0, ..good.clone() }, "favor.epsilon");
     refused(Favor { offsets: Offsets::Exponent, ..good.clone() }, "favor.offsets");
+    let strict = Formats { key_offset: KeyOffset::Seen, ..formats };
+    for tile in [0, 65] {
+        let (field, problem) = favor_parameters(&Favor { tile, ..good.clone() }, strict).unwrap_err();
+        assert_eq!((field, &*problem), ("favor.tile", &*format!("is {tile}; give 1 to 64 keys")));
+    }
+    // What takes its keys one by one has no tiles.
+    assert_eq!(favor_parameters(&Favor { tile: 0, ..good.clone() }, formats).unwrap().tile, 1);
     refused(Favor { input_scale: 1e9, ..good }, "favor.projection");
 }
 

@@ -121,7 +121,7 @@ pub(crate) fn favor(width: usize) -> AttentionKind<'static> {
         query: input,
         key: input,
         epsilon: Epsilon::Zero,
-        tile: 8,
+        tile: 16,
     })
 }
 

@@ -96,6 +96,22 @@ fn favor() {
         assert!(error.contains("encoder.attention.offset"), "{error}");
     }
 
+    // Keys that a causal layer adds to its sums together.
+    assert_eq!(
+        [kind(attention("causal = true")).tile, kind(attention("causal = true, tile = 8")).tile],
+        [16, 8]
+    );
+    for (keys, problem) in [
+        ("causal = true, tile = 0", "is 0; give 1 to 64 keys"),
+        ("causal = true, tile = 65", "is 65; give 1 to 64 keys"),
+        ("tile = 8", "only causal attention"),
+        (r#"causal = true, tile = 8, features = "relu""#, "key by key"),
+        (r#"causal = true, tile = 8, epsilon = 1e-4, offset = "sequence""#, "one by one"),
+    ] {
+        let error = attention(keys).import().unwrap_err().to_string();
+        assert!(error.contains("encoder.attention.tile") && error.contains(problem), "{error}");
+    }
+
     for (attention, works) in [
         (r#"kind = "favor""#, true),
         (r#"kind = "favor", directions = 3"#, true),

@@ -5,7 +5,8 @@ use core::ops::Range;
 use super::features::signs;
 use crate::attention::KEY_TILE;
 use crate::kernels::dots;
-use crate::model::{Epsilon, Favor, FavorInput};
+use crate::model::{Epsilon, Favor};
+use crate::num::high;
 
 /// Up to [`KEY_TILE`] features, an even number of them.
 #[derive(Clone, Copy)]
@@ -14,7 +15,8 @@ pub(super) struct Block {
     pub(super) first: usize,
     /// Number of features.
     pub(super) count: usize,
-    /// First of its directions, and their number; none: its first feature is one for every key, whose weight has epsilon in it.
+    /// First of its directions, and their number; none: its features are the same for every key, and their weights have epsilon in
+    /// them.
     direction: usize,
     pub(super) directions: usize,
 }
@@ -37,6 +39,9 @@ pub(super) const fn all(parameters: &Favor<'_>) -> usize {
 pub(super) const fn number(parameters: &Favor<'_>) -> usize {
     plain(parameters).div_ceil(KEY_TILE) + has_epsilon(parameters) as usize
 }
+
+/// Exponents, and powers of two beside them, stay within 2^14 octaves.
+pub(super) const LIMIT: i32 = 1 << 28;
 
 /// An exponent without a feature.
 pub(super) const NOTHING: i32 = -(1 << 29);
@@ -69,26 +74,54 @@ impl Block {
         self.first * rows..(self.first + self.count) * rows
     }
 
-    /// Puts `u` of a row, for features of both signs, in `exponents`.
-    pub(super) fn project(
+    /// Puts exponents of a row, for features of both signs, in `exponents`: `u - n` of a key, each less its power of two, and
+    /// `u` of a query, each with its power of two. Returns the largest of a query.
+    #[inline(never)]
+    pub(super) fn expose<const KEY: bool>(
         self,
         parameters: &Favor<'_>,
         row: &[i16],
-        input: FavorInput,
+        n: i32,
+        tops: &[i16],
         exponents: &mut [i32],
-    ) {
+    ) -> i32 {
+        let input = if KEY { parameters.key } else { parameters.query };
         let start = self.direction * row.len();
         let directions = parameters.projection.get(start..start + self.directions * row.len());
         let (plus, minus) = exponents.split_at_mut_checked(self.directions).unwrap_or_default();
         dots(row, directions.unwrap_or_default(), plus);
+        let mut largest = i32::MIN;
+        let mut exponent = |u: i32, top: i16| {
+            let top = i32::from(top) << Favor::LOG_FRAC;
+            if KEY {
+                return (u - n).clamp(-LIMIT, LIMIT - 1) - top;
+            }
+            largest = largest.max(u + top);
+            u + top
+        };
+        // The compiler does not find the instruction for the upper word in `Requant`.
+        let (multiplier, shift) = (i32::from(input.projection.multiplier) << 16, input.projection.shift);
+        let u = |product| (high(product, multiplier) + (1 << (shift - 1))) >> shift;
         if signs(parameters) == 2 {
-            for (minus, plus) in minus.iter_mut().zip(plus) {
-                *plus = input.projection.apply(*plus);
-                *minus = -*plus;
+            let tops_of_minus = tops.get(self.directions..).unwrap_or_default();
+            for ((minus, &product), &top) in minus.iter_mut().zip(&*plus).zip(tops_of_minus) {
+                *minus = exponent(-u(product), top);
             }
         } else {
-            plus.iter_mut().for_each(|u| *u = input.projection.apply(*u));
             minus.fill(NOTHING);
         }
+        // Four at a time: the loop itself would cost a good part of the work.
+        let tops = tops.get(..plus.len()).unwrap_or_default();
+        let ((plus, last), (tops, last_tops)) = (plus.as_chunks_mut::<4>(), tops.as_chunks::<4>());
+        for ([p, q, r, s], &[a, b, c, d]) in plus.iter_mut().zip(tops) {
+            *p = exponent(u(*p), a);
+            *q = exponent(u(*q), b);
+            *r = exponent(u(*r), c);
+            *s = exponent(u(*s), d);
+        }
+        for (product, &top) in last.iter_mut().zip(last_tops) {
+            *product = exponent(u(*product), top);
+        }
+        largest
     }
 }

@@ -18,11 +18,13 @@
 //! maximum runs ([`Epsilon::Seen`]) or is a constant ([`Epsilon::Fixed`]) the result differs from the original by
 //! `O(epsilon)`: 8e-3 measured at 1e-6 on unit normal inputs, 3e-4 on correlated ones. The original's guard, `2 epsilon` more on a denominator below `epsilon`, does not exist here.
 //!
-//! [`running`] does that. Where all keys come before all queries nothing has to run: [`means`].
-//!
-//! ReLU features have no offset; their products are integers, with the same running power of two.
+//! Where all keys come before all queries nothing has to run: [`means`]. In causal attention [`tiles`] add keys to the sums
+//! together, and [`query`] finds what is in the sums and in the keys that wait. [`running`] takes a key at a time: where keys
+//! are looked at twice ([`Epsilon::Sequence`]), and ReLU features, which have no offset; their products are integers, with
+//! the same running power of two.
 
 mod blocks;
+mod close;
 mod features;
 mod means;
 mod power;

@@ -1,36 +1,32 @@
 //! What a query finds in the sums and in the open tile.
 
-use super::blocks::{self, Block, NOTHING, has_epsilon};
-use super::tiles::{LIMIT, Place, Progress, Tiles, octaves};
+use super::blocks::{self, Block, LIMIT, NOTHING, has_epsilon};
+use super::tiles::{FINE, Place, Progress, Tiles, octaves};
 use super::{SIXTEENTH, norm};
 use crate::attention::Budget;
 use crate::kernels::{SAFE_KEYS, WEIGHT_FRAC, dots, softmax_weights, weighted_sum};
 use crate::model::{Epsilon, Favor};
-use crate::num::{Factor, LogScore, exp2_weight, log2, recip, round_shift, saturate};
+use crate::num::{Factor, LogScore, Probability, exp2_neg, exp2_weight, log2, recip, round_shift, saturate};
 
 /// Bits of the sum of a query's weights: products with halves of sums fit into 32 bits.
 const WEIGHT_BITS: u32 = 16;
 
-/// Bits that products of features and values have more than the upper halves of sums whose shift is zero.
-const FROM_SUMS: u32 = 20;
+/// Bits that products of features and values have more than the upper halves of sums, less the level.
+const FROM_SUMS: u32 = 14;
 
 impl Tiles<'_> {
     /// Replaces a query by its attention, part by part: exponents of all features, with an epsilon the sum of its own
     /// features, weights, and what they find.
     pub(super) fn find(&mut self, row: &mut [i16], resumed: bool, budget: &mut Budget) -> bool {
         let (blocks, width) = (blocks::number(self.parameters), self.head.width);
-        let mut progress = Progress::read(if resumed { self.progress } else { &[] });
-        if !resumed {
-            self.gathered.fill(0);
-            self.pulls.fill(0);
-        }
+        let mut progress = if resumed { Progress::read(self.progress) } else { Progress::START };
+        let mut block = Block::of(self.parameters, progress.block);
         while progress.part < 4 {
-            let block = Block::of(self.parameters, progress.block);
             match progress.part {
                 0 => self.expose(block, row, &mut progress),
                 1 => self.sum_features(block, row, &mut progress),
                 2 => self.weigh(block, row, &mut progress),
-                _ => self.gather(block, progress.total),
+                _ => self.gather(block, progress),
             }
             budget.charge(block.count * if progress.part == 1 { 0 } else { width + 20 });
             progress.block += 1;
@@ -47,28 +43,37 @@ impl Tiles<'_> {
                 progress.write(self.progress);
                 return false;
             }
+            if blocks > 1 {
+                block = Block::of(self.parameters, progress.block);
+            }
         }
         self.finish(row);
         true
     }
 
-    /// `u_i + x_i` of a block.
+    /// `u_i + t_i` of a block.
     fn expose(&mut self, block: Block, row: &[i16], progress: &mut Progress) {
+        let parameters = self.parameters;
+        let exponents = self.products.get_mut(block.features()).unwrap_or_default();
+        let tops = self.tops.get(block.features()).unwrap_or_default();
         if block.directions == 0 {
             return;
         }
-        let exponents = core::mem::take(&mut self.products);
-        let of_block = exponents.get_mut(block.features()).unwrap_or_default();
-        block.project(self.parameters, row, self.parameters.query, of_block);
-        if has_epsilon(self.parameters) {
-            progress.peak = of_block.iter().copied().fold(progress.peak, i32::max);
-            progress.farthest = self.units(block).fold(progress.farthest, i32::max);
+        let largest = block.expose::<false>(parameters, row, 0, tops, exponents);
+        progress.largest = progress.largest.max(largest);
+        if has_epsilon(parameters) {
+            for (&exponent, &top) in exponents.iter().zip(tops).take(block.used(parameters)) {
+                let top = i32::from(top) << Favor::LOG_FRAC;
+                progress.peak = progress.peak.max(exponent - top);
+                progress.farthest = progress.farthest.max(top);
+            }
         }
-        for (exponent, unit) in of_block.iter_mut().zip(self.units(block)) {
-            *exponent += unit;
-            progress.largest = progress.largest.max(*exponent);
-        }
-        self.products = exponents;
+    }
+
+    /// `t_i` of a block, with the fractional bits of exponents.
+    fn units(&self, block: Block) -> impl Iterator<Item = i32> + use<'_> {
+        let tops = self.tops.get(block.features()).unwrap_or_default();
+        tops.iter().map(|&top| i32::from(top) << Favor::LOG_FRAC)
     }
 
     /// The exponent of what epsilon adds to every feature of a query.
@@ -105,6 +110,7 @@ impl Tiles<'_> {
         let exponents = self.products.get_mut(block.features()).unwrap_or_default();
         exponents.iter_mut().zip([log + unit, NOTHING]).for_each(|(slot, exponent)| *slot = exponent);
         progress.largest = progress.largest.max(log + unit).max(of_epsilon + progress.farthest);
+        progress.of_all = log + unit;
         progress.total = 0;
     }
 
@@ -135,38 +141,43 @@ impl Tiles<'_> {
     }
 
     /// Adds what the weights of a block find in the sums and in the open tile.
-    fn gather(&mut self, block: Block, total: u32) {
+    fn gather(&mut self, block: Block, progress: Progress) {
         let (filled, rows) = (self.at(Place::Filled) as usize, self.rows_of_tile(block));
-        let (closed, least) = (self.at(Place::Closed) == 1, self.at(Place::Least) as i16);
+        let closed = self.at(Place::Closed) > 0;
         let weights = self.weights.get_mut(block.features()).unwrap_or_default();
-        let shift = excess(total, self.parameters);
-        if shift > 0 {
+        let shift = excess(progress.total, self.parameters);
+        if block.directions == 0 {
+            let below = ((octaves(progress.largest) + 1) << Favor::LOG_FRAC) - progress.of_all;
+            weights.iter_mut().zip(fine_weights(below, shift)).for_each(|(slot, weight)| *slot = weight);
+        } else if shift > 0 {
             weights.iter_mut().for_each(|weight| *weight = round_shift(i32::from(*weight), shift) as i16);
         }
         let weights = &*weights;
+        if block.first == 0 {
+            self.gathered.fill(0);
+            dots(
+                weights,
+                self.phi.get(rows.clone()).unwrap_or_default(),
+                self.pulls.get_mut(..filled).unwrap_or_default(),
+            );
+        } else {
+            let products = self.products.get_mut(..filled).unwrap_or_default();
+            dots(weights, self.phi.get(rows).unwrap_or_default(), products);
+            self.pulls.iter_mut().zip(products).for_each(|(pull, &mut product)| *pull += product);
+        }
         if closed {
             self.sums.read(block, weights, self.products, self.gathered);
         }
-        if filled == 0 {
-            return;
-        }
-        let shifts = self.shifts.get(block.features()).unwrap_or_default();
-        for (near, (&weight, &shift)) in self.spare.iter_mut().zip(weights.iter().zip(shifts)) {
-            *near = round_shift(i32::from(weight), (shift - least) as u32) as i16;
-        }
-        let products = self.products.get_mut(..filled).unwrap_or_default();
-        let near = self.spare.get(..block.count).unwrap_or_default();
-        dots(near, self.phi.get(rows).unwrap_or_default(), products);
-        self.pulls.iter_mut().zip(products).for_each(|(pull, &mut product)| *pull += product);
     }
 
     /// The weighted mean of all that was gathered.
+    #[inline(never)]
     fn finish(&mut self, row: &mut [i16]) {
         let (filled, width) = (self.at(Place::Filled) as usize, self.head.width);
         let pulls = self.pulls.get(..filled).unwrap_or_default();
-        let largest = pulls.iter().copied().fold(0, i32::max);
-        let long = (i32::BITS - largest.leading_zeros()).saturating_sub(WEIGHT_FRAC);
-        let down = FROM_SUMS + self.at(Place::Least);
+        let bits = pulls.iter().fold(0, |bits, pull| bits | pull);
+        let long = (i32::BITS - bits.leading_zeros()).saturating_sub(WEIGHT_FRAC);
+        let down = FROM_SUMS + self.at(Place::Level);
         let (numerators, denominator) = self.gathered.split_at_mut_checked(width).unwrap_or_default();
         let mut z = denominator.iter().copied().sum::<i32>();
         if filled > 0 && down - long < 31 {
@@ -190,10 +201,20 @@ impl Tiles<'_> {
     }
 }
 
+/// The weights of a feature that is one and of one that is `2^-FINE`: together `2^(-below - shift)`.
+fn fine_weights(below: i32, shift: u32) -> [i16; 2] {
+    let below = round_shift(below, Favor::LOG_FRAC - LogScore::FRAC_NBITS);
+    let octave = 1 << LogScore::FRAC_NBITS;
+    let mantissa = i32::from(exp2_neg(LogScore::from_bits(below % octave)).to_bits());
+    let up = WEIGHT_FRAC + FINE - Probability::FRAC_NBITS;
+    let weight = round_shift(mantissa << up, ((below / octave) as u32 + shift).min(31));
+    [(weight >> FINE) as i16, (weight & ((1 << FINE) - 1)) as i16]
+}
+
 /// How far weights are shifted, so that their sum has [`WEIGHT_BITS`] bits whatever the rounding.
 fn excess(total: u32, parameters: &Favor<'_>) -> u32 {
     let mut shift = 0;
-    while (total >> shift) + blocks::all(parameters) as u32 >= 1 << WEIGHT_BITS {
+    while (total >> shift) + blocks::all(parameters) as u32 + (1 << FINE) >= 1 << WEIGHT_BITS {
         shift += 1;
     }
     shift

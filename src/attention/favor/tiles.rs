@@ -4,26 +4,27 @@
 //! product of two rows. It is merged with what the query finds in the sums of the closed tiles, exactly as one weighted
 //! mean. No bit depends on a later token.
 //!
-//! Every feature `i` has its own powers of two. `t_i`: no feature of a key in the open tile lies above `2^t_i`. `x_i`: the
-//! unit of the sums, at least `t_i`; it rises where they would overflow, however long the stream. A query weighs feature `i`
-//! with `2^(u_i + x_i)`, so that what is largest of all features in the sums and in the tile has most bits.
+//! Every feature `i` has its own power of two, `t_i`, above which no feature of a key lies; it rises, and sums are shifted,
+//! where one would, and it sinks where tiles leave it far behind. The sums are relative to `2^(t_i + level)`: the level rises
+//! with the logarithm of the number of keys, so that none can overflow.
 
 use core::ops::Range;
 
-use super::blocks::{self, Block, NOTHING, has_epsilon};
-use super::sums::{ONE, PRODUCT_SHIFT, Sums};
+use super::blocks::{self, Block, has_epsilon};
+use super::close::LEVELS;
+use super::sums::Sums;
 use super::{SIXTEENTH, norm};
 use crate::attention::life::{Memory, Room};
 use crate::attention::{Budget, Head, KEY_TILE, ROW_TILE, pairs};
-use crate::kernels::{SAFE_KEYS, WEIGHT_FRAC, softmax_weights, weighted_sum};
+use crate::kernels::{WEIGHT_FRAC, softmax_weights};
 use crate::memory::{Carver, halves};
 use crate::model::{Epsilon, Favor};
-use crate::num::round_shift;
 
 /// Sums, powers of two, and the open tile.
 pub(super) const fn memory(parameters: &Favor<'_>, width: usize) -> usize {
     let (features, tile) = (blocks::all(parameters), parameters.tile.next_multiple_of(2));
-    PLACES + features * (width + 1) + features + tile / 2 * (features + width)
+    let [upper, lower] = Sums::words(features, width);
+    PLACES + upper + lower + features / 2 + tile / 2 * (features + width)
 }
 
 /// Four rows of keys and values, exponents and weights of a query, and what is gathered.
@@ -42,8 +43,9 @@ pub(super) const fn scratch(parameters: &Favor<'_>, width: usize) -> usize {
 
 /// Exponents of all features; later, the weighted sums of a block and the weights of a tile.
 const fn products(parameters: &Favor<'_>, width: usize) -> usize {
-    let (features, gathered) = (blocks::all(parameters), 2 * (width + 1) + parameters.tile);
-    if features > gathered { features } else { gathered }
+    let (features, gathered) = (blocks::all(parameters), 2 * width + 2);
+    let most = if features > gathered { features } else { gathered };
+    if most > parameters.tile { most } else { parameters.tile }
 }
 
 /// A word of [`Tiles::places`].
@@ -51,12 +53,12 @@ const fn products(parameters: &Favor<'_>, width: usize) -> usize {
 pub(super) enum Place {
     /// Whether there was a key.
     Seen,
-    /// Whether a tile was closed.
-    Closed,
     /// Keys of the open tile.
     Filled,
-    /// The smallest of the shifts.
-    Least,
+    /// Keys of the closed tiles, as many as their weights come to.
+    Closed,
+    /// See [`LEVELS`].
+    Level,
     /// With an epsilon: largest `u` of the keys.
     Peak,
 }
@@ -64,29 +66,42 @@ pub(super) enum Place {
 const PLACES: usize = Place::Peak as usize + 1;
 
 /// How far a key or a query is, and what is known of a query by then.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(super) struct Progress {
     /// What is done with every block, then the block.
     pub(super) part: usize,
     pub(super) block: usize,
     /// Largest exponent of all features.
     pub(super) largest: i32,
-    /// Sum of all weights, [`WEIGHT_FRAC`] fractional bits.
+    /// Sum of all weights, [`WEIGHT_FRAC`] fractional bits; of a key: whether powers of two are being raised.
     pub(super) total: u32,
-    /// With an epsilon: the largest `u`, and the largest unit.
+    /// With an epsilon: the largest `u`, the largest power of two, and the exponent of the sum of all values.
     pub(super) peak: i32,
     pub(super) farthest: i32,
+    pub(super) of_all: i32,
 }
 
+/// With an epsilon, one feature is one for every key, and another `2^-FINE`: together their weights have so many bits more. They
+/// may be small where the other features are, as those of many keys are summed.
+pub(super) const FINE: u32 = 7;
+
 /// Words of [`Tiles::progress`].
-const PROGRESS: usize = 6;
+const PROGRESS: usize = 7;
 
 impl Progress {
-    /// What was written; the beginning, where nothing was.
+    pub(super) const START: Self = Self {
+        part: 0,
+        block: 0,
+        largest: i32::MIN,
+        total: 0,
+        peak: i32::MIN,
+        farthest: i32::MIN,
+        of_all: i32::MIN,
+    };
+
+    /// What was written.
     pub(super) fn read(words: &[u32]) -> Self {
-        let &[part, block, largest, total, peak, farthest] = words else {
-            return Self { largest: i32::MIN, peak: i32::MIN, farthest: i32::MIN, ..Self::default() };
-        };
+        let &[part, block, largest, total, peak, farthest, of_all] = words else { return Self::START };
         Self {
             part: part as usize,
             block: block as usize,
@@ -94,26 +109,17 @@ impl Progress {
             total,
             peak: peak as i32,
             farthest: farthest as i32,
+            of_all: of_all as i32,
         }
     }
 
     pub(super) fn write(self, words: &mut [u32]) {
-        let Self { part, block, largest, total, peak, farthest } = self;
-        let values = [part as u32, block as u32, largest as u32, total, peak as u32, farthest as u32];
+        let Self { part, block, largest, total, peak, farthest, of_all } = self;
+        let values =
+            [part as u32, block as u32, largest as u32, total, peak as u32, farthest as u32, of_all as u32];
         words.iter_mut().zip(values).for_each(|(slot, word)| *slot = word);
     }
 }
-
-/// How far sums lie above features at least, in octaves: enough for a tile of [`Favor::MAX_TILE`] keys.
-pub(super) const HEADROOM: i32 = 6;
-/// Largest shift beyond that; a feature so far below the sums has no bit in them.
-const MOST_SHIFT: i16 = 24;
-/// A feature whose keys of a tile come to less than `2^-4` gets more bits, up to this shift.
-const MOST_FREE: i16 = 18;
-const FEW: i32 = (ONE as i32) << (WEIGHT_FRAC - 4 - PRODUCT_SHIFT);
-
-/// Exponents of keys, and powers of two beside them, stay within 2^14 octaves.
-pub(super) const LIMIT: i32 = 1 << 28;
 
 pub(in crate::attention) struct Tiles<'m> {
     pub(super) parameters: &'m Favor<'m>,
@@ -121,9 +127,7 @@ pub(in crate::attention) struct Tiles<'m> {
     places: &'m mut [u32],
     pub(super) sums: Sums<'m>,
     /// `[features]`, `t`.
-    tops: &'m mut [i16],
-    /// `[features]`, `x - t - HEADROOM`, never negative.
-    pub(super) shifts: &'m mut [i16],
+    pub(super) tops: &'m mut [i16],
     /// In every block `[tile, count]`, [`WEIGHT_FRAC`] fractional bits below `t`.
     pub(super) phi: &'m mut [i16],
     /// `[tile, width]`, in pairs.
@@ -158,16 +162,15 @@ impl<'m> Tiles<'m> {
         let (features, width) = (blocks::all(parameters), head.width);
         let tile = parameters.tile.next_multiple_of(2);
         let of_epsilon = if has_epsilon(parameters) { KEY_TILE } else { 0 };
-        let rows = width + 1;
+        let [upper, lower] = Sums::words(features, width);
         let mut carver = Carver::new(words);
         let mut shared = Carver::new(scratch);
         Self {
             parameters,
             head,
             places: carver.words(PLACES),
-            sums: Sums { rows, upper: carver.i16s(rows * features), lower: carver.i16s(rows * features) },
+            sums: Sums { width, upper: carver.words(upper), lower: carver.words(lower) },
             tops: carver.i16s(features),
-            shifts: carver.i16s(features),
             phi: carver.i16s(tile * features),
             values: carver.i16s(tile * width),
             room_keys: shared.i16s(ROW_TILE * width),
@@ -176,7 +179,7 @@ impl<'m> Tiles<'m> {
             weights: shared.i16s(features),
             of_epsilon: shared.i32s(of_epsilon),
             spare: shared.i16s(2 * KEY_TILE),
-            gathered: shared.i32s(rows),
+            gathered: shared.i32s(width + 1),
             pulls: shared.i32s(parameters.tile),
             progress: shared.words(PROGRESS),
         }
@@ -186,18 +189,10 @@ impl<'m> Tiles<'m> {
         self.places.get(place as usize).copied().unwrap_or_default()
     }
 
-    fn put(&mut self, place: Place, word: u32) {
+    pub(super) fn put(&mut self, place: Place, word: u32) {
         if let Some(slot) = self.places.get_mut(place as usize) {
             *slot = word;
         }
-    }
-
-    /// `x_i` of a block, with the fractional bits of exponents.
-    pub(super) fn units(&self, block: Block) -> impl Iterator<Item = i32> + use<'_> {
-        let tops = self.tops.get(block.features()).unwrap_or_default();
-        let shifts = self.shifts.get(block.features()).unwrap_or_default();
-        let unit = |(&top, &shift)| (i32::from(top) + i32::from(shift) + HEADROOM) << Favor::LOG_FRAC;
-        tops.iter().zip(shifts).map(unit)
     }
 
     /// Rows of the open tile, `[tile, count]`.
@@ -205,157 +200,81 @@ impl<'m> Tiles<'m> {
         block.rows(self.parameters.tile.next_multiple_of(2))
     }
 
-    /// Makes the features of a key in a block.
-    fn add_features(&mut self, block: Block, slot: usize) {
-        let (parameters, width, filled) = (self.parameters, self.head.width, self.at(Place::Filled) as usize);
-        let peak = self.at(Place::Peak) as i32;
+    /// Makes the features of a key in a block, or goes on with that; whether it is done.
+    fn add_features(&mut self, block: Block, slot: usize, resumed: bool, budget: &mut Budget) -> bool {
+        let filled = self.at(Place::Filled) as usize;
+        let at = self.rows_of_tile(block).start + filled * block.count;
+        let features = at..at + block.count;
+        if block.directions == 0 {
+            let powers = [1 << WEIGHT_FRAC, 1 << (WEIGHT_FRAC - FINE)];
+            let phi = self.phi.get_mut(features).unwrap_or_default();
+            phi.iter_mut().zip(powers).for_each(|(slot, phi)| *slot = phi);
+            return true;
+        }
+        if !resumed {
+            self.expose_key(block, slot);
+            budget.charge(block.count * (self.head.width + 24));
+            if self.at(Place::Seen) > 0 && self.weigh_features(block, features.clone()).is_ok() {
+                return true;
+            }
+        }
+        let done = self.raise(block, filled, budget);
+        // Now none lies above its power of two.
+        done && self.weigh_features(block, features).is_ok()
+    }
+
+    /// Exponents of a key, each less its power of two.
+    fn expose_key(&mut self, block: Block, slot: usize) {
+        let (parameters, width) = (self.parameters, self.head.width);
         let key = self.room_keys.get(slot * width..(slot + 1) * width).unwrap_or_default();
-        let exponents = self.products.get_mut(..block.count).unwrap_or_default();
-        let n = if block.directions == 0 {
-            exponents.iter_mut().zip([0, NOTHING]).for_each(|(slot, exponent)| *slot = exponent);
-            0
-        } else {
-            block.project(parameters, key, parameters.key, exponents);
-            norm(key, parameters.key)
-        };
-        if block.directions > 0 && parameters.epsilon == Epsilon::Seen {
-            let peak = exponents.iter().copied().fold(peak, i32::max);
-            self.put(Place::Peak, peak as u32);
-        }
-        if self.at(Place::Seen) == 0 {
-            self.begin_powers(block, n);
-        }
+        let n = norm(key, parameters.key);
         let tops = self.tops.get(block.features()).unwrap_or_default();
         let exponents = self.products.get_mut(..block.count).unwrap_or_default();
-        let mut highest = 0;
-        for (exponent, &top) in exponents.iter_mut().zip(tops) {
-            *exponent = of_key(*exponent, n) - (i32::from(top) << Favor::LOG_FRAC);
-            highest = highest.max(*exponent);
+        block.expose::<true>(parameters, key, n, tops, exponents);
+        if parameters.epsilon == Epsilon::Seen {
+            let u = |(&exponent, &top)| exponent + (i32::from(top) << Favor::LOG_FRAC) + n;
+            let used = block.used(parameters);
+            let peak = exponents.iter().zip(tops).take(used).map(u).fold(i32::MIN, i32::max);
+            self.put(Place::Peak, peak.max(self.at(Place::Peak) as i32) as u32);
         }
-        if highest > 0 {
-            self.raise(block, filled);
-        }
-        let at = self.rows_of_tile(block).start + filled * block.count;
-        let phi = self.phi.get_mut(at..at + block.count).unwrap_or_default();
+    }
+
+    fn weigh_features(&mut self, block: Block, features: Range<usize>) -> Result<u32, i32> {
         let exponents = self.products.get(..block.count).unwrap_or_default();
-        // No exponent lies above the top.
-        let _ = softmax_weights(exponents, SIXTEENTH, 0, phi);
+        softmax_weights(exponents, SIXTEENTH, 0, self.phi.get_mut(features).unwrap_or_default())
     }
 
-    /// The powers of two of a block, from its first key. A feature that is not used never has the smallest shift.
+    /// Raises the powers of two of the features whose exponents lie above; takes those of the first key, whatever they are.
+    /// Whether that is all.
     #[inline(never)]
-    fn begin_powers(&mut self, block: Block, n: i32) {
-        let tops = self.tops.get_mut(block.features()).unwrap_or_default();
-        for (top, &exponent) in tops.iter_mut().zip(&*self.products) {
-            *top = octaves(of_key(exponent, n)) as i16;
-        }
-        let shifts = self.shifts.get_mut(block.features()).unwrap_or_default();
-        shifts.fill(MOST_SHIFT);
-        shifts.iter_mut().take(block.used(self.parameters)).for_each(|shift| *shift = 0);
-    }
-
-    /// Raises the powers of two of the features whose exponents lie above.
-    #[inline(never)]
-    fn raise(&mut self, block: Block, filled: usize) {
+    fn raise(&mut self, block: Block, filled: usize, budget: &mut Budget) -> bool {
         let rows = self.rows_of_tile(block).start;
-        for index in 0..block.count {
-            let Some(exponent) = self.products.get_mut(index).filter(|exponent| **exponent > 0) else {
+        let (is_first, is_closed) = (self.at(Place::Seen) == 0, self.at(Place::Closed) > 0);
+        let used = block.used(self.parameters);
+        let exponents = self.products.get_mut(..used).unwrap_or_default();
+        let tops = self.tops.get_mut(block.features()).unwrap_or_default();
+        for (index, (exponent, top)) in exponents.iter_mut().zip(tops).enumerate() {
+            if *exponent <= 0 && !is_first {
                 continue;
-            };
+            }
+            if !is_first && budget.is_spent() {
+                return false;
+            }
             let rise = octaves(*exponent);
             *exponent -= rise << Favor::LOG_FRAC;
-            let of_feature = self.phi.iter_mut().skip(rows + index).step_by(block.count).take(filled);
-            of_feature.for_each(|phi| *phi = round_shift(i32::from(*phi), rise.min(31) as u32) as i16);
-            let lacks = self.change(block, index, rise, -rise);
-            if lacks > 0 {
-                self.change(block, index, 0, lacks);
-                self.sums.lower(block, index, lacks as u32);
+            *top = (i32::from(*top) + rise) as i16;
+            let shift = rise.clamp(1, 16);
+            let of_tile = self.phi.get_mut(rows + index..rows + filled * block.count).unwrap_or_default();
+            for phi in of_tile.iter_mut().step_by(block.count.max(1)) {
+                *phi = ((i32::from(*phi) + (1 << (shift - 1))) >> shift) as i16;
             }
-        }
-    }
-
-    /// Changes the powers of two of a feature; returns how far its shift is below zero.
-    fn change(&mut self, block: Block, index: usize, of_top: i32, of_shift: i32) -> i32 {
-        let feature = block.first + index;
-        let (Some(top), Some(shift)) = (self.tops.get_mut(feature), self.shifts.get_mut(feature)) else {
-            return 0;
-        };
-        *top += of_top as i16;
-        *shift += of_shift as i16;
-        let shift = i32::from(*shift);
-        self.put(Place::Least, self.at(Place::Least).min(shift.max(0) as u32));
-        -shift
-    }
-
-    /// Adds the keys of a full tile to `z` of a block, and makes room for them in its sums.
-    #[inline(never)]
-    fn close_block(&mut self, block: Block) {
-        let rows = self.rows_of_tile(block);
-        let phi = self.phi.get_mut(rows).unwrap_or_default();
-        pairs::zip_in_place(phi, self.parameters.tile, block.count, self.spare);
-        self.spare.fill(ONE);
-        self.add_up(block);
-        for index in 0..block.count {
-            let shift = self.shifts.get(block.first + index).copied().unwrap_or_default();
-            let term = self.products.get(index).copied().unwrap_or_default();
-            if term < FEW && shift < MOST_FREE {
-                self.change(block, index, -1, 1);
-                self.scale(block, index, |x| 2 * x);
-            } else if self.sums.is_full(block, index, term, shift) {
-                self.sums.lower(block, index, 1);
-                if shift < MOST_SHIFT {
-                    self.change(block, index, 0, 1);
-                } else {
-                    self.change(block, index, 1, 0);
-                    self.scale(block, index, |x| round_shift(x, 1));
-                }
+            if is_closed {
+                self.sums.scale(block, index, rise);
             }
+            budget.charge(16 * self.head.width + 8 * filled);
         }
-        let shifts = self.shifts.get(block.features()).unwrap_or_default();
-        self.sums.add(block, self.head.width, self.products, shifts);
+        true
     }
-
-    /// What a feature is of the keys of a full tile, and their sum, in another unit.
-    fn scale(&mut self, block: Block, index: usize, scaled: impl Fn(i32) -> i32) {
-        let rows = self.rows_of_tile(block);
-        let pairs = self.phi.get_mut(rows).unwrap_or_default().chunks_exact_mut((2 * block.count).max(1));
-        for phi in pairs.flat_map(|pair| pair.iter_mut().skip(2 * index).take(2)) {
-            *phi = scaled(i32::from(*phi)) as i16;
-        }
-        self.products.iter_mut().skip(index).take(1).for_each(|term| *term = scaled(*term));
-    }
-
-    /// Adds the keys of a full tile to the sums of a column.
-    fn close_column(&mut self, block: Block, column: usize) {
-        let columns = self.values.as_chunks::<2>().0.iter().skip(column).step_by(self.head.width.max(1));
-        let weights = self.spare.as_chunks_mut::<2>().0.iter_mut();
-        weights.zip(columns).for_each(|(slot, pair)| *slot = *pair);
-        self.add_up(block);
-        let shifts = self.shifts.get(block.features()).unwrap_or_default();
-        self.sums.add(block, column, self.products, shifts);
-    }
-
-    /// Sums the features of a full tile, each weighted with what is in the spare rows.
-    fn add_up(&mut self, block: Block) {
-        let rows = self.rows_of_tile(block);
-        let terms = self.products.get_mut(..block.count).unwrap_or_default();
-        terms.fill(0);
-        let weights = self.spare.get(..self.parameters.tile.next_multiple_of(2)).unwrap_or_default();
-        weighted_sum(weights, self.phi.get(rows).unwrap_or_default(), SAFE_KEYS, PRODUCT_SHIFT, terms);
-    }
-
-    /// The tile is empty again.
-    fn finish_tile(&mut self) {
-        let least = self.shifts.iter().copied().fold(MOST_SHIFT, i16::min);
-        self.put(Place::Least, least as u32);
-        self.put(Place::Filled, 0);
-        self.put(Place::Closed, 1);
-    }
-}
-
-/// `u - n` of a key.
-fn of_key(u: i32, n: i32) -> i32 {
-    (u - n).clamp(-LIMIT, LIMIT - 1)
 }
 
 /// The whole octaves that an exponent does not exceed.
@@ -367,6 +286,10 @@ impl<'m> Memory<'m> for Tiles<'m> {
     fn begin(&mut self) {
         self.places.fill(0);
         self.put(Place::Peak, i32::MIN as u32);
+        self.put(Place::Level, *LEVELS.start());
+        self.tops.fill(0);
+        // An odd tile has room for one value more.
+        self.values.fill(0);
         self.sums.upper.fill(0);
         self.sums.lower.fill(0);
     }
@@ -386,40 +309,33 @@ impl<'m> Memory<'m> for Tiles<'m> {
         if visible & 1 == 0 {
             return true;
         }
-        let (slot, width, blocks) =
-            (tokens.start % ROW_TILE, self.head.width, blocks::number(self.parameters));
-        let mut progress = Progress::read(if resumed { self.progress } else { &[] });
-        loop {
+        let (slot, width) = (tokens.start % ROW_TILE, self.head.width);
+        let mut progress = if resumed { Progress::read(self.progress) } else { Progress::START };
+        while progress.part == 0 {
             let block = Block::of(self.parameters, progress.block);
-            let column = progress.part.wrapping_sub(2);
-            match progress.part {
-                0 => self.add_features(block, slot),
-                1 => self.close_block(block),
-                _ => self.close_column(block, column),
+            if !self.add_features(block, slot, progress.total == 1, budget) {
+                progress.total = 1;
+                progress.write(self.progress);
+                return false;
             }
-            budget.charge(block.count * if progress.part == 0 { width + 24 } else { 24 });
-            progress.block += 1;
-            if progress.block == blocks {
-                progress = Progress { block: 0, part: progress.part + 1, ..progress };
-                if progress.part == 1 {
-                    let value = self.room_values.get(slot * width..(slot + 1) * width).unwrap_or_default();
-                    let filled = self.at(Place::Filled);
-                    pairs::put(self.values, filled as usize, value);
-                    self.put(Place::Filled, filled + 1);
-                    self.put(Place::Seen, 1);
-                    if (filled as usize) + 1 < self.parameters.tile {
-                        return true;
-                    }
-                } else if progress.part == width + 2 {
-                    self.finish_tile();
+            (progress.block, progress.total) = (progress.block + 1, 0);
+            if progress.block == blocks::number(self.parameters) {
+                let value = self.room_values.get(slot * width..(slot + 1) * width).unwrap_or_default();
+                let filled = self.at(Place::Filled);
+                pairs::put(self.values, filled as usize, value);
+                self.put(Place::Filled, filled + 1);
+                self.put(Place::Seen, 1);
+                if (filled as usize) + 1 < self.parameters.tile {
                     return true;
                 }
+                progress = Progress { part: 1, block: 0, ..progress };
             }
             if budget.is_spent() {
                 progress.write(self.progress);
                 return false;
             }
         }
+        self.close_tile(progress, budget)
     }
 
     fn answer(&mut self, _: usize, row: &mut [i16], resumed: bool, budget: &mut Budget) -> bool {

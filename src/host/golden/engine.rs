@@ -10,6 +10,7 @@ use crate::attention::{self, Given};
 use crate::host::quantize::favor::{Formats, KeyOffset, favor_parameters};
 use crate::host::quantize::{Peaks, Runs, fractional_bits, log_scores, score_scale};
 use crate::host::reference::bigbird::{Pattern, Window};
+use crate::host::reference::favor::Offsets;
 use crate::host::reference::hierarchical::Interpolation;
 use crate::kernels::{VALUE_LIMIT, dot_limit};
 use crate::model::{AttentionKind, BigBird, BigBirdExtended, Hierarchical};
@@ -59,6 +60,7 @@ impl Case {
                     key_frac: fractional_bits(peak(&head.k), limit),
                     key_offset: match head.extra {
                         Extra::Favor { key_offset: Some(shared) } => KeyOffset::Fixed(shared),
+                        _ if parameters.causal && parameters.offsets == Offsets::Seen => KeyOffset::Seen,
                         _ => KeyOffset::Sequence,
                     },
                     causal: parameters.causal,

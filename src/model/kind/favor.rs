@@ -77,7 +77,7 @@ impl<'a> Favor<'a> {
     /// Most keys of a tile.
     pub const MAX_TILE: u32 = 64;
     /// Keys of a tile where a description says nothing.
-    pub const TILE: usize = 8;
+    pub const TILE: usize = 16;
 
     pub(super) const fn read(reader: &mut Reader<'a>) -> Result<Self, ModelError> {
         let features = match tri!(reader.field("favor.features", 0, 2)) {

@@ -71,8 +71,8 @@ pub const fn pair_len(inputs: usize) -> usize {
 const ROWS: usize = 4;
 /// Columns that a block holds.
 const COLUMNS: usize = 64;
-/// Pairs of channels whose sums are kept.
-const PAIRS: usize = 16;
+/// Pairs of channels whose sums are kept: fewer on the cores with the least memory.
+const PAIRS: usize = if cfg!(fixformer_thumb1) { 8 } else { 16 };
 
 /// See [`portable::linear`].
 #[cfg_attr(feature = "std", expect(unreachable_pub, reason = "the host has one before it"))]

@@ -33,7 +33,7 @@ fn the_estimates_of_heads_are_close() {
     let mut errors: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for line in COUNTS.lines() {
         let words: Vec<_> = line.split(' ').collect();
-        let [core, "attention", mechanism, _, n, _, d, _, direction, _, count, ..] = words[..] else {
+        let [core, "attention", mechanism, "n", n, _, d, _, direction, _, count, ..] = words[..] else {
             continue;
         };
         let (n, d, count): (usize, usize, f64) =
@@ -50,6 +50,25 @@ fn the_estimates_of_heads_are_close() {
         println!("{mechanism}: mean {:.1} %, at most {:.1} %", 100.0 * mean, 100.0 * most);
         assert!(most <= HEAD_LIMIT && mean <= MEAN_LIMIT, "{mechanism}: {most}, {mean}");
     }
+}
+
+/// Most by which the estimate of the worst token of a stream may be off: 10 %.
+#[test]
+fn the_estimates_of_worst_tokens_are_close() {
+    let mut seen = 0;
+    for line in COUNTS.lines() {
+        let words: Vec<_> = line.split(' ').collect();
+        let [core, "attention", mechanism, "d", d, _, "stream", _, mean, _, worst, ..] = words[..] else {
+            continue;
+        };
+        let (d, mean, worst): (usize, f64, f64) =
+            (d.parse().unwrap(), mean.parse().unwrap(), worst.parse().unwrap());
+        let kind = workload::heads::kind(mechanism, workload::heads::HORIZON, d).unwrap();
+        let found = Core::named(core).unwrap().worst_head(&kind, workload::heads::HORIZON, d);
+        assert!(mean < worst && (found / worst - 1.0).abs() < 0.1, "{line}: {found}");
+        seen += 1;
+    }
+    assert_eq!(seen, 7 * 3 * 2);
 }
 
 /// What a line counted for the digits says.

@@ -2,7 +2,8 @@
 
 use super::{Buffers, MAX_TOKENS, MAX_WIDTH, Source};
 use core::hint::black_box;
-use fixformer::attention::{Given, attend, words};
+use core::ops::Range;
+use fixformer::attention::{Given, Passing, Way, attend, words};
 use fixformer::model::{
     AttentionKind, BigBird, Epsilon, Favor, FavorInput, Features, Hierarchical, Local, Lsh, Rotations,
 };
@@ -89,6 +90,37 @@ pub(crate) fn each(buffers: &mut Buffers, longest: usize, meter: &mut impl FnMut
                 }
             }
         }
+    }
+}
+
+/// Tokens of the longest stream.
+pub(crate) const HORIZON: usize = 1 << 20;
+/// Tokens of a stream that are measured: some of every kind, and those around the one at which every level has a new row.
+pub(crate) const STEADY: Range<usize> = 1024..2048;
+pub(crate) const WORST: Range<usize> = HORIZON / 2 - 16..HORIZON / 2 + 16;
+
+/// Hands every mechanism whose tokens pass one at a time to `meter`, both widths.
+pub(crate) fn streams(buffers: &mut Buffers, meter: &mut impl FnMut(&mut Streamed<'_>)) {
+    for (name, kind, _) in MECHANISMS {
+        for width in [MAX_WIDTH / 2, MAX_WIDTH] {
+            let kind = streamed(kind(HORIZON, width));
+            if Way::of(&kind, true).passes() {
+                let mut run = Run::new(buffers, name, kind, [STEADY.end, width], true);
+                run.prepare();
+                run.stream(meter);
+            }
+        }
+    }
+}
+
+/// With the levels of the longest stream.
+fn streamed(kind: AttentionKind<'static>) -> AttentionKind<'static> {
+    match kind {
+        AttentionKind::Hierarchical(Hierarchical { block, bias, extra }) => {
+            let (extra, _) = extra.split_at(Hierarchical::levels(HORIZON, block));
+            AttentionKind::Hierarchical(Hierarchical { block, bias, extra })
+        }
+        other => other,
     }
 }
 
@@ -197,6 +229,17 @@ impl<'a> Run<'a> {
         attend(black_box(kind), black_box(head), scratch);
     }
 
+    fn stream(&mut self, meter: &mut impl FnMut(&mut Streamed<'_>)) {
+        let (mechanism, width, kind) = (self.mechanism, self.width, self.kind);
+        let words = words(&kind, HORIZON, width, true);
+        let (mut given, memory) = self.divide();
+        let (keys, values) = (given.keys, given.values);
+        let rows = core::mem::take(&mut given.rows);
+        if let Some(passing) = Passing::new(&kind, HORIZON, &given, memory) {
+            meter(&mut Streamed { mechanism, width, words, passing, rows, keys, values });
+        }
+    }
+
     fn divide(&mut self) -> (Given<'_>, &mut [u32]) {
         let count = self.tokens * self.width;
         let Buffers { queries, keys, values, scratch, .. } = &mut *self.buffers;
@@ -212,5 +255,27 @@ impl<'a> Run<'a> {
             gain: 2,
         };
         (head, scratch)
+    }
+}
+
+/// One head as a stream.
+pub(crate) struct Streamed<'a> {
+    pub(crate) mechanism: &'static str,
+    pub(crate) width: usize,
+    /// Words of its memory.
+    pub(crate) words: usize,
+    passing: Passing<'a>,
+    rows: &'a mut [i16],
+    keys: &'a [i16],
+    values: &'a [i16],
+}
+
+impl Streamed<'_> {
+    /// Takes a token in and answers it.
+    pub(crate) fn push(&mut self, token: usize) {
+        let at = token % STEADY.end * self.width;
+        let row = at..at + self.width;
+        let (key, value) = (&self.keys[row.clone()], &self.values[row.clone()]);
+        self.passing.push(black_box(token), &mut self.rows[row], key, value);
     }
 }

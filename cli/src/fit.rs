@@ -208,6 +208,8 @@ fn instructions(model: &Model<'_>, targets: &[Target<'_>], out: &mut impl Write)
         let tokens =
             columns.iter().map(|layers| format!("{:.1}", a_token(layers, model.max_tokens) / 1000.0));
         table.row(["a token of a stream".to_owned()].into_iter().chain(tokens));
+        let worst = cores.iter().map(|core| format!("{:.1}", worst_token(core, model) / 1000.0));
+        table.row(["its worst token".to_owned()].into_iter().chain(worst));
     }
     writeln!(out)?;
     table.write(out)?;
@@ -222,6 +224,11 @@ fn instructions(model: &Model<'_>, targets: &[Target<'_>], out: &mut impl Write)
 fn a_token(layers: &[LayerCost], tokens: usize) -> f64 {
     let head = layers.last().map_or(0.0, |head| head.instructions);
     (total(layers) - head) / tokens as f64 + head
+}
+
+/// Of the longest stream.
+fn worst_token(core: &Core, model: &Model<'_>) -> f64 {
+    core.worst_token(model, Plan::of_stream(model).map_or(model.max_tokens, |plan| plan.tokens()))
 }
 
 fn total(layers: &[LayerCost]) -> f64 {
@@ -283,6 +290,8 @@ struct Line<'a> {
     instructions: Option<u64>,
     /// Estimated, for a token of a stream in the mean of the longest sequence.
     stream_instructions: Option<u64>,
+    /// Estimated, for the token of the longest stream that takes most.
+    worst_token_instructions: Option<u64>,
     layers: Vec<LayerLine>,
 }
 
@@ -319,6 +328,9 @@ fn json(name: &str, model: &Model<'_>, target: &Target<'_>, out: &mut impl Write
         stream_instructions: stream
             .and(layers.as_deref())
             .map(|layers| a_token(layers, model.max_tokens).round() as u64),
+        worst_token_instructions: stream
+            .and(target.core)
+            .map(|core| worst_token(&core, model).round() as u64),
         layers: layers.iter().flatten().map(layer_line).collect(),
     };
     Ok(writeln!(out, "{}", serde_json::to_string(&line)?)?)

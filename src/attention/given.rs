@@ -1,6 +1,6 @@
-//! One head on rows that lie in memory already: for tests, counts of instructions and golden files.
+//! One head on rows that are given: for tests, counts of instructions and golden files.
 
-use super::life::{Answers, Progress};
+use super::life::{Answers, Life, Progress};
 use super::{Budget, Head, Mechanisms, Order, ROW_TILE, Room, Way, memory, scratch};
 use crate::model::AttentionKind;
 use crate::num::Requant;
@@ -109,5 +109,45 @@ impl Given<'_> {
     /// Which of the tokens from one on are not masked.
     fn mask(&self, first: usize) -> u32 {
         (0..ROW_TILE).fold(0, |mask, bit| mask | u32::from(self.is_visible(first + bit)) << bit)
+    }
+}
+
+/// One head of a causal mechanism whose tokens come one at a time, as [`crate::Stream`] sends them.
+pub struct Passing<'a> {
+    head: Head<'a>,
+    life: Life,
+    memory: &'a mut [u32],
+}
+
+impl<'a> Passing<'a> {
+    /// A head before its first token. `memory` has at least [`words`] words of `tokens`, the most tokens that can come, and need
+    /// not be cleared. `None` where the mechanism does not take its tokens one at a time.
+    pub fn new(
+        kind: &'a AttentionKind<'a>,
+        tokens: usize,
+        given: &Given<'_>,
+        memory: &'a mut [u32],
+    ) -> Option<Self> {
+        let Given { index, width, scale, gain, .. } = *given;
+        let head = Head { kind, index, width, tokens, causal: true, scale, gain };
+        let life = *const { Mechanisms::all() }.life(kind, true)?;
+        let (words, scratch) = memory.split_at_mut_checked(head.memory())?;
+        (life.begin)(&head, words, scratch);
+        (Way::of(kind, true).order == Order::Together).then_some(Self { head, life, memory })
+    }
+
+    /// Takes the key and the value of a token in and replaces its query by what it attends to. Tokens come in order; one
+    /// may be far beyond the last one, for counts of instructions: its answer is then that of a sequence nobody has.
+    pub fn push(&mut self, token: usize, row: &mut [i16], key: &[i16], value: &[i16]) {
+        let (head, life, tokens) = (&self.head, &self.life, token..token + 1);
+        let Some((words, scratch)) = self.memory.split_at_mut_checked(head.memory()) else { return };
+        let room = (life.room)(head, words, scratch, tokens.clone());
+        for (to, from) in [(room.queries, &*row), (room.keys, key), (room.values, value)] {
+            to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
+        }
+        let answers =
+            Answers { tokens, rows: row, stride: head.width, backwards: false, absorbs: true, visible: 1 };
+        let mut progress = Progress { token, absorbs: true, resumed: false };
+        (life.answer)(head, words, scratch, answers, &mut progress, &mut Budget::UNLIMITED.clone());
     }
 }

@@ -23,7 +23,7 @@ mod way;
 
 pub use accumulator::{Accumulator, KEY_TILE, KeyTile, TileBuffer, Weight};
 pub use budget::Budget;
-pub use given::{Given, attend, words};
+pub use given::{Given, Passing, attend, words};
 pub(crate) use life::{Answers, Life, Progress, Room};
 pub use way::{Order, Way};
 

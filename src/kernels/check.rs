@@ -4,6 +4,7 @@
 //! length around the tiles, and guard values around the outputs; the known answers catch a build in which
 //! the portable kernels themselves give other bits than on the machine that recorded them.
 
+mod favor;
 mod in_place;
 mod means;
 mod norm;
@@ -35,7 +36,7 @@ pub enum Mismatch {
 type Check = (&'static str, fn() -> Result<(), Mismatch>);
 
 /// Every check that has room for its buffers on the stack of a small core.
-const SMALL_CHECKS: [Check; 13] = [
+const SMALL_CHECKS: [Check; 15] = [
     ("linear_i8", linear_i8),
     ("linear_i16", linear_i16),
     ("attention_tile", attention_tile),
@@ -49,6 +50,8 @@ const SMALL_CHECKS: [Check; 13] = [
     ("expand", means::expand),
     ("join", means::join),
     ("copy", means::copy),
+    ("exponents", favor::exponents),
+    ("dots_of_sums", favor::dots_of_sums),
 ];
 
 const LARGE_CHECKS: [Check; 3] = [
@@ -104,6 +107,8 @@ mod known {
     pub(super) const LIFT_TWICE: u64 = 0x9d9f_d956_e22b_b146;
     pub(super) const EXPAND: u64 = 0x637d_5375_62fd_b10d;
     pub(super) const JOIN: u64 = 0xa41f_e166_7b75_f4da;
+    pub(super) const EXPONENTS: u64 = 0x24a0_e426_7289_591f;
+    pub(super) const DOTS_OF_SUMS: u64 = 0xcfbf_9a84_99fa_04aa;
     pub(super) const COPY: u64 = 0x87c8_0652_5fd3_718d;
 }
 

@@ -45,10 +45,33 @@ pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
 
 /// See [`portable::softmax_weights`].
 pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i16]) -> Result<u32, i32> {
+    let Some((sum, in_doubt)) = weights_below(dots, scale, top, weights) else {
+        return portable::softmax_weights(dots, scale, top, weights);
+    };
+    if in_doubt {
+        let largest = portable::largest(dots);
+        if (top << LogScore::FRAC_NBITS) + scale.apply(-largest) < 0 {
+            return Err(largest);
+        }
+    }
+    Ok(sum)
+}
+
+/// See [`portable::exp2_weights`].
+pub fn exp2_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i16]) -> u32 {
+    match weights_below(dots, scale, top, weights) {
+        Some((sum, _)) => sum,
+        None => portable::exp2_weights(dots, scale, top, weights),
+    }
+}
+
+/// The sum of the weights, and whether some product may lie above the top; `None` where the portable way is the way.
+#[inline(always)]
+fn weights_below(dots: &[i32], scale: Requant, top: i32, weights: &mut [i16]) -> Option<(u32, bool)> {
     let count = dots.len().min(weights.len());
     let fours = count / 4;
     if fours == 0 || scale.shift > SCORE_SHIFT || !at_word(weights) {
-        return portable::softmax_weights(dots, scale, top, weights);
+        return None;
     }
     let multiplier = i32::from(scale.multiplier) << (SCORE_SHIFT - scale.shift);
     let from_top = top << LogScore::FRAC_NBITS;
@@ -68,17 +91,11 @@ pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i1
             Err(_) => in_doubt = true,
         }
     }
-    if in_doubt {
-        let largest = portable::largest(dots);
-        if from_top + scale.apply(-largest) < 0 {
-            return Err(largest);
-        }
-    }
-    Ok(sum)
+    Some((sum, in_doubt))
 }
 
 /// The bit of saturation in the program status.
-const SATURATED: u64 = 1 << 27;
+pub(super) const SATURATED: u64 = 1 << 27;
 
 /// See [`portable::weighted_sum`].
 pub fn weighted_sum(weights: &[i16], values: &[i16], run: usize, shift: u32, sum: &mut [i32]) {

@@ -6,6 +6,8 @@
 pub mod check;
 #[cfg(fixformer_dsp)]
 mod dsp;
+#[cfg(fixformer_dsp)]
+mod favor;
 #[cfg(feature = "std")]
 mod host;
 mod linear;
@@ -16,7 +18,9 @@ mod norm;
 pub mod portable;
 
 #[cfg(fixformer_dsp)]
-pub use dsp::{dots, softmax_weights, weighted_sum};
+pub use dsp::{dots, exp2_weights, softmax_weights, weighted_sum};
+#[cfg(fixformer_dsp)]
+pub use favor::{dots_of_sums, key_exponents, query_exponents};
 #[cfg(feature = "std")]
 pub use host::{backend, dots, linear, portable_only, softmax_weights, weighted_sum};
 #[cfg(not(feature = "std"))]
@@ -34,6 +38,8 @@ pub use portable::{Means, activate, add, clamp, half, normalised_frac};
 pub use portable::{copy, expand, expand_pairs, join, join_pairs, lift, lift_twice};
 #[cfg(not(any(fixformer_dsp, feature = "std")))]
 pub use portable::{dots, softmax_weights, weighted_sum};
+#[cfg(not(fixformer_dsp))]
+pub use portable::{dots_of_sums, exp2_weights, key_exponents, query_exponents};
 
 /// First line of a function in assembly. Link-time optimisation assembles functions anew with the features of the
 /// target alone, and thumbv8m has neither DSP nor MVE: those come with the processor.
@@ -87,6 +93,9 @@ pub const VALUE_LIMIT: i16 = 8191;
 
 /// Fractional bits of a softmax weight.
 pub const WEIGHT_FRAC: u32 = 14;
+
+/// Fractional bits of the exponents of features.
+pub const EXPONENT_FRAC: u32 = 14;
 
 /// Bits that [`weighted_sum`] has to drop at least when it adds a tile: then 16,384 keys fit into 32 bits.
 pub const SUM_SHIFT: u32 = 10;

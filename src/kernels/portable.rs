@@ -3,11 +3,13 @@
 //! Slices of rows are row-major. Lengths that do not agree are cut to the shorter: nothing here panics.
 //! That no accumulator overflows is proved when a model is parsed.
 
+mod favor;
 mod means;
 
 use fixed::types::I17F15;
 
 use super::{Activation, ChannelPairs, Channels, NormParameters, Weight};
+pub use favor::{dots_of_sums, exp2_weights, key_exponents, query_exponents};
 pub use means::{Means, copy, expand, expand_pairs, half, join, join_pairs, lift, lift_twice};
 
 use crate::memory::rows;

@@ -4,9 +4,10 @@ use core::ops::Range;
 
 use super::features::signs;
 use crate::attention::KEY_TILE;
-use crate::kernels::dots;
+use crate::kernels::{EXPONENT_FRAC, dots, key_exponents, query_exponents};
 use crate::model::{Epsilon, Favor};
-use crate::num::high;
+
+const _: () = assert!(Favor::LOG_FRAC == EXPONENT_FRAC);
 
 /// Up to [`KEY_TILE`] features, an even number of them.
 #[derive(Clone, Copy)]
@@ -74,54 +75,51 @@ impl Block {
         self.first * rows..(self.first + self.count) * rows
     }
 
-    /// Puts exponents of a row, for features of both signs, in `exponents`: `u - n` of a key, each less its power of two, and
-    /// `u` of a query, each with its power of two. Returns the largest of a query.
+    /// Puts the products of a row with the directions in `exponents`, for features of both signs.
     #[inline(never)]
-    pub(super) fn expose<const KEY: bool>(
+    fn project(self, parameters: &Favor<'_>, row: &[i16], exponents: &mut [i32]) {
+        let start = self.direction * row.len();
+        let directions = parameters.projection.get(start..start + self.directions * row.len());
+        let (plus, minus) = exponents.split_at_mut_checked(self.directions).unwrap_or_default();
+        dots(row, directions.unwrap_or_default(), plus);
+        if signs(parameters) == 2 {
+            minus.iter_mut().zip(plus).for_each(|(minus, product)| *minus = -*product);
+        }
+    }
+
+    /// Puts exponents of a key, each less its power of two, in `exponents`, as [`key_exponents`] does.
+    pub(super) fn expose_key(
         self,
         parameters: &Favor<'_>,
         row: &[i16],
         n: i32,
         tops: &[i16],
         exponents: &mut [i32],
+    ) -> bool {
+        self.project(parameters, row, exponents);
+        let used = exponents.get_mut(..self.used(parameters)).unwrap_or_default();
+        let above = key_exponents(used, parameters.key.projection, n, tops);
+        self.leave_out(parameters, exponents);
+        above
+    }
+
+    /// Puts exponents of a query, each with its power of two, in `exponents`; returns the largest.
+    pub(super) fn expose_query(
+        self,
+        parameters: &Favor<'_>,
+        row: &[i16],
+        tops: &[i16],
+        exponents: &mut [i32],
     ) -> i32 {
-        let input = if KEY { parameters.key } else { parameters.query };
-        let start = self.direction * row.len();
-        let directions = parameters.projection.get(start..start + self.directions * row.len());
-        let (plus, minus) = exponents.split_at_mut_checked(self.directions).unwrap_or_default();
-        dots(row, directions.unwrap_or_default(), plus);
-        let mut largest = i32::MIN;
-        let mut exponent = |u: i32, top: i16| {
-            let top = i32::from(top) << Favor::LOG_FRAC;
-            if KEY {
-                return (u - n).clamp(-LIMIT, LIMIT - 1) - top;
-            }
-            largest = largest.max(u + top);
-            u + top
-        };
-        // The compiler does not find the instruction for the upper word in `Requant`.
-        let (multiplier, shift) = (i32::from(input.projection.multiplier) << 16, input.projection.shift);
-        let u = |product| (high(product, multiplier) + (1 << (shift - 1))) >> shift;
-        if signs(parameters) == 2 {
-            let tops_of_minus = tops.get(self.directions..).unwrap_or_default();
-            for ((minus, &product), &top) in minus.iter_mut().zip(&*plus).zip(tops_of_minus) {
-                *minus = exponent(-u(product), top);
-            }
-        } else {
-            minus.fill(NOTHING);
-        }
-        // Four at a time: the loop itself would cost a good part of the work.
-        let tops = tops.get(..plus.len()).unwrap_or_default();
-        let ((plus, last), (tops, last_tops)) = (plus.as_chunks_mut::<4>(), tops.as_chunks::<4>());
-        for ([p, q, r, s], &[a, b, c, d]) in plus.iter_mut().zip(tops) {
-            *p = exponent(u(*p), a);
-            *q = exponent(u(*q), b);
-            *r = exponent(u(*r), c);
-            *s = exponent(u(*s), d);
-        }
-        for (product, &top) in last.iter_mut().zip(last_tops) {
-            *product = exponent(u(*product), top);
-        }
+        self.project(parameters, row, exponents);
+        let used = exponents.get_mut(..self.used(parameters)).unwrap_or_default();
+        let largest = query_exponents(used, parameters.query.projection, tops);
+        self.leave_out(parameters, exponents);
         largest
+    }
+
+    /// What makes the number of features even is none.
+    fn leave_out(self, parameters: &Favor<'_>, exponents: &mut [i32]) {
+        exponents.get_mut(self.used(parameters)..).unwrap_or_default().fill(NOTHING);
     }
 }

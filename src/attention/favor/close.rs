@@ -3,8 +3,9 @@
 use super::blocks::{self, Block};
 use super::sums::ONE;
 use super::tiles::{Place, Progress, Tiles};
-use crate::attention::{Budget, KEY_TILE, pairs};
+use crate::attention::{Budget, pairs};
 use crate::kernels::{SAFE_KEYS, weighted_sum};
+use crate::num::round_shift;
 
 /// Octaves from the largest feature that is possible to the unit of the sums, which `2^(level + 1)` keys do not overflow. The
 /// first one is enough for a tile of any size. At the last one, sums are halved instead: what is 2^29 keys old begins to fade.
@@ -25,26 +26,22 @@ impl Tiles<'_> {
         let (rows, tile, width) = (self.rows_of_tile(block), self.parameters.tile, self.head.width);
         let phi = self.phi.get_mut(rows).unwrap_or_default();
         pairs::zip_in_place(phi, tile, block.count, self.spare);
+        self.halve(block, width);
+        let before = self.products.get_mut(..block.count).unwrap_or_default();
+        before.iter_mut().zip(self.sums.row(block, width)).for_each(|(before, sum)| *before = *sum);
         self.spare.fill(ONE);
         self.add_up(block, width);
-        // What there is of a feature without this tile is still in the sums.
         let most = 1_i32 << (28 - FEW).saturating_sub(self.level());
-        let mut before = [0; KEY_TILE];
-        self.sums.take(block, width, self.is_halved(), &mut before);
         let mut sunk = 0;
-        for (index, before) in before.into_iter().enumerate().take(block.used(self.parameters)) {
-            let sum = self.products.get(index).copied().unwrap_or_default();
-            let more = sum - before;
+        for index in 0..block.used(self.parameters) {
+            let sum = self.sums.row(block, width).get(index).copied().unwrap_or_default();
+            let more = sum - self.products.get(index).copied().unwrap_or_default();
             if sum < FREE && more < most && sunk < MOST_SUNK {
                 let free = sum.leading_zeros() - FREE.leading_zeros() - 1;
-                sunk += usize::from(self.sink(
-                    block,
-                    index,
-                    free.min(more.leading_zeros() - most.leading_zeros()),
-                ));
+                let octaves = free.min(more.leading_zeros() - most.leading_zeros());
+                sunk += usize::from(self.sink(block, index, octaves));
             }
         }
-        self.sums.put(block, width, self.products);
     }
 
     /// Lowers the power of two of a feature by `octaves` while its tile is closed; whether there are any.
@@ -55,7 +52,6 @@ impl Tiles<'_> {
         }
         self.sums.scale(block, index, -(octaves as i32));
         self.tops.iter_mut().skip(block.first + index).take(1).for_each(|top| *top -= octaves as i16);
-        self.products.iter_mut().skip(index).take(1).for_each(|sum| *sum <<= octaves);
         let rows = self.rows_of_tile(block);
         let pairs = self.phi.get_mut(rows).unwrap_or_default().chunks_exact_mut((2 * block.count).max(1));
         pairs.flat_map(|pair| pair.iter_mut().skip(2 * index).take(2)).for_each(|phi| *phi <<= octaves);
@@ -72,18 +68,23 @@ impl Tiles<'_> {
             *weights = *pair;
             at += self.head.width;
         }
+        self.halve(block, column);
         self.add_up(block, column);
-        self.sums.put(block, column, self.products);
     }
 
-    /// Takes the sums of a row and adds the features of a full tile, each weighted with what is in the spare rows.
+    /// Halves the sums of a row, where there will be too many keys.
+    fn halve(&mut self, block: Block, row: usize) {
+        if self.is_halved() {
+            self.sums.row(block, row).iter_mut().for_each(|sum| *sum = round_shift(*sum, 1));
+        }
+    }
+
+    /// Adds the features of a full tile to the sums of a row, each weighted with what is in the spare rows.
     fn add_up(&mut self, block: Block, row: usize) {
-        let (rows, level, is_halved) = (self.rows_of_tile(block), self.level(), self.is_halved());
-        let sums = self.products.get_mut(..block.count).unwrap_or_default();
-        self.sums.take(block, row, is_halved, sums);
+        let (rows, level) = (self.rows_of_tile(block), self.level());
         let weights = self.spare.get(..self.parameters.tile.next_multiple_of(2)).unwrap_or_default();
         let phi = self.phi.get(rows).unwrap_or_default();
-        weighted_sum(weights, phi, SAFE_KEYS, level - LESS, sums);
+        weighted_sum(weights, phi, SAFE_KEYS, level - LESS, self.sums.row(block, row));
     }
 
     /// Of the sums once the open tile is closed.

@@ -4,14 +4,14 @@ use super::blocks::{self, Block, LIMIT, NOTHING, has_epsilon};
 use super::tiles::{FINE, Place, Progress, Tiles, octaves};
 use super::{SIXTEENTH, norm};
 use crate::attention::Budget;
-use crate::kernels::{SAFE_KEYS, WEIGHT_FRAC, dots, softmax_weights, weighted_sum};
+use crate::kernels::{SAFE_KEYS, WEIGHT_FRAC, dots, exp2_weights, weighted_sum};
 use crate::model::{Epsilon, Favor};
 use crate::num::{Factor, LogScore, Probability, exp2_neg, exp2_weight, log2, recip, round_shift, saturate};
 
-/// Bits of the sum of a query's weights: products with halves of sums fit into 32 bits.
+/// Bits of the sum of a query's weights: products with sums over 2^16 fit into 32 bits.
 const WEIGHT_BITS: u32 = 16;
 
-/// Bits that products of features and values have more than the upper halves of sums, less the level.
+/// Bits that products of features and values have more than sums over 2^16, less the level.
 const FROM_SUMS: u32 = 14;
 
 impl Tiles<'_> {
@@ -59,7 +59,7 @@ impl Tiles<'_> {
         if block.directions == 0 {
             return;
         }
-        let largest = block.expose::<false>(parameters, row, 0, tops, exponents);
+        let largest = block.expose_query(parameters, row, tops, exponents);
         progress.largest = progress.largest.max(largest);
         if has_epsilon(parameters) {
             for (&exponent, &top) in exponents.iter().zip(tops).take(block.used(parameters)) {
@@ -95,7 +95,7 @@ impl Tiles<'_> {
                 *own = exponent - unit;
             }
             let of_block = own.get(..block.used(self.parameters)).unwrap_or_default();
-            progress.total += softmax_weights(of_block, SIXTEENTH, top, self.spare).unwrap_or_default();
+            progress.total += exp2_weights(of_block, SIXTEENTH, top, self.spare);
             self.of_epsilon = own;
             return;
         }
@@ -121,19 +121,19 @@ impl Tiles<'_> {
         if !has_epsilon(self.parameters) {
             // None lies above the top.
             let top = octaves(progress.largest);
-            progress.total += softmax_weights(exponents, SIXTEENTH, top, weights).unwrap_or_default();
+            progress.total += exp2_weights(exponents, SIXTEENTH, top, weights);
             return;
         }
         // Room for the sum of two.
         let top = octaves(progress.largest) + 1;
-        progress.total += softmax_weights(exponents, SIXTEENTH, top, weights).unwrap_or_default();
+        progress.total += exp2_weights(exponents, SIXTEENTH, top, weights);
         if block.directions > 0 {
             let of_epsilon = self.of_epsilon(row, progress.peak);
             let logs = core::mem::take(&mut self.of_epsilon);
             let used = block.used(self.parameters);
             logs.iter_mut().zip(self.units(block)).for_each(|(log, unit)| *log = of_epsilon + unit);
             let logs_used = logs.get(..used).unwrap_or_default();
-            progress.total += softmax_weights(logs_used, SIXTEENTH, top, self.spare).unwrap_or_default();
+            progress.total += exp2_weights(logs_used, SIXTEENTH, top, self.spare);
             let weights = self.weights.get_mut(block.features()).unwrap_or_default();
             weights.iter_mut().zip(&*self.spare).take(used).for_each(|(weight, more)| *weight += more);
             self.of_epsilon = logs;
@@ -166,7 +166,7 @@ impl Tiles<'_> {
             self.pulls.iter_mut().zip(products).for_each(|(pull, &mut product)| *pull += product);
         }
         if closed {
-            self.sums.read(block, weights, self.products, self.gathered);
+            self.sums.read(block, weights, self.gathered);
         }
     }
 

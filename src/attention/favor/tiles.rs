@@ -16,15 +16,14 @@ use super::sums::Sums;
 use super::{SIXTEENTH, norm};
 use crate::attention::life::{Memory, Room};
 use crate::attention::{Budget, Head, KEY_TILE, ROW_TILE, pairs};
-use crate::kernels::{WEIGHT_FRAC, softmax_weights};
+use crate::kernels::{WEIGHT_FRAC, exp2_weights};
 use crate::memory::{Carver, halves};
 use crate::model::{Epsilon, Favor};
 
 /// Sums, powers of two, and the open tile.
 pub(super) const fn memory(parameters: &Favor<'_>, width: usize) -> usize {
     let (features, tile) = (blocks::all(parameters), parameters.tile.next_multiple_of(2));
-    let [upper, lower] = Sums::words(features, width);
-    PLACES + upper + lower + features / 2 + tile / 2 * (features + width)
+    PLACES + Sums::words(features, width) + features / 2 + tile / 2 * (features + width)
 }
 
 /// Four rows of keys and values, exponents and weights of a query, and what is gathered.
@@ -32,7 +31,7 @@ pub(super) const fn scratch(parameters: &Favor<'_>, width: usize) -> usize {
     let features = blocks::all(parameters);
     let epsilon = if has_epsilon(parameters) { KEY_TILE } else { 0 };
     2 * halves(ROW_TILE * width)
-        + products(parameters, width)
+        + products(parameters)
         + features / 2
         + epsilon
         + KEY_TILE
@@ -41,11 +40,10 @@ pub(super) const fn scratch(parameters: &Favor<'_>, width: usize) -> usize {
         + PROGRESS
 }
 
-/// Exponents of all features; later, the weighted sums of a block and the weights of a tile.
-const fn products(parameters: &Favor<'_>, width: usize) -> usize {
-    let (features, gathered) = (blocks::all(parameters), 2 * width + 2);
-    let most = if features > gathered { features } else { gathered };
-    if most > parameters.tile { most } else { parameters.tile }
+/// Exponents of all features; later, the weights of a tile.
+const fn products(parameters: &Favor<'_>) -> usize {
+    let features = blocks::all(parameters);
+    if features > parameters.tile { features } else { parameters.tile }
 }
 
 /// A word of [`Tiles::places`].
@@ -162,20 +160,19 @@ impl<'m> Tiles<'m> {
         let (features, width) = (blocks::all(parameters), head.width);
         let tile = parameters.tile.next_multiple_of(2);
         let of_epsilon = if has_epsilon(parameters) { KEY_TILE } else { 0 };
-        let [upper, lower] = Sums::words(features, width);
         let mut carver = Carver::new(words);
         let mut shared = Carver::new(scratch);
         Self {
             parameters,
             head,
             places: carver.words(PLACES),
-            sums: Sums { width, upper: carver.words(upper), lower: carver.words(lower) },
+            sums: Sums { width, sums: carver.i32s(Sums::words(features, width)) },
             tops: carver.i16s(features),
             phi: carver.i16s(tile * features),
             values: carver.i16s(tile * width),
             room_keys: shared.i16s(ROW_TILE * width),
             room_values: shared.i16s(ROW_TILE * width),
-            products: shared.i32s(products(parameters, width)),
+            products: shared.i32s(products(parameters)),
             weights: shared.i16s(features),
             of_epsilon: shared.i32s(of_epsilon),
             spare: shared.i16s(2 * KEY_TILE),
@@ -212,36 +209,41 @@ impl<'m> Tiles<'m> {
             return true;
         }
         if !resumed {
-            self.expose_key(block, slot);
+            let above = self.expose_key(block, slot);
             budget.charge(block.count * (self.head.width + 24));
-            if self.at(Place::Seen) > 0 && self.weigh_features(block, features.clone()).is_ok() {
+            if self.at(Place::Seen) > 0 && !above {
+                self.weigh_features(block, features);
                 return true;
             }
         }
         let done = self.raise(block, filled, budget);
-        // Now none lies above its power of two.
-        done && self.weigh_features(block, features).is_ok()
+        if done {
+            self.weigh_features(block, features);
+        }
+        done
     }
 
-    /// Exponents of a key, each less its power of two.
-    fn expose_key(&mut self, block: Block, slot: usize) {
+    /// Exponents of a key, each less its power of two; whether one may be above zero.
+    fn expose_key(&mut self, block: Block, slot: usize) -> bool {
         let (parameters, width) = (self.parameters, self.head.width);
         let key = self.room_keys.get(slot * width..(slot + 1) * width).unwrap_or_default();
         let n = norm(key, parameters.key);
         let tops = self.tops.get(block.features()).unwrap_or_default();
         let exponents = self.products.get_mut(..block.count).unwrap_or_default();
-        block.expose::<true>(parameters, key, n, tops, exponents);
+        let above = block.expose_key(parameters, key, n, tops, exponents);
         if parameters.epsilon == Epsilon::Seen {
             let u = |(&exponent, &top)| exponent + (i32::from(top) << Favor::LOG_FRAC) + n;
             let used = block.used(parameters);
             let peak = exponents.iter().zip(tops).take(used).map(u).fold(i32::MIN, i32::max);
             self.put(Place::Peak, peak.max(self.at(Place::Peak) as i32) as u32);
         }
+        above
     }
 
-    fn weigh_features(&mut self, block: Block, features: Range<usize>) -> Result<u32, i32> {
+    /// The features of a key from its exponents, none above its power of two.
+    fn weigh_features(&mut self, block: Block, features: Range<usize>) {
         let exponents = self.products.get(..block.count).unwrap_or_default();
-        softmax_weights(exponents, SIXTEENTH, 0, self.phi.get_mut(features).unwrap_or_default())
+        exp2_weights(exponents, SIXTEENTH, 0, self.phi.get_mut(features).unwrap_or_default());
     }
 
     /// Raises the powers of two of the features whose exponents lie above; takes those of the first key, whatever they are.
@@ -290,8 +292,7 @@ impl<'m> Memory<'m> for Tiles<'m> {
         self.tops.fill(0);
         // An odd tile has room for one value more.
         self.values.fill(0);
-        self.sums.upper.fill(0);
-        self.sums.lower.fill(0);
+        self.sums.sums.fill(0);
     }
 
     fn room(self, tokens: Range<usize>) -> Room<'m> {

@@ -85,6 +85,33 @@ impl Core {
         self.sum(&name, &rates::head_work(kind, tokens, width, causal))
     }
 
+    /// Instructions of the token of a stream that takes most; `tokens` is the longest stream.
+    ///
+    /// Heads of a layer do their most at the same token, and so do the layers.
+    pub fn worst_token(&self, model: &Model<'_>, tokens: usize) -> f64 {
+        let (n, width) = (model.max_tokens, model.head_width);
+        let layers = self.layers(model, n);
+        let (head, rest) =
+            layers.split_last().map_or((0.0, &layers[..]), |(head, rest)| (head.instructions, rest));
+        let mean = rest.iter().map(|layer| layer.instructions).sum::<f64>() / n as f64 + head;
+        let more = model.blocks().map(|Block { attention, .. }| {
+            let worst = self.worst_head(&attention.kind, tokens, width);
+            model.heads as f64 * (worst - self.head(&attention.kind, n, width, true) / n as f64)
+        });
+        mean + more.sum::<f64>()
+    }
+
+    /// The same of one head. Mechanisms that were not counted take what local attention takes for as many keys.
+    pub fn worst_head(&self, kind: &AttentionKind<'_>, tokens: usize, width: usize) -> f64 {
+        let work = rates::worst_work(kind, tokens, width);
+        match kind {
+            AttentionKind::Hierarchical(_) | AttentionKind::Favor(_) => {
+                self.sum(&format!("{}_worst", kind.name()), &work)
+            }
+            _ => self.sum("local_worst", &work),
+        }
+    }
+
     fn embedding(&self, model: &Model<'_>, tokens: usize) -> f64 {
         let elements = tokens * model.width;
         let rows = match &model.input {

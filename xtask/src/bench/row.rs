@@ -59,7 +59,7 @@ impl Row {
         match (self.number("macs"), self.number("n")) {
             (Some(macs), _) if macs > 0 => Some(format!("{:.2} a MAC", instructions / macs as f64)),
             (_, Some(tokens)) => Some(format!("{:.0} a token", instructions / tokens as f64)),
-            _ => None,
+            _ => self.number("worst").map(|worst| format!("a token, at most {worst}")),
         }
     }
 
@@ -67,7 +67,10 @@ impl Row {
         let number = |field| self.number(field).unwrap_or_default();
         match self.kind.as_str() {
             "kernel" => format!("[{}]", self.text("shape")),
-            "attention" => format!("n {} d {} {}", number("n"), number("d"), self.text("direction")),
+            "attention" => {
+                let tokens = self.number("n").map_or(String::new(), |n| format!("n {n} "));
+                format!("{tokens}d {} {}", number("d"), self.text("direction"))
+            }
             "step" => format!("largest step of {}", self.text("stage")),
             "ticks" => format!("longest wait of {} ticks", number("count")),
             _ => self.text("layer").to_owned(),

@@ -2,6 +2,7 @@
 //!
 //! `kernel NAME shape L,K,N instructions I macs M`
 //! `attention MECHANISM n N d D direction DIRECTION instructions I arena_bytes B`
+//! `attention MECHANISM d D direction stream instructions MEAN worst MOST arena_bytes B`, of a token
 //! `model MODEL instructions I`
 //! `layer MODEL layer LAYER instructions I`
 //!
@@ -46,6 +47,19 @@ mod board {
                 let shape = format_args!("n {tokens} d {width} direction {direction}");
                 let bytes = run.arena_bytes();
                 println!("attention {mechanism} {shape} instructions {instructions} arena_bytes {bytes}");
+            });
+            heads::streams(buffers, &mut |stream| {
+                let (mut total, mut worst) = (0, 0);
+                for token in (0..heads::STEADY.end).chain(heads::WORST) {
+                    let ((), instructions) = counter::measure(|| stream.push(token));
+                    total += if heads::STEADY.contains(&token) { instructions } else { 0 };
+                    worst = worst.max(instructions);
+                }
+                let heads::Streamed { mechanism, width, words, .. } = &*stream;
+                let (mean, bytes) = (total / heads::STEADY.len() as u64, size_of::<u32>() * words);
+                println!(
+                    "attention {mechanism} d {width} direction stream instructions {mean} worst {worst} arena_bytes {bytes}"
+                );
             });
         }
         crate::model::measure()

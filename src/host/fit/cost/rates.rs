@@ -23,6 +23,13 @@ pub fn derive<'a>(snapshot: &str, kind: impl Fn(&str, usize, usize) -> Option<At
         let number = |field: &str| text(field).parse::<usize>().unwrap_or(0);
         let (name, work) = match *group {
             "kernel" => (name.to_string(), kernel_work(name, text("shape"))),
+            "attention" if text("direction") == "stream" => {
+                let width = number("d");
+                let Some(kind) = kind(name, HORIZON, width) else { continue };
+                let worst = (worst_work(&kind, HORIZON, width).to_vec(), number("worst") as f64);
+                counts.entry((core.to_string(), format!("{name}_worst"))).or_default().push(worst);
+                continue;
+            }
             "attention" => {
                 let (tokens, width, direction) = (number("n"), number("d"), text("direction"));
                 let Some(kind) = kind(name, tokens, width) else { continue };
@@ -80,6 +87,27 @@ pub(super) fn head_work(kind: &AttentionKind<'_>, tokens: usize, width: usize, c
         AttentionKind::Local(Local { chunk, before, after, .. }) => (near(chunk * (before + 1 + after)), 0.0),
     };
     [n, n * d, pairs, pairs * d, hashes * d]
+}
+
+/// Tokens of the streams that were counted.
+const HORIZON: usize = 1 << 20;
+
+/// What the token of a stream of up to `tokens` that takes most work has to do, as [`head_work`] counts it.
+pub(super) fn worst_work(kind: &AttentionKind<'_>, tokens: usize, width: usize) -> [f64; 5] {
+    let pairs = match kind {
+        AttentionKind::Exact => tokens,
+        // A row of every level is new, and so is the last block of each.
+        AttentionKind::Hierarchical(Hierarchical { block, .. }) => {
+            (2 + Hierarchical::levels(tokens, *block)) * block
+        }
+        AttentionKind::Favor(parameters) => parameters.directions,
+        AttentionKind::Local(Local { chunk, before, .. }) => (before + 1) * chunk,
+        AttentionKind::BigBirdExtended(parameters) => {
+            parameters.radius.map_or(tokens, |radius| (radius + 1) * parameters.block)
+        }
+        AttentionKind::BigBird(_) | AttentionKind::Lsh(_) => 0,
+    };
+    [1, width, pairs, pairs * width, 0].map(|count| count as f64)
 }
 
 /// A block sees itself and its neighbours; on each coarser level, of half as many rows, its neighbours.

@@ -1,0 +1,64 @@
+//! What causal FAVOR+ does with rows of features, each of which has a power of two of its own.
+
+use super::softmax_weights;
+use crate::kernels::EXPONENT_FRAC;
+use crate::num::{Requant, high};
+
+/// Exponents, and powers of two beside them, stay within 2^14 octaves.
+const LIMIT: i32 = 1 << (EXPONENT_FRAC + 14);
+
+/// Replaces the products of a key with the directions by the exponents of its features, each less its power of two:
+/// `scale products[i] - n`, within 2^14 octaves, less `tops[i]` octaves. Whether some exponent may be above zero.
+///
+/// Exponents have [`EXPONENT_FRAC`] fractional bits.
+pub fn key_exponents(products: &mut [i32], scale: Requant, n: i32, tops: &[i16]) -> bool {
+    let mut above = false;
+    each(products, scale, tops, |u, top| {
+        let limited = (u - n).clamp(-LIMIT, LIMIT - 1);
+        above |= limited > top || limited != u - n;
+        limited - top
+    });
+    above
+}
+
+/// Replaces the products of a query with the directions by the exponents of what its features weigh the sums with:
+/// `scale products[i]` and `tops[i]` octaves. Returns the largest.
+pub fn query_exponents(products: &mut [i32], scale: Requant, tops: &[i16]) -> i32 {
+    let mut largest = i32::MIN;
+    each(products, scale, tops, |u, top| {
+        largest = largest.max(u + top);
+        u + top
+    });
+    largest
+}
+
+/// Replaces each product by what `exponent` makes of it, scaled, and of its octaves.
+#[inline(always)]
+fn each(products: &mut [i32], scale: Requant, tops: &[i16], mut exponent: impl FnMut(i32, i32) -> i32) {
+    // The compiler does not find the instruction for the upper word in `Requant`.
+    let (multiplier, shift) = (i32::from(scale.multiplier) << 16, scale.shift);
+    for (product, &top) in products.iter_mut().zip(tops) {
+        let u = (high(*product, multiplier) + (1 << (shift - 1))) >> shift;
+        *product = exponent(u, i32::from(top) << EXPONENT_FRAC);
+    }
+}
+
+/// The weights of [`softmax_weights`], where no scaled product lies above `top`; returns their sum.
+pub fn exp2_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i16]) -> u32 {
+    softmax_weights(dots, scale, top, weights).unwrap_or_default()
+}
+
+/// `out[j] += sum_i floor(q[i] sums[j][i] / 2^16)` for rows `[n, q.len()]`.
+///
+/// The sum of the magnitudes of `q` times `2^15`, and what is in `out`, stay within 32 bits.
+pub fn dots_of_sums(q: &[i16], sums: &[i32], out: &mut [i32]) {
+    if q.is_empty() {
+        return;
+    }
+    for (sums, out) in sums.chunks_exact(q.len()).zip(out) {
+        for (&q, &sum) in q.iter().zip(sums) {
+            let (upper, lower) = (sum >> 16, sum & 0xffff);
+            *out += upper * i32::from(q) + ((lower * i32::from(q)) >> 16);
+        }
+    }
+}

@@ -45,33 +45,10 @@ pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
 
 /// See [`portable::softmax_weights`].
 pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i16]) -> Result<u32, i32> {
-    let Some((sum, in_doubt)) = weights_below(dots, scale, top, weights) else {
-        return portable::softmax_weights(dots, scale, top, weights);
-    };
-    if in_doubt {
-        let largest = portable::largest(dots);
-        if (top << LogScore::FRAC_NBITS) + scale.apply(-largest) < 0 {
-            return Err(largest);
-        }
-    }
-    Ok(sum)
-}
-
-/// See [`portable::exp2_weights`].
-pub fn exp2_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i16]) -> u32 {
-    match weights_below(dots, scale, top, weights) {
-        Some((sum, _)) => sum,
-        None => portable::exp2_weights(dots, scale, top, weights),
-    }
-}
-
-/// The sum of the weights, and whether some product may lie above the top; `None` where the portable way is the way.
-#[inline(always)]
-fn weights_below(dots: &[i32], scale: Requant, top: i32, weights: &mut [i16]) -> Option<(u32, bool)> {
     let count = dots.len().min(weights.len());
     let fours = count / 4;
     if fours == 0 || scale.shift > SCORE_SHIFT || !at_word(weights) {
-        return None;
+        return portable::softmax_weights(dots, scale, top, weights);
     }
     let multiplier = i32::from(scale.multiplier) << (SCORE_SHIFT - scale.shift);
     let from_top = top << LogScore::FRAC_NBITS;
@@ -91,7 +68,13 @@ fn weights_below(dots: &[i32], scale: Requant, top: i32, weights: &mut [i16]) ->
             Err(_) => in_doubt = true,
         }
     }
-    Some((sum, in_doubt))
+    if in_doubt {
+        let largest = portable::largest(dots);
+        if from_top + scale.apply(-largest) < 0 {
+            return Err(largest);
+        }
+    }
+    Ok(sum)
 }
 
 /// The bit of saturation in the program status.
@@ -243,7 +226,7 @@ unsafe extern "C" fn dots_of_pairs(
 /// Four weights a round: distance below the top, mantissa from the table, both halves of a word rounded together.
 /// The lower word of the result is the sum, the upper one the program status: USAT sets its Q.
 #[unsafe(naked)]
-unsafe extern "C" fn weights_of_fours(
+pub(super) unsafe extern "C" fn weights_of_fours(
     dots: *const i32,
     weights: *mut i16,
     fours: usize,

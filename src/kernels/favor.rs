@@ -3,9 +3,9 @@
 
 use core::arch::naked_asm;
 
-use super::dsp::{SATURATED, at_word};
-use super::{EXPONENT_FRAC, portable, processor};
-use crate::num::Requant;
+use super::dsp::{SATURATED, at_word, weights_of_fours};
+use super::{EXPONENT_FRAC, SCORE_SHIFT, portable, processor};
+use crate::num::{LogScore, OCTAVE, Requant};
 
 /// Largest shift of a scale whose product with the multiplier is one instruction, rounded.
 const MOST_SHIFT: u32 = 16;
@@ -39,6 +39,22 @@ fn fours(products: &[i32], scale: Requant, tops: &[i16]) -> Option<(i32, usize)>
     let fours = products.len().min(tops.len()) / 4;
     let shift = MOST_SHIFT.checked_sub(scale.shift)?;
     (fours > 0 && at_word(tops)).then_some((i32::from(scale.multiplier) << shift, fours))
+}
+
+/// See [`portable::exp2_weights`].
+pub fn exp2_weights(exponents: &[i32], scale: Requant, top: i32, weights: &mut [i16]) -> u32 {
+    let count = exponents.len().min(weights.len());
+    let whole = count > 0 && count.is_multiple_of(4) && scale.shift <= SCORE_SHIFT;
+    if !whole || !at_word(weights) {
+        return portable::exp2_weights(exponents, scale, top, weights);
+    }
+    let multiplier = i32::from(scale.multiplier) << (SCORE_SHIFT - scale.shift);
+    let top = top << LogScore::FRAC_NBITS;
+    let (from, to) = (exponents.as_ptr(), weights.as_mut_ptr());
+    // SAFETY: both slices have `count` elements, a multiple of four and not zero, and the weights lie at a word; the table has
+    // the 1,024 entries that ten bits can name.
+    let found = unsafe { weights_of_fours(from, to, count / 4, multiplier, top, OCTAVE.as_ptr()) };
+    found as u32
 }
 
 /// See [`portable::dots_of_sums`].

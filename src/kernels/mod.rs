@@ -18,9 +18,9 @@ mod norm;
 pub mod portable;
 
 #[cfg(fixformer_dsp)]
-pub use dsp::{dots, exp2_weights, softmax_weights, weighted_sum};
+pub use dsp::{dots, softmax_weights, weighted_sum};
 #[cfg(fixformer_dsp)]
-pub use favor::{dots_of_sums, key_exponents, query_exponents};
+pub use favor::{dots_of_sums, exp2_weights, key_exponents, query_exponents};
 #[cfg(feature = "std")]
 pub use host::{backend, dots, linear, portable_only, softmax_weights, weighted_sum};
 #[cfg(not(feature = "std"))]

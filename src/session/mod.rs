@@ -3,6 +3,7 @@
 mod blocks;
 mod embedded;
 mod error;
+mod gap;
 mod needs;
 mod order;
 mod plan;

@@ -125,6 +125,11 @@ impl Place {
         Self { task: Task::Begin, span: token, tile: token, ..Self::start() }
     }
 
+    /// Of a stream: a token that has passed all blocks.
+    pub(super) const fn of_passed(token: usize) -> Self {
+        Self { task: Task::Pool, ..Self::of_token(token) }
+    }
+
     /// Whether the task is one of a block.
     pub(super) fn is_in_block(self, block: usize) -> bool {
         self.task.is_of_block() && self.block == block

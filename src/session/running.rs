@@ -22,7 +22,7 @@ pub struct Running<'s> {
     pub(super) model: &'s Model<'s>,
     pub(super) plan: &'s Plan,
     pub(super) mechanisms: &'static Mechanisms,
-    visit: Visit,
+    pub(super) visit: Visit,
     position: Position<'s>,
     pub(super) memory: &'s mut [u32],
     pub(super) input: &'s [i16],

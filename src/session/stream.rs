@@ -1,9 +1,10 @@
 //! A stream: a token at a time, in memory that does not depend on what has passed.
 
+use super::order::Place;
 use super::plan::Name;
 use super::running::{Running, scores};
 use super::unstreamable::StreamError;
-use super::{ArenaError, Embedded, Plan, Scores, Session, Streamed, blocks};
+use super::{ArenaError, Embedded, Plan, Scores, Session, Streamed, blocks, gap};
 use crate::attention::{Budget, Mechanisms};
 use crate::layers::{InputError, embed};
 use crate::memory::{Owner, Words, i16s_in, i32s_mut, move_down};
@@ -205,6 +206,10 @@ impl<'a> Stream<'a> {
         let seen = [self.at(At::Missing) == 0];
         let frac = self.embed(token, trace);
         let mut running = Running::of_token(&mut self.0, token, &seen, frac, pooled);
+        if !seen[0] {
+            gap::pass_blocks(&mut running);
+            running.place = Place::of_passed(token);
+        }
         while running.advance(&mut Budget::UNLIMITED.clone(), trace)?.is_pending() {}
         let pooled = running.pooled;
         self.put(At::Pooled, pooled);

@@ -8,9 +8,9 @@ use super::running::Running;
 use crate::attention::{Answers, Budget, Head, Life, Order, Way};
 use crate::kernels::VALUE_LIMIT;
 use crate::layers::block::{Projection, Rows, put_head};
-use crate::layers::{InputError, embed, head, pool, statistics};
+use crate::layers::{self, InputError, embed, pool, statistics};
 use crate::memory::{i16s_in, i32s_mut};
-use crate::model::{Block, NormOrder};
+use crate::model::{Attention, Block, NormOrder};
 use crate::trace::{Tensor, Trace};
 
 /// Values of a recording that are looked at together.
@@ -34,7 +34,7 @@ pub(super) fn around_blocks(
             let [pooled, scores, hidden] = run.plan.take(run.memory, names);
             let pooled = i16s_in(pooled, 0..run.model.output_width());
             let hidden = i16s_in(hidden, 0..run.model.hidden);
-            head(run.model, pooled, hidden, i16s_in(scores, 0..run.model.classes), trace);
+            layers::head(run.model, pooled, hidden, i16s_in(scores, 0..run.model.classes), trace);
             true
         }
     })
@@ -148,25 +148,16 @@ pub(super) fn block<T: Trace>(
     trace: &mut T,
 ) -> bool {
     let attention = &block.attention;
-    let Some(life) = run.mechanisms.life(&attention.kind, attention.causal) else { return false };
-    let head = Head {
-        kind: &attention.kind,
-        index: 0,
-        width: run.model.head_width,
-        tokens: run.course.capacity,
-        causal: attention.causal,
-        scale: attention.scale,
-        gain: attention.gain,
-    };
+    let Some((head, life)) = head(run, attention) else { return false };
     let way = Way::of(&attention.kind, attention.causal);
     run.course.order = way.order;
     run.course.side_by_side = run.plan.is_stream() || way.constant && run.plan.is_side_by_side();
     let index = run.place.block;
     let rows = Rows { block, index, attention_width: run.model.attention_width(), trace, budget };
-    let of_head = Memory::of(run, index);
+    let of_heads = Memory::of(run, index);
     let limit = run.model.dot_limit();
     let mut pauses = false;
-    let mut work = Work { run, head, life, of_head, limit, rows };
+    let mut work = Work { run, head, life, of_heads, limit, rows };
     while !pauses && work.run.place.is_in_block(index) {
         let done = work.at_place();
         pauses = work.run.moves_on(done, *work.rows.budget);
@@ -177,20 +168,36 @@ pub(super) fn block<T: Trace>(
     pauses
 }
 
+/// The first head of a block, and what its mechanism does.
+#[inline(always)]
+pub(super) fn head<'b>(run: &Running<'_>, attention: &'b Attention<'b>) -> Option<(Head<'b>, &'static Life)> {
+    let life = run.mechanisms.life(&attention.kind, attention.causal)?;
+    let head = Head {
+        kind: &attention.kind,
+        index: 0,
+        width: run.model.head_width,
+        tokens: run.course.capacity,
+        causal: attention.causal,
+        scale: attention.scale,
+        gain: attention.gain,
+    };
+    Some((head, life))
+}
+
 /// A block at work.
 struct Work<'w, 's, 'b, T> {
     run: &'w mut Running<'s>,
     /// The head at work, but for its number.
     head: Head<'b>,
     life: &'static Life,
-    of_head: Memory,
+    of_heads: Memory,
     /// Largest magnitude of queries and keys.
     limit: i16,
     rows: Rows<'w, T>,
 }
 
 /// How the memory of the heads is divided: into equal parts for all that are at work at a time.
-struct Memory {
+pub(super) struct Memory {
     /// Part of the first head of the block.
     first: usize,
     /// Words of a part.
@@ -198,11 +205,18 @@ struct Memory {
 }
 
 impl Memory {
-    fn of(run: &Running<'_>, block: usize) -> Self {
+    pub(super) fn of(run: &Running<'_>, block: usize) -> Self {
         let heads = if run.course.side_by_side { run.course.heads } else { 1 };
         let blocks = if run.plan.is_tile_by_tile() { run.course.blocks } else { 1 };
         let first = if run.plan.is_tile_by_tile() { block * heads } else { 0 };
         Self { first, words: run.plan.memory_words() / (blocks * heads).max(1) }
+    }
+
+    /// First and last word of the part of one of the heads at work.
+    #[inline(always)]
+    pub(super) fn of_head(&self, number: usize) -> Range<usize> {
+        let start = (self.first + number) * self.words;
+        start..start + self.words
     }
 }
 
@@ -227,9 +241,7 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
     /// First and last word of the memory of the head at work.
     #[inline(never)]
     fn words(&self) -> Range<usize> {
-        let Memory { first, words } = self.of_head;
-        let start = (first + self.run.place.head - self.run.place.group) * words;
-        start..start + words
+        self.of_heads.of_head(self.run.place.head - self.run.place.group)
     }
 
     /// Before the first token every head forgets what was.

@@ -10,7 +10,7 @@ use fixformer::Model;
 use fixformer::host::count::thousands;
 use fixformer::kernels::Activation;
 use fixformer::model::{
-    AttentionKind, Causality, Input, Level, NormOrder, Pooling, Positions, VERSION, Window,
+    AttentionKind, Causality, Input, Level, NormOrder, Pooling, PoolingWindow, Positions, VERSION, Window,
 };
 use fixformer::session::Plan;
 
@@ -72,10 +72,12 @@ fn summary(model: &Model<'_>) -> Vec<(&'static str, String)> {
         Positions::Axial(_) => "axial",
     };
     let pooling = match model.pooling {
-        Pooling::Mean => "mean of the tokens",
-        Pooling::Max => "maximum of the tokens",
-        Pooling::First => "first token",
-        Pooling::Last => "last token",
+        Pooling::Mean => "mean of the tokens".to_owned(),
+        Pooling::Max => "maximum of the tokens".to_owned(),
+        Pooling::First => "first token".to_owned(),
+        Pooling::Last => "last token".to_owned(),
+        Pooling::WindowMean(window) => format!("mean of the tokens of {}", recent(window)),
+        Pooling::WindowMax(window) => format!("maximum of the tokens of {}", recent(window)),
     };
     vec![
         ("input", input(model)),
@@ -86,7 +88,7 @@ fn summary(model: &Model<'_>) -> Vec<(&'static str, String)> {
         ),
         ("positions", positions.to_owned()),
         ("blocks", blocks(model)),
-        ("pooling", pooling.to_owned()),
+        ("pooling", pooling),
         (
             "head",
             model.head_hidden.map_or("linear".to_owned(), |layer| {
@@ -95,6 +97,10 @@ fn summary(model: &Model<'_>) -> Vec<(&'static str, String)> {
         ),
         ("classes", model.classes.to_string()),
     ]
+}
+
+fn recent(PoolingWindow { block, blocks }: PoolingWindow) -> String {
+    format!("the last {blocks} blocks of {block}, the open one included")
 }
 
 fn input(model: &Model<'_>) -> String {

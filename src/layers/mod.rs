@@ -6,6 +6,7 @@ mod error;
 mod head;
 pub(crate) mod pool;
 mod project;
+pub(crate) mod recent;
 pub(crate) mod statistics;
 
 pub use error::InputError;

@@ -40,7 +40,7 @@ pub struct Stream<'a>(Session<'a>);
 enum At {
     /// Tokens that are complete.
     Tokens,
-    /// Those of them that were pooled.
+    /// Those of them that are pooled: of the window, where pooling has one.
     Pooled,
     /// Steps that wait for the rest of their window.
     Filled,
@@ -112,7 +112,10 @@ impl<'a> Stream<'a> {
     }
 
     /// Takes one step of samples, a value for each channel, one symbol or one token id. Where a token is complete, gives
-    /// the scores of all tokens so far, unless none of them counts.
+    /// the scores of all tokens so far, unless none of them counts; where pooling has a [window], unless none of those in the
+    /// window does.
+    ///
+    /// [window]: crate::model::PoolingWindow
     ///
     /// # Errors
     /// [`InputError`]: the wrong number of values, an unknown token, or a stream at its [limit](Stream::limit). The stream is
@@ -158,7 +161,8 @@ impl<'a> Stream<'a> {
         Ok(())
     }
 
-    /// The scores of all tokens so far; `None` before the first one that counts.
+    /// The scores of all tokens so far; `None` before the first one that counts, and where none of those that are pooled
+    /// does.
     pub fn scores(&mut self) -> Option<Scores<'_>> {
         if self.at(At::Pooled) == 0 {
             return None;

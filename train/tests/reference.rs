@@ -144,3 +144,14 @@ fn inputs_positions_norms_and_pooling() {
         check(&description(&text), values);
     }
 }
+
+#[test]
+fn pooling_over_a_window() {
+    // All recordings longer than the window, some, and none.
+    for (kind, window) in [("mean", "{ block = 3, blocks = 2 }"), ("max", "{ block = 8, blocks = 5 }")] {
+        let pooling = format!("[pooling]\nkind = \"{kind}\"\nwindow = {window}\n");
+        check(&(tokens("{ kind = \"exact\", causal = true }") + &pooling), 1);
+    }
+    let never = "[pooling]\nkind = \"mean\"\nwindow = { block = 100, blocks = 1 }\n";
+    check(&(tokens("{ kind = \"exact\" }") + never), 1);
+}

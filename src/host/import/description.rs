@@ -22,6 +22,7 @@
 //! | | `final_norm`, `embedding_norm` | `true`, `false` |
 //! | | `attention` | `{ kind = "exact", causal = false }`; or another kind, or one for each layer, see [`Attention`] |
 //! | `pooling` | `kind` | `mean`; or `max`, `first`, `last` |
+//! | | `window` | all tokens; of `mean` and `max`: `{ block, blocks }`, the last `blocks` blocks of `block` tokens |
 //! | `head` | `hidden` | none; or the activation of a hidden layer before the scores |
 //! | `tensors` | names, `layout`, `ignore` | see [`Tensors`] |
 //! | `train` | | not read here: how `fixformer-train` trains it |
@@ -35,12 +36,14 @@ use crate::host::reference::{self, Level};
 use crate::model::MAX_HORIZON;
 
 mod attention;
+mod pooling;
 mod tensors;
 
 pub(super) use attention::Place;
 pub use attention::{
     Attention, Attentions, BigBird, Buckets, Favor, Features, Lsh, Offset, Plan, Scale, Scaling,
 };
+pub use pooling::{Pooling, PoolingKind, PoolingWindow};
 pub use tensors::{AffineNames, BiasName, Layout, NormNames, Tensors, in_layer};
 
 /// A whole description.
@@ -186,14 +189,6 @@ impl Encoder {
     }
 }
 
-/// `[pooling]`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pooling {
-    /// Which kind.
-    pub kind: PoolingKind,
-}
-
 /// `[head]`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -230,8 +225,6 @@ choice!(/// Of the hidden values.
     Activation as Activation { Relu = Relu, Gelu = GeluErf, GeluTanh = GeluTanh, Tanh = Tanh });
 choice!(/// Where the norms stand.
     NormOrder as NormOrder { Pre = Pre, Post = Post, Reversible = Reversible });
-choice!(/// How tokens become one vector.
-    PoolingKind as Pooling { Mean = Mean, Max = Max, First = First, Last = Last });
 
 /// Why a description cannot be used.
 #[derive(Debug, Clone)]
@@ -270,6 +263,7 @@ pub(super) fn check(description: &Description) -> Result<(), Problem> {
         return Err(Problem::Field { field: "encoder.heads".to_string(), problem });
     }
     encoder.attention.check(encoder.layers, &description.tensors)?;
+    description.pooling.check()?;
     match &description.input {
         InputKind::Samples { channels, scale, window, .. } => {
             positive("input.channels", *channels)?;

@@ -311,6 +311,37 @@ pub enum Pooling {
     First,
     /// The last token.
     Last,
+    /// The mean of each column over the tokens of a window.
+    WindowMean(PoolingWindow),
+    /// The maximum of each column over the tokens of a window.
+    WindowMax(PoolingWindow),
+}
+
+impl Pooling {
+    /// First token of a sequence of `tokens` tokens that is pooled.
+    pub fn first(self, tokens: usize) -> usize {
+        match self {
+            Self::WindowMean(window) | Self::WindowMax(window) => window.first(tokens),
+            Self::Mean | Self::Max | Self::First | Self::Last => 0,
+        }
+    }
+}
+
+/// The last blocks of tokens, the last of which may not be full: block i has the tokens i · block to (i + 1) · block - 1,
+/// wherever the sequence ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolingWindow {
+    /// Tokens of a block.
+    pub block: usize,
+    /// Number of blocks.
+    pub blocks: usize,
+}
+
+impl PoolingWindow {
+    /// First token of the window of `tokens` tokens.
+    pub fn first(self, tokens: usize) -> usize {
+        tokens.div_ceil(self.block).saturating_sub(self.blocks) * self.block
+    }
 }
 
 /// Where an intermediate tensor stands.
@@ -391,4 +422,10 @@ pub enum ReferenceError {
     /// Nothing is left to attend to.
     #[error("the mask hides every token; keep at least one")]
     AllMasked,
+    /// Nothing is left to pool.
+    #[error("the mask hides every token from {first} on, which are those that are pooled; keep at least one")]
+    WindowMasked {
+        /// First token of the window that is pooled.
+        first: usize,
+    },
 }

@@ -35,6 +35,10 @@ impl Network {
             if !mask.contains(&true) {
                 return Err(ReferenceError::AllMasked);
             }
+            let first = self.pooling.first(tokens);
+            if !mask[first..].contains(&true) {
+                return Err(ReferenceError::WindowMasked { first });
+            }
         }
 
         let mut stream = self.embed(input, observer)?;
@@ -289,21 +293,22 @@ impl FeedForward {
     }
 }
 
-/// `[tokens, width]` to `[width]`; at least one flag of the mask is true.
+/// `[tokens, width]` to `[width]`; at least one flag of those that are pooled is true.
 fn pool(pooling: Pooling, stream: &[f64], width: usize, mask: Option<&[bool]>) -> Vec<f64> {
     let valid = |index: &usize| mask.is_none_or(|mask| mask[*index]);
-    let mut kept = (0..stream.len() / width).filter(valid).map(|t| &stream[t * width..][..width]);
+    let tokens = stream.len() / width;
+    let mut kept = (pooling.first(tokens)..tokens).filter(valid).map(|t| &stream[t * width..][..width]);
     match pooling {
         Pooling::First => kept.next().unwrap_or_default().to_vec(),
         Pooling::Last => kept.next_back().unwrap_or_default().to_vec(),
-        Pooling::Max => {
+        Pooling::Max | Pooling::WindowMax(_) => {
             let mut pooled = vec![f64::NEG_INFINITY; width];
             for token in kept {
                 pooled.iter_mut().zip(token).for_each(|(p, &x)| *p = p.max(x));
             }
             pooled
         }
-        Pooling::Mean => {
+        Pooling::Mean | Pooling::WindowMean(_) => {
             let mut pooled = vec![0.0; width];
             let mut count = 0.0;
             for token in kept {

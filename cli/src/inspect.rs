@@ -109,9 +109,17 @@ fn input(model: &Model<'_>) -> String {
         Input::Samples { channels, window, level, .. } => {
             let scale = f32::from_bits(model.sample_scale_bits());
             let level = match level {
-                Level::Raw => "",
-                Level::Centred => ", mean of the recording removed",
-                Level::Standardized => ", standardized over the recording",
+                Level::Raw => String::new(),
+                Level::Centred => ", mean of the recording removed".to_owned(),
+                Level::Standardized => ", standardized over the recording".to_owned(),
+                Level::RunningCentred { forgetting } => {
+                    format!(", running mean over about {} samples removed", thousands(1 << forgetting))
+                }
+                Level::RunningStandardized { forgetting, floor } => format!(
+                    ", standardized over about {} samples so far, deviation at least {}",
+                    thousands(1 << forgetting),
+                    f64::from(*floor) / 256.0 * f64::from(scale)
+                ),
             };
             let per_step = if *channels == 1 { "1 value" } else { &format!("{channels} values") };
             format!("samples, {per_step} a step in units of {scale}, {}{level}", windows(window))

@@ -7,6 +7,7 @@ mod head;
 pub(crate) mod pool;
 mod project;
 pub(crate) mod recent;
+mod running;
 pub(crate) mod statistics;
 
 pub use error::InputError;

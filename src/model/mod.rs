@@ -28,6 +28,7 @@ mod crc;
 mod error;
 mod input;
 mod kind;
+mod level;
 mod pooling;
 mod read;
 mod record;
@@ -39,8 +40,9 @@ pub(crate) use crc::Crc;
 
 pub use block::{Attention, Block, Blocks, FeedForward, NormOrder};
 pub use error::{Message, ModelError, SectionFault};
-pub use input::{Input, Level, Positions, Window};
+pub use input::{Input, Positions, Window};
 pub use kind::*;
+pub use level::Level;
 pub use pooling::{Pooling, PoolingWindow};
 pub use record::{Hidden, Linear, Norm, Table, Weights};
 

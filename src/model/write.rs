@@ -184,7 +184,8 @@ impl File {
         match &self.input {
             Input::Samples { channels, window, shift, level, stem } => {
                 out.sizes(&[0, *channels, window.width, window.stride]);
-                out.0.extend([*shift, *level as u32]);
+                out.words(&[*shift]);
+                level.write(&mut out);
                 out.linear(stem);
             }
             Input::OneHot { symbols, window, shift, stem } => {

@@ -88,7 +88,7 @@ fn embed_tile(run: &mut Running<'_>, budget: &mut Budget, trace: &mut impl Trace
     let stem_inputs = model.input.stem_inputs();
     let of_row = width * (stem_inputs + 60);
     let last = if budget.allows((end - first) * of_row) { end } else { first + 1 };
-    let at = run.residual_row(first) * width;
+    let (at, seen) = (run.residual_row(first) * width, run.visible(first..last));
     let names = [Name::Residual, Name::Second, Name::Statistics, Name::Windows, Name::Normed];
     let [residual, second, statistics, windows, work] = run.plan.take(run.memory, names);
     let elements = (last - first) * width;
@@ -97,7 +97,7 @@ fn embed_tile(run: &mut Running<'_>, budget: &mut Budget, trace: &mut impl Trace
     let work = i16s_in(work, 0..elements);
     let buffers = embed::Work { statistics: i32s_mut(statistics), windows, rows: work };
     let input = run.input.get(first * model.input.token_values()..).unwrap_or_default();
-    let frac = embed::embed(model, input, first, buffers, rows, trace);
+    let frac = embed::embed(model, input, first, seen, buffers, rows, trace);
     let copies = i16s_in(second, at..at + elements);
     copies.iter_mut().zip(rows.iter()).for_each(|(copy, &x)| *copy = x);
     run.fracs = [frac; 2];

@@ -207,7 +207,7 @@ impl<'a> Stream<'a> {
     fn token(&mut self, trace: &mut impl Trace) -> Result<(), InputError> {
         let (token, pooled) = (self.at(At::Tokens), self.at(At::Pooled));
         let seen = [self.at(At::Missing) == 0];
-        let frac = self.embed(token, trace);
+        let frac = self.embed(token, seen, trace);
         let mut running = Running::of_token(&mut self.0, token, &seen, frac, pooled);
         while running.advance(&mut Budget::UNLIMITED.clone(), trace)?.is_pending() {}
         let pooled = running.pooled;
@@ -235,7 +235,7 @@ impl<'a> Stream<'a> {
     }
 
     /// Makes a row of the window; returns its fractional bits.
-    fn embed(&mut self, token: usize, trace: &mut impl Trace) -> i32 {
+    fn embed(&mut self, token: usize, seen: [bool; 1], trace: &mut impl Trace) -> i32 {
         let Session { model, plan, memory, .. } = &mut self.0;
         let names =
             [Name::Residual, Name::Second, Name::Samples, Name::Statistics, Name::Windows, Name::Normed];
@@ -247,7 +247,7 @@ impl<'a> Stream<'a> {
             rows: i16s_in(work, 0..model.width),
         };
         let samples = i16s_in(samples, 0..model.input.window_values());
-        let frac = embed::embed(model, samples, token, buffers, row, trace);
+        let frac = embed::embed(model, samples, token, seen[0].into(), buffers, row, trace);
         let copy = i16s_in(second, 0..model.width);
         copy.iter_mut().zip(row.iter()).for_each(|(copy, &x)| *copy = x);
         frac

@@ -9,6 +9,7 @@
 //! | | `channels`, `scale` | required for samples; `scale` is the real value of one raw unit |
 //! | | `remove_mean` | `false`; each channel's mean over the recording is subtracted |
 //! | | `standardize` | `false`; that, and each channel is divided by its standard deviation over the recording |
+//! | | `running` | none; the running form of these two, for streams: `{ memory, floor }`, see [`Running`] |
 //! | | `normalize` | `true`; then (x - mean) / deviation, from two tensors `[channels]` |
 //! | | `symbols` | required for one-hot; a raw value outside is the zero vector |
 //! | | `window` | required for samples and one-hot: `{ width, stride }` in steps |
@@ -32,11 +33,12 @@ use std::string::{String, ToString};
 
 use serde::Deserialize;
 
-use crate::host::reference::{self, Level};
+use crate::host::reference;
 use crate::model::MAX_HORIZON;
 
 mod attention;
 mod pooling;
+mod running;
 mod tensors;
 
 pub(super) use attention::Place;
@@ -44,6 +46,7 @@ pub use attention::{
     Attention, Attentions, BigBird, Buckets, Favor, Features, Lsh, Offset, Plan, Scale, Scaling,
 };
 pub use pooling::{Pooling, PoolingKind, PoolingWindow};
+pub use running::Running;
 pub use tensors::{AffineNames, BiasName, Layout, NormNames, Tensors, in_layer};
 
 /// A whole description.
@@ -99,6 +102,7 @@ pub enum InputKind {
         remove_mean: bool,
         #[serde(default)]
         standardize: bool,
+        running: Option<Running>,
         #[serde(default = "yes")]
         normalize: bool,
         window: Window,
@@ -111,17 +115,6 @@ pub enum InputKind {
         #[serde(default = "unit")]
         scale: f64,
     },
-}
-
-impl InputKind {
-    /// What each channel of a recording is freed of.
-    pub fn level(&self) -> Level {
-        match self {
-            InputKind::Samples { standardize: true, .. } => Level::Standardized,
-            InputKind::Samples { remove_mean: true, .. } => Level::Centred,
-            _ => Level::Raw,
-        }
-    }
 }
 
 /// Steps of a token, and from one token to the next.
@@ -269,6 +262,7 @@ pub(super) fn check(description: &Description) -> Result<(), Problem> {
             positive("input.channels", *channels)?;
             above_zero("input.scale", *scale)?;
             check_window(window)?;
+            running::check(&description.input)?;
         }
         InputKind::OneHot { symbols, window } => {
             positive("input.symbols", *symbols)?;

@@ -7,6 +7,8 @@ use crate::model::{Level, Pooling, PoolingWindow, Window};
 
 /// Raw samples vary more between recordings than what comes after a norm.
 const INPUT_HEADROOM: f64 = 2.0;
+/// Of the floor of a deviation in a model file, to a raw unit.
+const RAW_FLOOR: f64 = 256.0;
 
 impl Builder<'_> {
     pub(super) fn input(&self, frac: i32) -> Result<write::Input, QuantizeError> {
@@ -19,6 +21,14 @@ impl Builder<'_> {
                     float::Level::Centred => (Level::Centred, *scale),
                     // Their unit is the deviation.
                     float::Level::Standardized => (Level::Standardized, 1.0),
+                    float::Level::RunningCentred { forgetting } => {
+                        (Level::RunningCentred { forgetting: *forgetting }, *scale)
+                    }
+                    float::Level::RunningStandardized { forgetting, floor } => {
+                        let floor =
+                            (floor / scale * RAW_FLOOR).round().clamp(1.0, f64::from(Level::MAX_FLOOR));
+                        (Level::RunningStandardized { forgetting: *forgetting, floor: floor as u32 }, 1.0)
+                    }
                 };
                 let folded = fold_normalisation(stem, unit, mean, deviation);
                 write::Input::Samples {

@@ -11,6 +11,7 @@ use std::vec::Vec;
 use bigbird::BigBird;
 use favor::Favor;
 use hierarchical::Hierarchical;
+pub use level::Level;
 use local::Local;
 use lsh::Lsh;
 
@@ -20,6 +21,7 @@ mod candidates;
 pub mod favor;
 pub mod hierarchical;
 pub mod layers;
+mod level;
 pub mod local;
 pub mod lsh;
 mod network;
@@ -107,17 +109,6 @@ pub struct Norm {
     pub bias: Vec<f64>,
     /// Added to the variance.
     pub epsilon: f64,
-}
-
-/// What each channel of a recording is freed of before anything else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    /// Nothing.
-    Raw,
-    /// Its mean over the recording.
-    Centred,
-    /// Its mean, and its standard deviation over the recording is made 1, unless it is 0.
-    Standardized,
 }
 
 /// How raw integers become tokens.

@@ -112,7 +112,7 @@ impl Scale {
             return Self { up: shift, mean: mean(shift), factor: 1, right: 0 };
         };
         // A floor has FINE fractional bits, its square twice as many.
-        let least = u64::from(floor) * u64::from(floor) << (FINE_VARIANCE - 2 * FINE);
+        let least = (u64::from(floor) * u64::from(floor)) << (FINE_VARIANCE - 2 * FINE);
         let inverse = rsqrt((moments.variance as u64).max(least));
         // The root of the variance has half its fractional bits, the difference FINE. Since no deviation is below 2^-8 and no
         // shift above 15, the sum of the shifts is at least 16.

@@ -118,7 +118,7 @@ fn input(model: &Model<'_>) -> String {
                 Level::RunningStandardized { forgetting, floor } => format!(
                     ", standardized over about {} samples so far, deviation at least {}",
                     thousands(1 << forgetting),
-                    f64::from(*floor) / 256.0 * f64::from(scale)
+                    *floor as f32 / 256.0 * scale
                 ),
             };
             let per_step = if *channels == 1 { "1 value" } else { &format!("{channels} values") };

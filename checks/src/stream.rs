@@ -32,7 +32,7 @@ const RECORDING: [i16; CHANNELS * STEPS] = {
     while i < recording.len() {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let noise = (state >> 16) as i32 - 0x8000;
-        recording[i] = ((noise * i as i32 >> 10) + 20 * i as i32) as i16;
+        recording[i] = (((noise * i as i32) >> 10) + 20 * i as i32) as i16;
         i += 1;
     }
     recording

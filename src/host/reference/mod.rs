@@ -14,6 +14,7 @@ use hierarchical::Hierarchical;
 pub use level::Level;
 use local::Local;
 use lsh::Lsh;
+pub use pooling::{Pooling, PoolingWindow};
 
 pub mod attention;
 pub mod bigbird;
@@ -25,6 +26,7 @@ mod level;
 pub mod local;
 pub mod lsh;
 mod network;
+mod pooling;
 
 /// A transformer encoder with a classification head.
 #[derive(Debug, Clone, PartialEq)]
@@ -289,50 +291,6 @@ pub enum Activation {
     GeluTanh,
     /// tanh x.
     Tanh,
-}
-
-/// How the tokens become one vector. Masked tokens take no part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pooling {
-    /// The mean of each column.
-    Mean,
-    /// The maximum of each column.
-    Max,
-    /// The first token.
-    First,
-    /// The last token.
-    Last,
-    /// The mean of each column over the tokens of a window.
-    WindowMean(PoolingWindow),
-    /// The maximum of each column over the tokens of a window.
-    WindowMax(PoolingWindow),
-}
-
-impl Pooling {
-    /// First token of a sequence of `tokens` tokens that is pooled.
-    pub fn first(self, tokens: usize) -> usize {
-        match self {
-            Self::WindowMean(window) | Self::WindowMax(window) => window.first(tokens),
-            Self::Mean | Self::Max | Self::First | Self::Last => 0,
-        }
-    }
-}
-
-/// The last blocks of tokens, the last of which may not be full: block i has the tokens i · block to (i + 1) · block - 1,
-/// wherever the sequence ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PoolingWindow {
-    /// Tokens of a block.
-    pub block: usize,
-    /// Number of blocks.
-    pub blocks: usize,
-}
-
-impl PoolingWindow {
-    /// First token of the window of `tokens` tokens.
-    pub fn first(self, tokens: usize) -> usize {
-        tokens.div_ceil(self.block).saturating_sub(self.blocks) * self.block
-    }
 }
 
 /// Where an intermediate tensor stands.

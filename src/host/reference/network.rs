@@ -11,7 +11,7 @@ use super::layers::sinusoid;
 use super::local::Local;
 use super::lsh::Lsh;
 use super::{
-    Attention, AttentionKind, Axial, Block, FeedForward, Input, Network, NormOrder, Pooling, Positions,
+    Attention, AttentionKind, Axial, Block, FeedForward, Input, Network, NormOrder, Positions,
     ReferenceError, Site, Window,
 };
 
@@ -55,7 +55,7 @@ impl Network {
             stream = norm.apply(&stream);
             observer(Site { block: None, tensor: "normed" }, &stream);
         }
-        let mut pooled = pool(self.pooling, &stream, self.output_width(), mask);
+        let mut pooled = self.pooling.apply(&stream, self.output_width(), mask);
         observer(Site { block: None, tensor: "pooled" }, &pooled);
         if let Some(hidden) = &self.hidden {
             pooled = hidden.map.apply(&pooled);
@@ -291,34 +291,6 @@ impl FeedForward {
         }
         observer("hidden", &hidden);
         self.contract.apply(&hidden)
-    }
-}
-
-/// `[tokens, width]` to `[width]`; at least one flag of those that are pooled is true.
-fn pool(pooling: Pooling, stream: &[f64], width: usize, mask: Option<&[bool]>) -> Vec<f64> {
-    let valid = |index: &usize| mask.is_none_or(|mask| mask[*index]);
-    let tokens = stream.len() / width;
-    let mut kept = (pooling.first(tokens)..tokens).filter(valid).map(|t| &stream[t * width..][..width]);
-    match pooling {
-        Pooling::First => kept.next().unwrap_or_default().to_vec(),
-        Pooling::Last => kept.next_back().unwrap_or_default().to_vec(),
-        Pooling::Max | Pooling::WindowMax(_) => {
-            let mut pooled = vec![f64::NEG_INFINITY; width];
-            for token in kept {
-                pooled.iter_mut().zip(token).for_each(|(p, &x)| *p = p.max(x));
-            }
-            pooled
-        }
-        Pooling::Mean | Pooling::WindowMean(_) => {
-            let mut pooled = vec![0.0; width];
-            let mut count = 0.0;
-            for token in kept {
-                add(&mut pooled, token);
-                count += 1.0;
-            }
-            pooled.iter_mut().for_each(|p| *p /= count);
-            pooled
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use fixformer::attention::Budget;
 use fixformer::host::calibrate::calibrate;
 use fixformer::host::quantize::integers;
 use fixformer::host::reference::favor::Offsets;
-use fixformer::host::reference::{AttentionKind, Network, Pooling};
+use fixformer::host::reference::{AttentionKind, Input, Level, Network, Pooling, PoolingWindow};
 use fixformer::session::{Plan, Running, Stage};
 use fixformer::trace::{Row, Rows, Tensor};
 use fixformer::{Model, Session};
@@ -19,8 +19,16 @@ mod random;
 
 /// A network with mechanism `i` in both layers, or with another one in the second, and its model file.
 fn model(source: &mut Source, i: usize, causal: bool) -> (Network, Vec<u32>) {
-    let options = options(i, causal);
+    let mut options = options(i, causal);
+    options.pooling = match i % 6 {
+        1 => Pooling::WindowMean(PoolingWindow { block: 5, blocks: 3 }),
+        3 => Pooling::WindowMax(PoolingWindow { block: 8, blocks: 2 }),
+        _ => options.pooling,
+    };
     let mut network = network(source, options);
+    if let (Input::Samples { level, .. }, true) = (&mut network.input, i.is_multiple_of(2)) {
+        *level = Level::RunningStandardized { forgetting: 5, floor: 0.1 };
+    }
     let other = if i.is_multiple_of(3) { (7 * i + 4) % KINDS } else { i };
     for (layer, block) in network.blocks.iter_mut().enumerate() {
         let width = options.width / options.heads;

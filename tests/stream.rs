@@ -2,43 +2,15 @@
 
 use fixformer::host::calibrate::calibrate;
 use fixformer::host::quantize::integers;
-use fixformer::host::reference::favor::Offsets;
-use fixformer::host::reference::{AttentionKind, Input, Level, Network, Pooling};
+use fixformer::host::reference::{Input, Level, Pooling};
 use fixformer::session::{ShortState, Stage, StateError, StateReader, StateWriter, Unstreamable};
 use fixformer::{InputError, Model, Plan, Session, Stream, StreamError};
-use random::kinds::{KINDS, MAX_TOKENS, kinds, options};
+use random::causal::{STREAMS, channels, model};
+use random::kinds::{KINDS, MAX_TOKENS, options};
 use random::{Source, all_wide, length, network};
 
 #[allow(dead_code)] // What other tests need of it.
 mod random;
-
-/// Mechanisms of [`kinds`] of which a causal layer depends on nothing that follows.
-const STREAMS: [usize; 10] = [0, 1, 2, 8, 9, 10, 11, 15, 19, 20];
-
-/// A causal network with mechanism `i` in both layers, or with exact attention in the second, and its model file.
-fn model(source: &mut Source, i: usize, exact_too: bool, pooling: Pooling) -> (Network, Vec<u32>) {
-    let mut options = options(i, true);
-    options.pooling = pooling;
-    let mut network = network(source, options);
-    if let Input::Samples { level, .. } = &mut network.input {
-        *level = Level::Raw;
-    }
-    for (layer, block) in network.blocks.iter_mut().enumerate() {
-        let width = options.width / options.heads;
-        let mut kind = kinds(source, options.heads, width, layer).swap_remove(i);
-        if let AttentionKind::Favor(favor) = &mut kind {
-            favor.offsets = Offsets::Seen;
-        }
-        if !(exact_too && layer == 1) {
-            block.attention.kind = kind;
-        }
-    }
-    let recordings: Vec<Vec<i16>> =
-        (1..8).map(|i| source.recording(length(&network, 20 * i), &network.input)).collect();
-    let ranges = calibrate(&network, &recordings, || {}).unwrap();
-    let words = integers(&network, &ranges, &all_wide()).unwrap().words();
-    (network, words)
-}
 
 /// Writes garbage over all that is no state of a stream.
 fn spoil(stream: &mut Stream<'_>) {
@@ -51,14 +23,6 @@ fn spoil(stream: &mut Stream<'_>) {
         if !state {
             *word = 0x5a5a_a5a5;
         }
-    }
-}
-
-/// Values of a step.
-fn channels(network: &Network) -> usize {
-    match &network.input {
-        Input::Samples { channels, .. } => *channels,
-        _ => 1,
     }
 }
 

@@ -21,6 +21,7 @@ mod reciprocal;
 mod rounding;
 mod session;
 mod softmax;
+mod stream;
 
 pub use outcome::{Failure, Outcome};
 
@@ -36,7 +37,7 @@ pub struct Check {
 }
 
 /// Every check, by the part of the engine that it is about.
-pub const GROUPS: [&[Check]; 12] = [
+pub const GROUPS: [&[Check]; 13] = [
     rounding::ALL,
     softmax::ALL,
     reciprocal::ALL,
@@ -49,6 +50,7 @@ pub const GROUPS: [&[Check]; 12] = [
     buckets::ALL,
     model::ALL,
     session::ALL,
+    stream::ALL,
 ];
 
 /// A check that fails, to see that failures are seen.

@@ -10,7 +10,7 @@ use fixformer::Model;
 use fixformer::host::count::thousands;
 use fixformer::kernels::Activation;
 use fixformer::model::{
-    AttentionKind, Causality, Input, Level, NormOrder, Pooling, Positions, VERSION, Window,
+    AttentionKind, Causality, Input, Level, NormOrder, Pooling, PoolingWindow, Positions, VERSION, Window,
 };
 use fixformer::session::Plan;
 
@@ -72,10 +72,12 @@ fn summary(model: &Model<'_>) -> Vec<(&'static str, String)> {
         Positions::Axial(_) => "axial",
     };
     let pooling = match model.pooling {
-        Pooling::Mean => "mean of the tokens",
-        Pooling::Max => "maximum of the tokens",
-        Pooling::First => "first token",
-        Pooling::Last => "last token",
+        Pooling::Mean => "mean of the tokens".to_owned(),
+        Pooling::Max => "maximum of the tokens".to_owned(),
+        Pooling::First => "first token".to_owned(),
+        Pooling::Last => "last token".to_owned(),
+        Pooling::WindowMean(window) => format!("mean of the tokens of {}", recent(window)),
+        Pooling::WindowMax(window) => format!("maximum of the tokens of {}", recent(window)),
     };
     vec![
         ("input", input(model)),
@@ -86,7 +88,7 @@ fn summary(model: &Model<'_>) -> Vec<(&'static str, String)> {
         ),
         ("positions", positions.to_owned()),
         ("blocks", blocks(model)),
-        ("pooling", pooling.to_owned()),
+        ("pooling", pooling),
         (
             "head",
             model.head_hidden.map_or("linear".to_owned(), |layer| {
@@ -97,15 +99,27 @@ fn summary(model: &Model<'_>) -> Vec<(&'static str, String)> {
     ]
 }
 
+fn recent(PoolingWindow { block, blocks }: PoolingWindow) -> String {
+    format!("the last {blocks} blocks of {block}, the open one included")
+}
+
 fn input(model: &Model<'_>) -> String {
     let windows = |window: &Window| format!("windows of {} steps every {}", window.width, window.stride);
     match &model.input {
         Input::Samples { channels, window, level, .. } => {
             let scale = f32::from_bits(model.sample_scale_bits());
             let level = match level {
-                Level::Raw => "",
-                Level::Centred => ", mean of the recording removed",
-                Level::Standardized => ", standardized over the recording",
+                Level::Raw => String::new(),
+                Level::Centred => ", mean of the recording removed".to_owned(),
+                Level::Standardized => ", standardized over the recording".to_owned(),
+                Level::RunningCentred { forgetting } => {
+                    format!(", running mean over about {} samples removed", thousands(1 << forgetting))
+                }
+                Level::RunningStandardized { forgetting, floor } => format!(
+                    ", standardized over about {} samples so far, deviation at least {}",
+                    thousands(1 << forgetting),
+                    *floor as f32 / 256.0 * scale
+                ),
             };
             let per_step = if *channels == 1 { "1 value" } else { &format!("{channels} values") };
             format!("samples, {per_step} a step in units of {scale}, {}{level}", windows(window))

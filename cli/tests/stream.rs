@@ -67,3 +67,21 @@ fn a_model_that_cannot_stream_is_refused_with_the_reason() {
     let fit = json(&bench, &["fit", "digits.fxm", "--board", "nrf52840", "--json"]);
     assert!(fit["stream_bytes"].is_null() && fit["state_bytes"].is_null());
 }
+
+#[test]
+fn a_model_for_streams_without_end_is_described() {
+    let bench = needle();
+    fs::copy(workspace().join("tests/models/monitor.fxm"), bench.path("monitor.fxm")).unwrap();
+    let inspect = bench.command(&["inspect", "monitor.fxm"]).assert().success();
+    inspect
+        .stdout(contains("as a stream, without end"))
+        .stdout(contains("standardized over about 64 samples so far, deviation at least 0.5"))
+        .stdout(contains("maximum of the tokens of the last 4 blocks of 8, the open one included"));
+    let plan = json(&bench, &["inspect", "monitor.fxm", "--plan", "--stream", "--json"]);
+    let buffers = plan["buffers"].as_array().unwrap();
+    let bytes = |name: &str| buffers.iter().find(|buffer| buffer["name"] == name).unwrap()["bytes"].clone();
+    // Four slots of a count and 15 maxima; two words, and four for each of three channels.
+    assert_eq!((bytes("recent"), bytes("statistics")), (144.into(), 56.into()));
+    let fit = json(&bench, &["fit", "monitor.fxm", "--board", "nrf52840", "--json"]);
+    assert_eq!(fit["stream_bytes"], plan["arena_bytes"]);
+}

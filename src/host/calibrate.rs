@@ -5,7 +5,7 @@ use std::string::String;
 use std::vec::Vec;
 
 use super::parallel;
-use super::reference::{Input, Network, ReferenceError, Site};
+use super::reference::{Input, Network, ReferenceError, Site, Window};
 
 /// Smallest and largest value of each tensor.
 #[derive(Clone, Debug, Default)]
@@ -95,9 +95,11 @@ pub fn calibrate(
 }
 
 fn input_peak(input: &Input, recording: &[i16]) -> f64 {
-    let Input::Samples { channels, level, .. } = input else { return 0.0 };
-    let mut samples: Vec<f64> = recording.iter().map(|&raw| f64::from(raw)).collect();
-    level.apply(&mut samples, *channels);
+    let Input::Samples { channels, window, scale, level, .. } = input else { return 0.0 };
+    let samples = recording.iter().map(|&raw| f64::from(raw)).collect();
+    // What is running differs from window to window; all else is the same of every step, those after the last window too.
+    let window = if level.is_running() { *window } else { Window { width: 1, stride: 1 } };
+    let samples = level.in_units_of(*scale).windows(samples, *channels, window, None);
     samples.iter().fold(0.0, |peak, x| x.abs().max(peak))
 }
 

@@ -138,7 +138,7 @@ impl Importer<'_> {
             embedding_norm,
             blocks,
             final_norm,
-            pooling: description.pooling.kind.into(),
+            pooling: description.pooling.reference(),
             hidden,
             head,
             max_tokens,

@@ -5,6 +5,7 @@
 //! error. Weights have 8 bits; a layer in [`Precision`] has 16.
 
 mod attention;
+mod ends;
 mod error;
 mod extra;
 pub mod favor;
@@ -27,12 +28,10 @@ use super::calibrate::{Range, Ranges};
 use super::reference as float;
 use crate::kernels::{Activation, VALUE_LIMIT, dot_limit, normalised_frac};
 use crate::model::write;
-use crate::model::{Attention, Level, NormOrder, Pooling, Table, Window};
+use crate::model::{Attention, NormOrder, Table};
 
 /// Room above the calibrated peak of an activation, as a factor: recordings not seen may go higher.
 pub const HEADROOM: f64 = 1.2;
-/// Raw samples vary more between recordings than what comes after a norm.
-const INPUT_HEADROOM: f64 = 2.0;
 /// Most fractional bits of an activation.
 const MOST_FRAC: i32 = 24;
 /// GELU is not flat before about minus four: its input must reach that far.
@@ -135,12 +134,7 @@ impl Builder<'_> {
             width: network.width(),
             heads,
             head_width: network.blocks.first().map_or(1, |block| block.attention.query.outputs / heads),
-            pooling: match network.pooling {
-                float::Pooling::Mean => Pooling::Mean,
-                float::Pooling::Max => Pooling::Max,
-                float::Pooling::First => Pooling::First,
-                float::Pooling::Last => Pooling::Last,
-            },
+            pooling: ends::pooling(network.pooling),
             sample_scale,
             input,
             positions,
@@ -149,37 +143,6 @@ impl Builder<'_> {
             final_norm,
             head_hidden,
             head,
-        })
-    }
-
-    fn input(&self, frac: i32) -> Result<write::Input, QuantizeError> {
-        let windows = |window: &float::Window| Window { width: window.width, stride: window.stride };
-        Ok(match &self.network.input {
-            float::Input::Samples { channels, window, scale, level, mean, deviation, stem } => {
-                let shift = fractional_bits(self.ranges.input * INPUT_HEADROOM, i16::MAX).clamp(0, 15);
-                let (level, unit) = match level {
-                    float::Level::Raw => (Level::Raw, *scale),
-                    float::Level::Centred => (Level::Centred, *scale),
-                    // Their unit is the deviation.
-                    float::Level::Standardized => (Level::Standardized, 1.0),
-                };
-                let folded = fold_normalisation(stem, unit, mean, deviation);
-                write::Input::Samples {
-                    channels: *channels,
-                    window: windows(window),
-                    shift: shift as u32,
-                    level,
-                    stem: self.linear("stem", &folded, shift, frac)?,
-                }
-            }
-            float::Input::OneHot { symbols, window, stem } => {
-                const ONE: i32 = 14;
-                let stem = self.linear("stem", stem, ONE, frac)?;
-                write::Input::OneHot { symbols: *symbols, window: windows(window), shift: ONE as u32, stem }
-            }
-            float::Input::Tokens { table, .. } => {
-                write::Input::Tokens { table: self.table("table", table, self.network.width(), frac)? }
-            }
         })
     }
 
@@ -391,20 +354,6 @@ fn engine_activation(activation: float::Activation) -> Activation {
         float::Activation::GeluTanh => Activation::GeluTanh,
         float::Activation::Tanh => Activation::Tanh,
     }
-}
-
-/// `y = ((raw * scale - mean) / deviation) W + b` as one linear layer on raw values.
-fn fold_normalisation(stem: &float::Linear, scale: f64, mean: &[f64], deviation: &[f64]) -> float::Linear {
-    let mut folded = stem.clone();
-    for (input, row) in folded.weights.chunks_exact_mut(stem.outputs).enumerate() {
-        let channel = input % mean.len();
-        for (weight, bias) in row.iter_mut().zip(&mut folded.bias) {
-            let per_unit = *weight / deviation[channel];
-            *bias -= per_unit * mean[channel];
-            *weight = per_unit * scale;
-        }
-    }
-    folded
 }
 
 /// Turns of each sine and cosine pair from one position to the next, in units of 2^-32.

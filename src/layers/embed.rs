@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::statistics::FINE;
-use super::{InputError, front};
+use super::{InputError, front, running};
 use crate::kernels::add;
 use crate::memory::{rows as rows_of, rows_mut};
 use crate::model::{Input, Level, Model, Positions, Window};
@@ -57,7 +57,7 @@ fn count(window: Window, steps: usize) -> Result<usize, InputError> {
 /// What embedding needs besides the recording.
 pub(crate) struct Work<'a> {
     /// Of the channels; see [`super::statistics`].
-    pub(crate) statistics: &'a [i32],
+    pub(crate) statistics: &'a mut [i32],
     /// `[n, stem inputs]`.
     pub(crate) windows: &'a mut [i16],
     /// `[n, width]`.
@@ -65,18 +65,20 @@ pub(crate) struct Work<'a> {
 }
 
 /// Tokens `first ..` into `rows`, `[n, width]`, as many as there are rows; returns their fractional bits. `input` begins
-/// with the first of them.
+/// with the first of them; bit `i` of `seen` says whether token `first + i` counts. Running statistics go on from token to
+/// token.
 #[inline(never)]
 pub(crate) fn embed(
     model: &Model<'_>,
     input: &[i16],
     first: usize,
+    seen: u32,
     work: Work<'_>,
     rows: &mut [i16],
     trace: &mut impl Trace,
 ) -> i32 {
     let width = model.width;
-    tokens(&model.input, input, work.statistics, work.windows, rows);
+    tokens(&model.input, input, seen, (work.statistics, work.windows), rows);
     for (row, x) in rows_mut(rows, width).enumerate() {
         add_position(&model.positions, first + row, model.input.frac(), work.rows, x);
     }
@@ -95,7 +97,13 @@ pub(crate) fn frac(model: &Model<'_>) -> i32 {
 }
 
 /// Tokens into `rows`, `[n, width]`.
-fn tokens(model: &Input<'_>, input: &[i16], statistics: &[i32], windows: &mut [i16], rows: &mut [i16]) {
+fn tokens(
+    model: &Input<'_>,
+    input: &[i16],
+    seen: u32,
+    (statistics, windows): (&mut [i32], &mut [i16]),
+    rows: &mut [i16],
+) {
     let (window, stem) = match model {
         Input::Samples { window, stem, .. } | Input::OneHot { window, stem, .. } => (window, stem),
         Input::Tokens { table } => {
@@ -114,6 +122,9 @@ fn tokens(model: &Input<'_>, input: &[i16], statistics: &[i32], windows: &mut [i
         match *model {
             Input::Samples { channels, level: Level::Standardized, .. } => {
                 standardized(steps, channels, statistics, x)
+            }
+            Input::Samples { level, .. } if level.is_running() => {
+                running::free(model, steps, seen >> row & 1 == 1, statistics, x)
             }
             Input::Samples { channels, shift, .. } => samples(steps, channels, shift, statistics, x),
             Input::OneHot { symbols, shift, .. } => one_hot(steps, symbols, shift, x),

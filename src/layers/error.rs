@@ -48,6 +48,11 @@ pub enum InputError {
     },
     /// The mask hides every token.
     AllMasked,
+    /// The mask hides every token of the window that is pooled; tokens before it count for attention alone.
+    WindowMasked {
+        /// First token of the window.
+        first: usize,
+    },
 }
 
 impl core::error::Error for InputError {}
@@ -72,6 +77,9 @@ impl fmt::Display for InputError {
                 write!(f, "the mask has {found} elements, the sequence {tokens} tokens")
             }
             Self::AllMasked => write!(f, "the mask hides every token"),
+            Self::WindowMasked { first } => {
+                write!(f, "the mask hides every token from {first} on, which are those of the pooling window")
+            }
         }
     }
 }

@@ -6,6 +6,8 @@ mod error;
 mod head;
 pub(crate) mod pool;
 mod project;
+pub(crate) mod recent;
+mod running;
 pub(crate) mod statistics;
 
 pub use error::InputError;

@@ -1,7 +1,7 @@
 //! From token rows to one row: final norm and pooling.
 
-use super::front;
 use super::statistics::{wide, words};
+use super::{front, recent};
 use crate::memory::rows_mut;
 use crate::model::{Model, Pooling};
 use crate::num::{mean, round_shift, saturate};
@@ -13,6 +13,10 @@ pub(crate) struct Pool<'a> {
     pub(crate) totals: &'a mut [i32],
     /// `[output width]`.
     pub(crate) pooled: &'a mut [i16],
+    /// Of a stream that pools a window: its blocks, see [`recent`].
+    pub(crate) recent: &'a mut [u32],
+    /// First token that is pooled: that of the window, where a whole run pools one.
+    pub(crate) first: usize,
     /// Tokens that count.
     pub(crate) count: &'a mut usize,
 }
@@ -51,22 +55,28 @@ pub(crate) fn add(
     };
     let tile = Tile { row: token, column: 0, width, tensor_width: width, values: row, frac };
     trace.tile(Site { block: None, tensor: Tensor::Normed }, tile);
-    let Pool { totals, pooled, count } = pool;
-    if !seen {
+    if !pool.recent.is_empty() {
+        recent::make_room(model, token, pool);
+    }
+    if !seen || token < pool.first {
         return;
     }
-    **count += 1;
+    *pool.count += 1;
+    if !pool.recent.is_empty() {
+        recent::add(model, token, row, pool);
+    }
+    let Pool { totals, pooled, count, .. } = pool;
     match model.pooling {
-        Pooling::Mean => {
+        Pooling::Mean | Pooling::WindowMean(_) => {
             for (total, &x) in totals.as_chunks_mut().0.iter_mut().zip(&*row) {
                 *total = words(wide(*total).wrapping_add_signed(x.into()));
             }
         }
-        Pooling::Max if **count > 1 => {
+        Pooling::Max | Pooling::WindowMax(_) if **count > 1 => {
             pooled.iter_mut().zip(&*row).for_each(|(most, &x)| *most = (*most).max(x));
         }
         Pooling::First if **count > 1 => {}
-        Pooling::Max | Pooling::First | Pooling::Last => {
+        Pooling::Max | Pooling::WindowMax(_) | Pooling::First | Pooling::Last => {
             pooled.iter_mut().zip(&*row).for_each(|(out, &x)| *out = x);
         }
     }
@@ -74,11 +84,15 @@ pub(crate) fn add(
 
 /// After the last token.
 pub(crate) fn finish(model: &Model<'_>, residuals: [i32; 2], pool: &mut Pool<'_>, trace: &mut impl Trace) {
-    let Pool { totals, pooled, count } = pool;
-    if model.pooling == Pooling::Mean && **count > 0 {
-        for (out, &total) in pooled.iter_mut().zip(totals.as_chunks().0) {
-            *out = saturate(mean(wide(total) as i64, **count as u64));
+    let Pool { totals, pooled, recent, count, .. } = pool;
+    match model.pooling {
+        Pooling::Mean | Pooling::WindowMean(_) if **count > 0 => {
+            for (out, &total) in pooled.iter_mut().zip(totals.as_chunks().0) {
+                *out = saturate(mean(wide(total) as i64, **count as u64));
+            }
         }
+        Pooling::WindowMax(_) if !recent.is_empty() => recent::most(model, recent, pooled),
+        _ => {}
     }
     let (width, [frac, _]) = (model.output_width(), fracs(model, residuals));
     let tile = Tile { row: 0, column: 0, width, tensor_width: width, values: pooled, frac };

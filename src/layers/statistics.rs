@@ -1,10 +1,11 @@
 //! Mean and deviation of each channel of a recording, gathered some samples at a time.
 //!
 //! For each of `c` channels: a mean, `[c]`, and a 64-bit sum as two words, `[c, 2]`, whose place the factor and the right shift
-//! of the deviation take.
+//! of the deviation take. Those of a running level are in [`running`].
 
 use core::ops::Range;
 
+use super::running;
 use crate::model::{Input, Level, Model};
 use crate::num::{mean, rsqrt};
 
@@ -15,6 +16,7 @@ pub(crate) const FINE: u32 = 8;
 pub(crate) const fn length(model: &Model<'_>) -> usize {
     match &model.input {
         Input::Samples { channels, level: Level::Raw, .. } => *channels,
+        Input::Samples { channels, level, .. } if level.is_running() => running::length(*level, *channels),
         Input::Samples { channels, .. } => 3 * *channels,
         Input::OneHot { .. } | Input::Tokens { .. } => 0,
     }

@@ -1,7 +1,7 @@
 //! What a recording is, how it becomes tokens, and what tells them apart.
 
 use super::read::{Reader, tri};
-use super::{Linear, ModelError, Table, record};
+use super::{Level, Linear, ModelError, Table, record};
 
 /// Sliding window over the steps of a recording; no padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,23 +21,6 @@ impl Window {
             _ => 0,
         }
     }
-}
-
-/// What each channel of a recording is freed of before anything else (instance normalisation: Ulyanov, Vedaldi and
-/// Lempitsky 2016).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// Nothing.
-    Raw,
-    /// Its mean over the recording.
-    Centred,
-    /// Its mean, and its standard deviation over the recording is made 1. A channel that never changes is zero.
-    Standardized,
-}
-
-impl Level {
-    /// Steps of a recording that can be standardized.
-    pub const MAX_STEPS: usize = 1 << 18;
 }
 
 /// What a recording is and how it becomes tokens.
@@ -96,11 +79,7 @@ impl<'a> Input<'a> {
                 let channels = tri!(reader.field("input.channels", 1, 1024));
                 let window = tri!(Window::read(reader));
                 let shift = tri!(reader.field("input.shift", 0, 15)) as u32;
-                let level = match tri!(reader.field("input.level", 0, 2)) {
-                    0 => Level::Raw,
-                    1 => Level::Centred,
-                    _ => Level::Standardized,
-                };
+                let level = tri!(Level::read(reader));
                 let stem = tri!(Linear::read(reader, "input.stem"));
                 tri!(record::check_linear(&stem, "input.stem", window.width * channels, width));
                 Ok(Self::Samples { channels, window, shift, level, stem })

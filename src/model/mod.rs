@@ -14,6 +14,7 @@
 //! | words | content |
 //! |---|---|
 //! | 8 | `max_tokens`, `horizon`, `width`, `heads`, `head_width`, `blocks`, `classes`, pooling |
+//! | 0, 2 | where pooling is over a window, its tokens a block and its blocks |
 //! | … | input: kind, then its fields and its stem or table |
 //! | … | positions: kind, then the tables or the angular steps; optional norm |
 //! | … | the blocks, one after the other ([`Block`]); of each attention, what its mechanism stores |
@@ -27,6 +28,8 @@ mod crc;
 mod error;
 mod input;
 mod kind;
+mod level;
+mod pooling;
 mod read;
 mod record;
 mod sections;
@@ -37,8 +40,10 @@ pub(crate) use crc::Crc;
 
 pub use block::{Attention, Block, Blocks, FeedForward, NormOrder};
 pub use error::{Message, ModelError, SectionFault};
-pub use input::{Input, Level, Positions, Window};
+pub use input::{Input, Positions, Window};
 pub use kind::*;
+pub use level::Level;
+pub use pooling::{Pooling, PoolingWindow};
 pub use record::{Hidden, Linear, Norm, Table, Weights};
 
 use crate::kernels::dot_limit;
@@ -103,19 +108,6 @@ pub struct Model<'a> {
     blocks: Reader<'a>,
 }
 
-/// How tokens become one row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pooling {
-    /// Mean over the tokens that are not masked.
-    Mean,
-    /// Maximum of each column.
-    Max,
-    /// First token that is not masked.
-    First,
-    /// Last token that is not masked.
-    Last,
-}
-
 impl<'a> Model<'a> {
     /// Reads a model in place. The only door: after `Ok` no part of it can be missing or out of range, and no
     /// accumulator can overflow.
@@ -163,12 +155,7 @@ impl<'a> Model<'a> {
         }
         let block_count = tri!(reader.field("blocks", 1, 64));
         let classes = tri!(reader.field("classes", 1, Linear::MAX_WIDTH));
-        let pooling = match tri!(reader.field("pooling", 0, 3)) {
-            0 => Pooling::Mean,
-            1 => Pooling::Max,
-            2 => Pooling::First,
-            _ => Pooling::Last,
-        };
+        let pooling = tri!(Pooling::read(&mut reader));
 
         let input = tri!(Input::read(&mut reader, width));
         tri!(input.check_length(max_tokens));

@@ -180,11 +180,12 @@ impl File {
         let mut out = Words(Vec::new());
         out.sizes(&[self.max_tokens, self.horizon, self.width, self.heads, self.head_width]);
         out.sizes(&[self.blocks.len(), self.head.multipliers.len()]);
-        out.0.push(self.pooling as u32);
+        self.pooling.write(&mut out);
         match &self.input {
             Input::Samples { channels, window, shift, level, stem } => {
                 out.sizes(&[0, *channels, window.width, window.stride]);
-                out.0.extend([*shift, *level as u32]);
+                out.words(&[*shift]);
+                level.write(&mut out);
                 out.linear(stem);
             }
             Input::OneHot { symbols, window, shift, stem } => {

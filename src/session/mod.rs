@@ -1,5 +1,6 @@
 //! A model in its arena.
 
+mod around;
 mod blocks;
 mod embedded;
 mod error;

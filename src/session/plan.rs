@@ -6,7 +6,7 @@ use super::needs::{Attention, longest_stream, max, passes};
 use super::stage::Stage;
 use super::unstreamable::{StreamError, Unstreamable};
 use crate::attention::ROW_TILE;
-use crate::layers::statistics;
+use crate::layers::{recent, statistics};
 use crate::memory::halves;
 use crate::model::Model;
 
@@ -68,6 +68,12 @@ const TABLE: [Line; Plan::COUNT] = {
         state("samples", I16, [Embed, Embed], "of a stream: steps of a window x channels"),
         state("statistics", I32, [Embed, Embed], "mean and deviation of each channel"),
         state("totals", I32, [Pool, Pool], "2 x output width, sums of the columns"),
+        state(
+            "recent",
+            Word,
+            [Pool, Pool],
+            "of a stream that pools a window: for each block, how many tokens count, and sums or maxima of its columns",
+        ),
         state("pooled", I16, [Pool, Head], "output width"),
         state("scores", I16, [Head, Head], "classes"),
         line("attended", I16, [Project, Join], "tokens x heads but one, queries, then what they attended to"),
@@ -97,6 +103,7 @@ pub(super) enum Name {
     Samples,
     Statistics,
     Totals,
+    Recent,
     Pooled,
     Scores,
     Attended,
@@ -165,7 +172,7 @@ pub(super) enum Passage {
 
 impl Plan {
     /// Number of buffers.
-    pub const COUNT: usize = 20;
+    pub const COUNT: usize = 21;
 
     /// The plan of a model: layer by layer, or tile by tile where nothing of the length is kept and that takes less.
     pub const fn of(model: &Model<'_>) -> Self {
@@ -208,6 +215,7 @@ impl Plan {
             streams * model.input.window_values(),
             statistics::length(model),
             2 * model.output_width(),
+            streams * recent::length(model),
             model.output_width(),
             model.classes,
             attention.slots * max_tokens * head_width,

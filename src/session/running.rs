@@ -6,7 +6,7 @@ use core::task::Poll;
 use super::blocks::{Position, Visit};
 use super::order::{Course, Place, Task};
 use super::plan::{Name, Plan};
-use super::{Scores, Session, Stage, whole};
+use super::{Scores, Session, Stage, around, whole};
 use crate::attention::{Budget, Mechanisms, Order, ROW_TILE};
 use crate::layers::{InputError, embed};
 use crate::memory::i16s_mut;
@@ -132,7 +132,7 @@ impl<'s> Running<'s> {
                 });
                 self.position = position;
             } else {
-                let done = whole::around_blocks(self, budget, trace)?;
+                let done = around::around_blocks(self, budget, trace)?;
                 pauses = self.moves_on(done, *budget);
             }
             if pauses && self.place.task != Task::Done {

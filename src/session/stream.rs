@@ -41,7 +41,7 @@ pub struct Stream<'a>(Session<'a>);
 enum At {
     /// Tokens that are complete.
     Tokens,
-    /// Those of them that were pooled.
+    /// Those of them that are pooled: of the window, where pooling has one.
     Pooled,
     /// Steps that wait for the rest of their window.
     Filled,
@@ -113,7 +113,10 @@ impl<'a> Stream<'a> {
     }
 
     /// Takes one step of samples, a value for each channel, one symbol or one token id. Where a token is complete, gives
-    /// the scores of all tokens so far, unless none of them counts.
+    /// the scores of all tokens so far, unless none of them counts; where pooling has a [window], unless none of those in the
+    /// window does.
+    ///
+    /// [window]: crate::model::PoolingWindow
     ///
     /// # Errors
     /// [`InputError`]: the wrong number of values, an unknown token, or a stream at its [limit](Stream::limit). The stream is
@@ -159,7 +162,8 @@ impl<'a> Stream<'a> {
         Ok(())
     }
 
-    /// The scores of all tokens so far; `None` before the first one that counts.
+    /// The scores of all tokens so far; `None` before the first one that counts, and where none of those that are pooled
+    /// does.
     pub fn scores(&mut self) -> Option<Scores<'_>> {
         if self.at(At::Pooled) == 0 {
             return None;
@@ -204,7 +208,7 @@ impl<'a> Stream<'a> {
     fn token(&mut self, trace: &mut impl Trace) -> Result<(), InputError> {
         let (token, pooled) = (self.at(At::Tokens), self.at(At::Pooled));
         let seen = [self.at(At::Missing) == 0];
-        let frac = self.embed(token, trace);
+        let frac = self.embed(token, seen, trace);
         let mut running = Running::of_token(&mut self.0, token, &seen, frac, pooled);
         if !seen[0] {
             gap::pass_blocks(&mut running);
@@ -236,7 +240,7 @@ impl<'a> Stream<'a> {
     }
 
     /// Makes a row of the window; returns its fractional bits.
-    fn embed(&mut self, token: usize, trace: &mut impl Trace) -> i32 {
+    fn embed(&mut self, token: usize, seen: [bool; 1], trace: &mut impl Trace) -> i32 {
         let Session { model, plan, memory, .. } = &mut self.0;
         let names =
             [Name::Residual, Name::Second, Name::Samples, Name::Statistics, Name::Windows, Name::Normed];
@@ -248,7 +252,7 @@ impl<'a> Stream<'a> {
             rows: i16s_in(work, 0..model.width),
         };
         let samples = i16s_in(samples, 0..model.input.window_values());
-        let frac = embed::embed(model, samples, token, buffers, row, trace);
+        let frac = embed::embed(model, samples, token, seen[0].into(), buffers, row, trace);
         let copy = i16s_in(second, 0..model.width);
         copy.iter_mut().zip(row.iter()).for_each(|(copy, &x)| *copy = x);
         frac

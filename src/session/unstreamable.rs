@@ -60,8 +60,9 @@ impl Unstreamable {
                  BigBird windows without global tokens and random blocks"
             }
             Self::Level => {
-                "channels are centred or standardized over the whole recording, which a stream does not have; train \
-                 without"
+                "channels are centred or standardized over the whole recording, which a stream does not have; train with \
+                 the running form: `running = { memory = 1024, floor = 0.01 }` under `[input]` (`floor` only with \
+                 `standardize`)"
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What is done at each place of a run.
+//! What is done at each place of a block.
 
 use core::ops::Range;
 
@@ -8,137 +8,9 @@ use super::running::Running;
 use crate::attention::{Answers, Budget, Head, Life, Order, Way};
 use crate::kernels::VALUE_LIMIT;
 use crate::layers::block::{Projection, Rows, put_head};
-use crate::layers::{self, InputError, embed, pool, statistics};
-use crate::memory::{i16s_in, i32s_mut};
+use crate::memory::i16s_in;
 use crate::model::{Attention, Block, NormOrder};
 use crate::trace::{Tensor, Trace};
-
-/// Values of a recording that are looked at together.
-const VALUES: usize = 256;
-
-/// Does a task before, between or after the blocks; whether it is done.
-// Here and below: what is not inlined does not lie on the stack beside what runs deeper.
-#[inline(never)]
-pub(super) fn around_blocks(
-    run: &mut Running<'_>,
-    budget: &mut Budget,
-    trace: &mut impl Trace,
-) -> Result<bool, InputError> {
-    Ok(match run.place.task {
-        Task::Check => check(run, budget)?,
-        Task::Measure => measure(run, budget),
-        Task::Embed => embed_tile(run, budget, trace),
-        Task::Pool => pool_tile(run, budget, trace),
-        _ => {
-            let names = [Name::Pooled, Name::Scores, Name::Hidden];
-            let [pooled, scores, hidden] = run.plan.take(run.memory, names);
-            let pooled = i16s_in(pooled, 0..run.model.output_width());
-            let hidden = i16s_in(hidden, 0..run.model.hidden);
-            layers::head(run.model, pooled, hidden, i16s_in(scores, 0..run.model.classes), trace);
-            true
-        }
-    })
-}
-
-/// Looks at some ids, or for a token that is not masked.
-fn check(run: &mut Running<'_>, budget: &mut Budget) -> Result<bool, InputError> {
-    let (first, ids) = (run.place.row, run.input.len());
-    budget.charge(8 * VALUES);
-    if first < ids {
-        // After an error the run stays where it is, however often it is called.
-        embed::check_ids(run.model, run.input, first..ids.min(first + VALUES))?;
-        run.place.row = first + VALUES;
-        return Ok(false);
-    }
-    let Some(mask) = run.mask else { return Ok(true) };
-    run.place.row = first + VALUES;
-    let mut rest = mask.iter().skip(first - ids.next_multiple_of(VALUES));
-    if rest.len() == 0 {
-        return Err(InputError::AllMasked);
-    }
-    Ok(rest.by_ref().take(VALUES).any(|&seen| seen))
-}
-
-/// Takes some samples into the statistics of their channels.
-fn measure(run: &mut Running<'_>, budget: &mut Budget) -> bool {
-    let values = run.input.len();
-    let [of_channels] = run.plan.take(run.memory, [Name::Statistics]);
-    let of_channels = i32s_mut(of_channels);
-    let (pass, first) = (run.place.row / values.max(1), run.place.row % values.max(1));
-    if run.place.row == 0 {
-        of_channels.fill(0);
-    }
-    if pass >= statistics::passes(run.model) {
-        return true;
-    }
-    let last = values.min(first + VALUES);
-    statistics::add(run.model, run.input, pass, first..last, of_channels);
-    if last == values {
-        statistics::finish(run.model, pass, values / run.model.input.step_values().max(1), of_channels);
-    }
-    budget.charge(40 * (last - first));
-    run.place.row += last - first;
-    false
-}
-
-/// Embeds a tile, or a token of it where a tile is too much at a time.
-fn embed_tile(run: &mut Running<'_>, budget: &mut Budget, trace: &mut impl Trace) -> bool {
-    let (model, width, end) = (run.model, run.model.width, run.place.tile_end(run.course));
-    let first = if run.place.resumed { run.place.row } else { run.place.tile };
-    let stem_inputs = model.input.stem_inputs();
-    let of_row = width * (stem_inputs + 60);
-    let last = if budget.allows((end - first) * of_row) { end } else { first + 1 };
-    let at = run.residual_row(first) * width;
-    let names = [Name::Residual, Name::Second, Name::Statistics, Name::Windows, Name::Normed];
-    let [residual, second, statistics, windows, work] = run.plan.take(run.memory, names);
-    let elements = (last - first) * width;
-    let rows = i16s_in(residual, at..at + elements);
-    let windows = i16s_in(windows, 0..(last - first) * stem_inputs);
-    let work = i16s_in(work, 0..elements);
-    let buffers = embed::Work { statistics: i32s_mut(statistics), windows, rows: work };
-    let input = run.input.get(first * model.input.token_values()..).unwrap_or_default();
-    let frac = embed::embed(model, input, first, buffers, rows, trace);
-    let copies = i16s_in(second, at..at + elements);
-    copies.iter_mut().zip(rows.iter()).for_each(|(copy, &x)| *copy = x);
-    run.fracs = [frac; 2];
-    budget.charge((last - first) * of_row);
-    run.place.row = last;
-    last == end
-}
-
-/// Adds the rows of a tile to what is pooled.
-fn pool_tile(run: &mut Running<'_>, budget: &mut Budget, trace: &mut impl Trace) -> bool {
-    let (model, width, end) = (run.model, run.model.width, run.place.tile_end(run.course));
-    let first = if run.place.resumed { run.place.row } else { run.place.tile };
-    let (at, seen) = (run.residual_row(first), run.visible(first..end));
-    let names = [Name::Residual, Name::Second, Name::Totals, Name::Pooled, Name::Row];
-    let [residual, second, totals, pooled, work] = run.plan.take(run.memory, names);
-    let totals = i32s_mut(totals);
-    if first == 0 {
-        run.pooled = 0;
-        totals.fill(0);
-    }
-    let work = i16s_in(work, 0..2 * model.output_width());
-    let pooled = i16s_in(pooled, 0..model.output_width());
-    let mut pool = pool::Pool { totals, pooled, count: &mut run.pooled };
-    for (row, token) in (first..end).enumerate() {
-        let elements = (at + row) * width..(at + row + 1) * width;
-        let residuals = [
-            (&*i16s_in(residual, elements.clone()), run.fracs[0]),
-            (&*i16s_in(second, elements), run.fracs[1]),
-        ];
-        pool::add(model, token, residuals, seen >> row & 1 == 1, work, &mut pool, trace);
-        budget.charge(50 * model.output_width());
-        run.place.row = token + 1;
-        if budget.is_spent() {
-            break;
-        }
-    }
-    if run.place.row == run.course.tokens {
-        pool::finish(model, run.fracs, &mut pool, trace);
-    }
-    run.place.row == end
-}
 
 /// Does the work of a block, as far as it goes; whether it is time for a pause.
 pub(super) fn block<T: Trace>(

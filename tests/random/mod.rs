@@ -1,6 +1,8 @@
 //! Networks and recordings at random.
 
 #[allow(dead_code)] // Not every test needs them.
+pub(crate) mod causal;
+#[allow(dead_code)] // Not every test needs them.
 pub(crate) mod kinds;
 
 use fixformer::Session;

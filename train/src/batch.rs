@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use fixformer::host::draw::Source;
 use fixformer::host::import::description::{InputKind, Window};
+use fixformer::host::reference;
 
 use crate::attention::Lengths;
 use crate::data::Set;
@@ -45,8 +46,11 @@ impl Reader {
     /// Normalises, if `input` says so, by the mean and the deviation of `train`.
     pub fn new(input: &InputKind, train: &Set) -> Reader {
         let mut reader = Reader { input: input.clone(), mean: Vec::new(), deviation: Vec::new() };
-        if let InputKind::Samples { channels, normalize: true, .. } = *input {
-            let rows: Vec<Vec<f64>> = train.rows.iter().map(|row| reader.samples(row, None)).collect();
+        if let InputKind::Samples { channels, normalize: true, ref window, .. } = *input {
+            // Running statistics differ from window to window; all else is the same of every step.
+            let window = if input.level().is_running() { of_reference(window) } else { EACH_STEP };
+            let rows: Vec<Vec<f64>> =
+                train.rows.iter().map(|row| reader.samples(row, window, None)).collect();
             for channel in 0..channels {
                 let values = || rows.iter().flat_map(|row| row.iter().skip(channel).step_by(channels));
                 let count = values().count() as f64;
@@ -109,8 +113,9 @@ impl Reader {
     /// The windows of a recording one after the other, varied by `augment`.
     pub(crate) fn windows(&self, recording: &[i16], augment: Option<(&Augment, &mut Source)>) -> Vec<f32> {
         match &self.input {
-            InputKind::Samples { channels, window, .. } => {
-                windows(&self.samples(recording, augment), *channels, window)
+            InputKind::Samples { window, .. } => {
+                let values = self.samples(recording, of_reference(window), augment);
+                values.into_iter().map(|x| x as f32).collect()
             }
             InputKind::OneHot { symbols, window } => {
                 let recording = match augment {
@@ -127,14 +132,19 @@ impl Reader {
                         *x = 1.0;
                     }
                 }
-                windows(&x, *symbols, window)
+                of_reference(window).gather(&x, *symbols).into_iter().map(|x| x as f32).collect()
             }
             InputKind::Tokens { .. } => recording.iter().map(|&id| f32::from(id)).collect(),
         }
     }
 
-    /// Real values, `[steps, channels]`, normalised if the mean is known.
-    fn samples(&self, recording: &[i16], augment: Option<(&Augment, &mut Source)>) -> Vec<f64> {
+    /// Real values of windows, `[tokens, width · channels]`, normalised if the mean is known.
+    fn samples(
+        &self,
+        recording: &[i16],
+        window: reference::Window,
+        augment: Option<(&Augment, &mut Source)>,
+    ) -> Vec<f64> {
         let InputKind::Samples { channels, scale, .. } = self.input else { return Vec::new() };
         let (raw, noise, factor, mut varied) = match augment {
             Some((augment, source)) => {
@@ -148,27 +158,36 @@ impl Reader {
             }
             None => (recording.to_vec(), 0.0, 1.0, None),
         };
-        let mut x: Vec<f64> = raw.iter().map(|&raw| f64::from(raw) * scale * factor).collect();
-        self.input.level().apply(&mut x, channels);
+        let x: Vec<f64> = raw.iter().map(|&raw| f64::from(raw) * scale * factor).collect();
+        let values = x.len();
+        let mut x = self.input.level().windows(x, channels, window, None);
         if !self.mean.is_empty() {
             for (index, x) in x.iter_mut().enumerate() {
                 *x = (*x - self.mean[index % channels]) / self.deviation[index % channels];
             }
         }
         if let Some((source, hidden)) = &mut varied {
+            // A step is as noisy, and hidden or not, in every window that it is part of.
             if noise > 0.0 {
-                x.iter_mut().for_each(|x| *x += noise * normal(source));
+                let noise: Vec<f64> = (0..values).map(|_| noise * normal(source)).collect();
+                x.iter_mut().zip(window.gather(&noise, channels)).for_each(|(x, noise)| *x += noise);
             }
-            hide(&mut x, channels, 0.0, *hidden, source);
+            if *hidden > 0.0 {
+                let mut kept = vec![1.0; values];
+                hide(&mut kept, channels, 0.0, *hidden, source);
+                let kept = window.gather(&kept, channels);
+                x.iter_mut().zip(kept).filter(|(_, kept)| *kept == 0.0).for_each(|(x, _)| *x = 0.0);
+            }
         }
         x
     }
 }
 
-/// Overlapping windows of `x`, `[steps, channels]`, each flattened.
-fn windows(x: &[f64], channels: usize, window: &Window) -> Vec<f32> {
-    let windows = x.windows(window.width * channels).step_by(window.stride * channels);
-    windows.flatten().map(|&x| x as f32).collect()
+/// Windows of a single step.
+const EACH_STEP: reference::Window = reference::Window { width: 1, stride: 1 };
+
+fn of_reference(window: &Window) -> reference::Window {
+    reference::Window { width: window.width, stride: window.stride }
 }
 
 /// Replaces a share of the steps by `nothing`.

@@ -206,7 +206,7 @@ impl Model {
         let token = |length: usize| match self.pooling {
             Pooling::First => Some(0),
             Pooling::Last => Some(length - 1),
-            Pooling::Mean | Pooling::Max => None,
+            Pooling::Mean | Pooling::Max | Pooling::WindowMean(_) | Pooling::WindowMax(_) => None,
         };
         let lengths = batch.lengths.tokens.iter().enumerate();
         let rows: Option<Vec<i32>> = lengths
@@ -217,16 +217,17 @@ impl Model {
 
     fn pooled(&self, stream: Tensor<3>, batch: &Batch) -> Tensor<2> {
         let [recordings, tokens, width] = stream.dims();
-        let valid = batch.lengths.valid.clone().map(|valid| valid.reshape([recordings, tokens, 1]));
+        let valid =
+            self.pooled_tokens(batch, &stream.device()).map(|valid| valid.reshape([recordings, tokens, 1]));
         match self.pooling {
-            Pooling::Mean => match valid {
+            Pooling::Mean | Pooling::WindowMean(_) => match valid {
                 Some(valid) => {
                     let counts = valid.clone().sum_dim(1);
                     ((stream * valid).sum_dim(1) / counts).reshape([recordings, width])
                 }
                 None => stream.mean_dim(1).reshape([recordings, width]),
             },
-            Pooling::Max => {
+            Pooling::Max | Pooling::WindowMax(_) => {
                 let stream = match valid {
                     Some(valid) => stream + valid.sub_scalar(1.0).mul_scalar(1e9),
                     None => stream,
@@ -235,6 +236,20 @@ impl Model {
             }
             Pooling::First | Pooling::Last => unreachable!("`read` names their rows"),
         }
+    }
+
+    /// 1 for each token that is pooled and 0 for the others, `[recordings, tokens]`; none if all are.
+    fn pooled_tokens(&self, batch: &Batch, device: &Device) -> Option<Tensor<2>> {
+        let lengths = &batch.lengths;
+        if lengths.tokens.iter().all(|&length| self.pooling.first(length) == 0) {
+            return lengths.valid.clone();
+        }
+        let flags = lengths.tokens.iter().flat_map(|&length| {
+            let first = self.pooling.first(length);
+            (0..batch.tokens).map(move |token| f32::from(u8::from((first..length).contains(&token))))
+        });
+        let data = TensorData::new(flags.collect::<Vec<_>>(), [lengths.tokens.len(), batch.tokens]);
+        Some(Tensor::from_data(data, device))
     }
 }
 

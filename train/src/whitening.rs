@@ -81,6 +81,7 @@ mod tests {
             scale: 1e-3,
             remove_mean: false,
             standardize: false,
+            running: None,
             normalize: false,
             window: Window { width: 4, stride: 1 },
         };
@@ -116,6 +117,7 @@ mod tests {
             scale: 1.0,
             remove_mean: false,
             standardize: false,
+            running: None,
             normalize: false,
             window: Window { width: 2, stride: 2 },
         };

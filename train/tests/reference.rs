@@ -144,3 +144,30 @@ fn inputs_positions_norms_and_pooling() {
         check(&description(&text), values);
     }
 }
+
+#[test]
+fn running_levels() {
+    for level in [
+        "standardize = true\nrunning = { memory = 16, floor = 0.4 }",
+        "remove_mean = true\nrunning = { memory = 4 }",
+    ] {
+        for normalize in ["normalize = false", "normalize = true"] {
+            let input = format!(
+                "[input]\nkind = \"samples\"\nchannels = 2\nscale = 0.5\n{level}\n{normalize}\nwindow = {{ width = 3, stride = 1 }}\n"
+            );
+            let encoder = "[encoder]\nSIZES\nattention = { kind = \"exact\", causal = true }\n";
+            check(&description(&format!("{input}{encoder}[positions]\nkind = \"none\"\n")), 2);
+        }
+    }
+}
+
+#[test]
+fn pooling_over_a_window() {
+    // All recordings longer than the window, some, and none.
+    for (kind, window) in [("mean", "{ block = 3, blocks = 2 }"), ("max", "{ block = 8, blocks = 5 }")] {
+        let pooling = format!("[pooling]\nkind = \"{kind}\"\nwindow = {window}\n");
+        check(&(tokens("{ kind = \"exact\", causal = true }") + &pooling), 1);
+    }
+    let never = "[pooling]\nkind = \"mean\"\nwindow = { block = 100, blocks = 1 }\n";
+    check(&(tokens("{ kind = \"exact\" }") + never), 1);
+}

@@ -9,6 +9,7 @@
 //! | | `channels`, `scale` | required for samples; `scale` is the real value of one raw unit |
 //! | | `remove_mean` | `false`; each channel's mean over the recording is subtracted |
 //! | | `standardize` | `false`; that, and each channel is divided by its standard deviation over the recording |
+//! | | `running` | none; the running form of these two, for streams: `{ memory, floor }`, see [`Running`] |
 //! | | `normalize` | `true`; then (x - mean) / deviation, from two tensors `[channels]` |
 //! | | `symbols` | required for one-hot; a raw value outside is the zero vector |
 //! | | `window` | required for samples and one-hot: `{ width, stride }` in steps |
@@ -22,6 +23,7 @@
 //! | | `final_norm`, `embedding_norm` | `true`, `false` |
 //! | | `attention` | `{ kind = "exact", causal = false }`; or another kind, or one for each layer, see [`Attention`] |
 //! | `pooling` | `kind` | `mean`; or `max`, `first`, `last` |
+//! | | `window` | all tokens; of `mean` and `max`: `{ block, blocks }`, the last `blocks` blocks of `block` tokens |
 //! | `head` | `hidden` | none; or the activation of a hidden layer before the scores |
 //! | `tensors` | names, `layout`, `ignore` | see [`Tensors`] |
 //! | `train` | | not read here: how `fixformer-train` trains it |
@@ -31,16 +33,20 @@ use std::string::{String, ToString};
 
 use serde::Deserialize;
 
-use crate::host::reference::{self, Level};
+use crate::host::reference;
 use crate::model::MAX_HORIZON;
 
 mod attention;
+mod pooling;
+mod running;
 mod tensors;
 
 pub(super) use attention::Place;
 pub use attention::{
     Attention, Attentions, BigBird, Buckets, Favor, Features, Lsh, Offset, Plan, Scale, Scaling,
 };
+pub use pooling::{Pooling, PoolingKind, PoolingWindow};
+pub use running::Running;
 pub use tensors::{AffineNames, BiasName, Layout, NormNames, Tensors, in_layer};
 
 /// A whole description.
@@ -96,6 +102,7 @@ pub enum InputKind {
         remove_mean: bool,
         #[serde(default)]
         standardize: bool,
+        running: Option<Running>,
         #[serde(default = "yes")]
         normalize: bool,
         window: Window,
@@ -108,17 +115,6 @@ pub enum InputKind {
         #[serde(default = "unit")]
         scale: f64,
     },
-}
-
-impl InputKind {
-    /// What each channel of a recording is freed of.
-    pub fn level(&self) -> Level {
-        match self {
-            InputKind::Samples { standardize: true, .. } => Level::Standardized,
-            InputKind::Samples { remove_mean: true, .. } => Level::Centred,
-            _ => Level::Raw,
-        }
-    }
 }
 
 /// Steps of a token, and from one token to the next.
@@ -186,14 +182,6 @@ impl Encoder {
     }
 }
 
-/// `[pooling]`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pooling {
-    /// Which kind.
-    pub kind: PoolingKind,
-}
-
 /// `[head]`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -230,8 +218,6 @@ choice!(/// Of the hidden values.
     Activation as Activation { Relu = Relu, Gelu = GeluErf, GeluTanh = GeluTanh, Tanh = Tanh });
 choice!(/// Where the norms stand.
     NormOrder as NormOrder { Pre = Pre, Post = Post, Reversible = Reversible });
-choice!(/// How tokens become one vector.
-    PoolingKind as Pooling { Mean = Mean, Max = Max, First = First, Last = Last });
 
 /// Why a description cannot be used.
 #[derive(Debug, Clone)]
@@ -270,11 +256,13 @@ pub(super) fn check(description: &Description) -> Result<(), Problem> {
         return Err(Problem::Field { field: "encoder.heads".to_string(), problem });
     }
     encoder.attention.check(encoder.layers, &description.tensors)?;
+    description.pooling.check()?;
     match &description.input {
         InputKind::Samples { channels, scale, window, .. } => {
             positive("input.channels", *channels)?;
             above_zero("input.scale", *scale)?;
             check_window(window)?;
+            running::check(&description.input)?;
         }
         InputKind::OneHot { symbols, window } => {
             positive("input.symbols", *symbols)?;

@@ -133,7 +133,7 @@ impl BigBirdConfig {
                 embedding_norm: true,
                 attention: attention.into(),
             },
-            pooling: Pooling { kind: PoolingKind::First },
+            pooling: Pooling { kind: PoolingKind::First, window: None },
             head: Head { hidden: Some(activation) },
             tensors: Tensors {
                 layout: Layout::OutIn,
@@ -222,7 +222,7 @@ impl Reformer {
                 embedding_norm: false,
                 attention: Attentions::from(attentions),
             },
-            pooling: Pooling { kind: PoolingKind::First },
+            pooling: Pooling { kind: PoolingKind::First, window: None },
             head: Head { hidden: Some(Activation::Tanh) },
             tensors: Tensors {
                 layout: Layout::OutIn,

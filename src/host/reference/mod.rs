@@ -11,8 +11,10 @@ use std::vec::Vec;
 use bigbird::BigBird;
 use favor::Favor;
 use hierarchical::Hierarchical;
+pub use level::Level;
 use local::Local;
 use lsh::Lsh;
+pub use pooling::{Pooling, PoolingWindow};
 
 pub mod attention;
 pub mod bigbird;
@@ -20,9 +22,11 @@ mod candidates;
 pub mod favor;
 pub mod hierarchical;
 pub mod layers;
+mod level;
 pub mod local;
 pub mod lsh;
 mod network;
+mod pooling;
 
 /// A transformer encoder with a classification head.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,17 +111,6 @@ pub struct Norm {
     pub bias: Vec<f64>,
     /// Added to the variance.
     pub epsilon: f64,
-}
-
-/// What each channel of a recording is freed of before anything else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    /// Nothing.
-    Raw,
-    /// Its mean over the recording.
-    Centred,
-    /// Its mean, and its standard deviation over the recording is made 1, unless it is 0.
-    Standardized,
 }
 
 /// How raw integers become tokens.
@@ -300,19 +293,6 @@ pub enum Activation {
     Tanh,
 }
 
-/// How the tokens become one vector. Masked tokens take no part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pooling {
-    /// The mean of each column.
-    Mean,
-    /// The maximum of each column.
-    Max,
-    /// The first token.
-    First,
-    /// The last token.
-    Last,
-}
-
 /// Where an intermediate tensor stands.
 ///
 /// | `block` | `tensor` | what, `[tokens, width]` unless stated |
@@ -391,4 +371,10 @@ pub enum ReferenceError {
     /// Nothing is left to attend to.
     #[error("the mask hides every token; keep at least one")]
     AllMasked,
+    /// Nothing is left to pool.
+    #[error("the mask hides every token from {first} on, which are those that are pooled; keep at least one")]
+    WindowMasked {
+        /// First token of the window that is pooled.
+        first: usize,
+    },
 }

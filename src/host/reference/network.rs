@@ -11,8 +11,8 @@ use super::layers::sinusoid;
 use super::local::Local;
 use super::lsh::Lsh;
 use super::{
-    Attention, AttentionKind, Axial, Block, FeedForward, Input, Level, Network, NormOrder, Pooling,
-    Positions, ReferenceError, Site, Window,
+    Attention, AttentionKind, Axial, Block, FeedForward, Input, Network, NormOrder, Positions,
+    ReferenceError, Site, Window,
 };
 
 impl Network {
@@ -35,9 +35,13 @@ impl Network {
             if !mask.contains(&true) {
                 return Err(ReferenceError::AllMasked);
             }
+            let first = self.pooling.first(tokens);
+            if !mask[first..].contains(&true) {
+                return Err(ReferenceError::WindowMasked { first });
+            }
         }
 
-        let mut stream = self.embed(input, observer)?;
+        let mut stream = self.embed(input, mask, observer)?;
         observer(Site { block: None, tensor: "embedding" }, &stream);
         let mut second = if self.reversible() { stream.clone() } else { Vec::new() };
         for (index, block) in self.blocks.iter().enumerate() {
@@ -51,7 +55,7 @@ impl Network {
             stream = norm.apply(&stream);
             observer(Site { block: None, tensor: "normed" }, &stream);
         }
-        let mut pooled = pool(self.pooling, &stream, self.output_width(), mask);
+        let mut pooled = self.pooling.apply(&stream, self.output_width(), mask);
         observer(Site { block: None, tensor: "pooled" }, &pooled);
         if let Some(hidden) = &self.hidden {
             pooled = hidden.map.apply(&pooled);
@@ -91,19 +95,20 @@ impl Network {
     fn embed(
         &self,
         input: &[i16],
+        mask: Option<&[bool]>,
         observer: &mut dyn FnMut(Site, &[f64]),
     ) -> Result<Vec<f64>, ReferenceError> {
         let width = self.width();
         let mut stream = match &self.input {
             Input::Samples { channels, window, scale, level, mean, deviation, stem } => {
-                let mut x: Vec<f64> = input.iter().map(|&raw| f64::from(raw) * scale).collect();
-                level.apply(&mut x, *channels);
+                let x = input.iter().map(|&raw| f64::from(raw) * scale).collect();
+                let mut x = level.windows(x, *channels, *window, mask);
                 for step in x.chunks_exact_mut(*channels) {
                     for ((x, mean), deviation) in step.iter_mut().zip(mean).zip(deviation) {
                         *x = (*x - mean) / deviation;
                     }
                 }
-                stem.apply(&windows(&x, *channels, *window))
+                stem.apply(&x)
             }
             Input::OneHot { symbols, window, stem } => {
                 let mut x = vec![0.0; input.len() * symbols];
@@ -112,7 +117,7 @@ impl Network {
                         *x = 1.0;
                     }
                 }
-                stem.apply(&windows(&x, *symbols, *window))
+                stem.apply(&window.gather(&x, *symbols))
             }
             Input::Tokens { vocabulary, table } => {
                 let mut stream = Vec::with_capacity(input.len() * width);
@@ -286,63 +291,6 @@ impl FeedForward {
         }
         observer("hidden", &hidden);
         self.contract.apply(&hidden)
-    }
-}
-
-/// `[tokens, width]` to `[width]`; at least one flag of the mask is true.
-fn pool(pooling: Pooling, stream: &[f64], width: usize, mask: Option<&[bool]>) -> Vec<f64> {
-    let valid = |index: &usize| mask.is_none_or(|mask| mask[*index]);
-    let mut kept = (0..stream.len() / width).filter(valid).map(|t| &stream[t * width..][..width]);
-    match pooling {
-        Pooling::First => kept.next().unwrap_or_default().to_vec(),
-        Pooling::Last => kept.next_back().unwrap_or_default().to_vec(),
-        Pooling::Max => {
-            let mut pooled = vec![f64::NEG_INFINITY; width];
-            for token in kept {
-                pooled.iter_mut().zip(token).for_each(|(p, &x)| *p = p.max(x));
-            }
-            pooled
-        }
-        Pooling::Mean => {
-            let mut pooled = vec![0.0; width];
-            let mut count = 0.0;
-            for token in kept {
-                add(&mut pooled, token);
-                count += 1.0;
-            }
-            pooled.iter_mut().for_each(|p| *p /= count);
-            pooled
-        }
-    }
-}
-
-/// Overlapping windows of `x`, `[steps, channels]`, each flattened: `[tokens, width * channels]`.
-fn windows(x: &[f64], channels: usize, window: Window) -> Vec<f64> {
-    x.windows(window.width * channels)
-        .step_by(window.stride.saturating_mul(channels))
-        .flatten()
-        .copied()
-        .collect()
-}
-
-/// Subtracts from each channel of `x`, `[steps, channels]`, its mean over the steps.
-impl Level {
-    /// Frees the channels of `x`, `[steps, channels]`, of what it says.
-    pub fn apply(self, x: &mut [f64], channels: usize) {
-        if self == Level::Raw {
-            return;
-        }
-        let steps = (x.len() / channels) as f64;
-        for channel in 0..channels {
-            let mean = x.iter().skip(channel).step_by(channels).sum::<f64>() / steps;
-            x.iter_mut().skip(channel).step_by(channels).for_each(|x| *x -= mean);
-            let squares: f64 = x.iter().skip(channel).step_by(channels).map(|x| x * x).sum();
-            let deviation = (squares / steps).sqrt();
-            // What the mean of equal values leaves is no signal; that of 16-bit integers is larger.
-            if self == Level::Standardized && deviation > 1e-9 * mean.abs() {
-                x.iter_mut().skip(channel).step_by(channels).for_each(|x| *x /= deviation);
-            }
-        }
     }
 }
 

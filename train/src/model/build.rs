@@ -61,7 +61,7 @@ impl Builder {
             embedding_norm,
             blocks,
             final_norm,
-            pooling: description.pooling.kind.into(),
+            pooling: description.pooling.reference(),
             head: self.affine(&names.head, 0, width, data.classes),
             heads: encoder.heads,
             width,

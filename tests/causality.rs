@@ -87,7 +87,7 @@ fn each_mechanism_says_whether_later_tokens_have_an_influence() {
             query: input,
             key: input,
             epsilon,
-            tile: 3,
+            tile: Some(3),
         })
     };
     let levels = Hierarchical::levels(16_384, 4);
@@ -255,7 +255,7 @@ fn epsilon_is_relative_to_the_keys_seen_where_the_network_says_so() {
             guard: 0.0,
             key_sum_epsilon: 0.0,
             renormalize: true,
-            tile: 8,
+            tile: Some(8),
         })
     };
     let mut network = causal(&mut source, 60, favor(Offsets::Seen));

@@ -10,24 +10,25 @@ use crate::model::{Input, Level, Model, Positions, Window};
 use crate::num::{round_shift, round_shift_wide, saturate, sine};
 use crate::trace::{Site, Tensor, Tile, Trace};
 
-/// Number of tokens of a recording, if the model can take that many values. Its values are looked at by [`check_ids`].
-pub(crate) fn check(model: &Model<'_>, input: &[i16]) -> Result<usize, InputError> {
-    if input.is_empty() {
+/// Number of tokens of a recording of so many values, at most `max`, if the model can take them. What they are is looked at
+/// by [`check_ids`].
+pub(crate) fn check(model: &Model<'_>, values: usize, max: usize) -> Result<usize, InputError> {
+    if values == 0 {
         return Err(InputError::Empty);
     }
     let tokens = match &model.input {
         Input::Samples { channels, window, .. } => {
             let channels = (*channels).max(1);
-            if !input.len().is_multiple_of(channels) {
-                return Err(InputError::Channels { found: input.len(), channels });
+            if !values.is_multiple_of(channels) {
+                return Err(InputError::Channels { found: values, channels });
             }
-            count(*window, input.len() / channels)?
+            count(*window, values / channels)?
         }
-        Input::OneHot { window, .. } => count(*window, input.len())?,
-        Input::Tokens { .. } => input.len(),
+        Input::OneHot { window, .. } => count(*window, values)?,
+        Input::Tokens { .. } => values,
     };
-    if tokens > model.max_tokens {
-        return Err(InputError::TooLong { tokens, max: model.max_tokens });
+    if tokens > max {
+        return Err(InputError::TooLong { tokens, max });
     }
     Ok(tokens)
 }

@@ -162,6 +162,11 @@ impl<'a> Input<'a> {
         self.window().width * self.step_values()
     }
 
+    /// Raw values of some tokens in a row, one at least.
+    pub const fn values_of(&self, tokens: usize) -> usize {
+        self.window_values() + (tokens - 1) * self.token_values()
+    }
+
     /// Raw values from one token to the next.
     pub const fn token_values(&self) -> usize {
         self.window().stride * self.step_values()

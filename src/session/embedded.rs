@@ -1,13 +1,13 @@
 //! A model that is part of the firmware.
 
-use super::{ArenaError, Plan, Session, Stream};
+use super::{ArenaError, Passes, Plan, Session, Stream};
 use crate::attention::Mechanisms;
 use crate::memory::{Owner, Uncleared};
 use crate::model::{Block, Model};
 
 /// A model known at compile time; implemented by [`crate::model!`].
 /// Its memory has exactly the size that its plan asks for.
-pub trait Embedded: Owner<Whole> + Owner<Streamed> {
+pub trait Embedded: Owner<Whole> + Owner<Streamed> + Owner<InPasses> {
     /// The parsed model.
     const MODEL: Model<'static>;
     /// Its blocks, read by the compiler: the code that reads a file is not linked.
@@ -39,6 +39,14 @@ pub trait Embedded: Owner<Whole> + Owner<Streamed> {
 /// static STREAM: fixformer::Arena<Digits, fixformer::Streamed> = fixformer::Arena::new();
 /// let stream = STREAM.take(); // a layer of this model attends to later tokens
 /// ```
+///
+/// `Arena<Digits, InPasses>` is that of [`Passes`], of which the same is true.
+///
+/// ```compile_fail
+/// # fixformer::model! { struct Digits = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits.fxm") }
+/// static PASSES: fixformer::Arena<Digits, fixformer::InPasses> = fixformer::Arena::new();
+/// let passes = PASSES.take(); // what the exact attention of this model keeps grows with the length
+/// ```
 pub struct Arena<M: Embedded + Owner<W>, W = Whole>(Uncleared<M, W>);
 
 /// A model runs whole recordings: [`Session`].
@@ -48,6 +56,10 @@ pub struct Whole;
 /// A model runs as a stream: [`Stream`].
 #[derive(Clone, Copy, Debug)]
 pub struct Streamed;
+
+/// A model reads a recording again and again: [`Passes`].
+#[derive(Clone, Copy, Debug)]
+pub struct InPasses;
 
 impl<M: Embedded + Owner<W>, W> Arena<M, W> {
     /// Free.
@@ -66,6 +78,20 @@ impl<M: Embedded> Arena<M, Streamed> {
     pub fn take(&'static self) -> Result<Stream<'static>, ArenaError> {
         match self.0.take() {
             Some(memory) => Ok(Stream::embedded::<M>(memory)),
+            None => Err(ArenaError::Taken),
+        }
+    }
+}
+
+impl<M: Embedded> Arena<M, InPasses> {
+    /// The passes, once.
+    ///
+    /// # Errors
+    /// [`ArenaError::Taken`] from the second time on.
+    #[inline(never)]
+    pub fn take(&'static self) -> Result<Passes<'static>, ArenaError> {
+        match self.0.take() {
+            Some(memory) => Ok(Passes::embedded::<M>(memory)),
             None => Err(ArenaError::Taken),
         }
     }
@@ -103,6 +129,15 @@ pub const fn words<const BYTES: usize, const WORDS: usize>(bytes: &[u8; BYTES]) 
 #[doc(hidden)]
 pub const fn stream_words(model: &Model<'_>) -> usize {
     match Plan::of_stream(model) {
+        Ok(plan) => plan.words(),
+        Err(_) => 0,
+    }
+}
+
+/// Words of the memory of passes; none where there are none.
+#[doc(hidden)]
+pub const fn passes_words(model: &Model<'_>) -> usize {
+    match Plan::of_passes(model) {
         Ok(plan) => plan.words(),
         Err(_) => 0,
     }
@@ -194,6 +229,11 @@ macro_rules! model {
             impl $crate::memory::Owner<$crate::Streamed> for $name {
                 type Memory = [u32; $crate::session::stream_words(&MODEL)];
                 const TAKEN: &'static $crate::memory::Taken = &STREAMS;
+            }
+            static PASSES: $crate::memory::Taken = $crate::memory::Taken::new();
+            impl $crate::memory::Owner<$crate::InPasses> for $name {
+                type Memory = [u32; $crate::session::passes_words(&MODEL)];
+                const TAKEN: &'static $crate::memory::Taken = &PASSES;
             }
             impl $crate::memory::Owner<$crate::session::Whole> for $name {
                 type Memory = [u32; $crate::session::Plan::of(&MODEL).words()];

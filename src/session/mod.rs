@@ -3,9 +3,12 @@
 mod blocks;
 mod embedded;
 mod error;
+mod impassable;
 mod needs;
 mod order;
+mod passes;
 mod plan;
+mod recording;
 mod running;
 mod scores;
 mod stage;
@@ -15,9 +18,12 @@ mod unstreamable;
 mod whole;
 
 pub use crate::layers::InputError;
-pub use embedded::{Arena, Embedded, Streamed, Whole, blocks, stream_words, words};
+pub use embedded::{Arena, Embedded, InPasses, Streamed, Whole, blocks, passes_words, stream_words, words};
 pub use error::ArenaError;
+pub use impassable::{Impassable, PassesError};
+pub use passes::{PassError, Passes, Passing};
 pub use plan::{Buffer, Element, Plan};
+pub use recording::{Recording, ShortRecording};
 pub use running::Running;
 pub use scores::Scores;
 pub use stage::Stage;

@@ -2,14 +2,15 @@
 
 use core::ops::Range;
 
+use super::needs::Parts;
 use super::order::{Place, Sweep, Task};
 use super::plan::Name;
 use super::running::Running;
-use crate::attention::{Answers, Budget, Head, Life, Order, Way};
+use crate::attention::{Answers, Budget, Head, Life, Order, ROW_TILE, Way, closed};
 use crate::kernels::VALUE_LIMIT;
 use crate::layers::block::{Projection, Rows, put_head};
 use crate::layers::{InputError, embed, head, pool, statistics};
-use crate::memory::{i16s_in, i32s_mut};
+use crate::memory::{i16s_in, i32s_mut, move_down};
 use crate::model::{Block, NormOrder};
 use crate::trace::{Tensor, Trace};
 
@@ -89,14 +90,18 @@ fn embed_tile(run: &mut Running<'_>, budget: &mut Budget, trace: &mut impl Trace
     let of_row = width * (stem_inputs + 60);
     let last = if budget.allows((end - first) * of_row) { end } else { first + 1 };
     let at = run.residual_row(first) * width;
-    let names = [Name::Residual, Name::Second, Name::Statistics, Name::Windows, Name::Normed];
-    let [residual, second, statistics, windows, work] = run.plan.take(run.memory, names);
+    let names = [Name::Residual, Name::Second, Name::Samples, Name::Statistics, Name::Windows, Name::Normed];
+    let [residual, second, samples, statistics, windows, work] = run.plan.take(run.memory, names);
     let elements = (last - first) * width;
     let rows = i16s_in(residual, at..at + elements);
     let windows = i16s_in(windows, 0..(last - first) * stem_inputs);
     let work = i16s_in(work, 0..elements);
     let buffers = embed::Work { statistics: i32s_mut(statistics), windows, rows: work };
-    let input = run.input.get(first * model.input.token_values()..).unwrap_or_default();
+    let (input, origin) = match run.plan.is_passes() {
+        true => (&*i16s_in(samples, 0..model.input.values_of(ROW_TILE)), run.place.span),
+        false => (run.input, 0),
+    };
+    let input = input.get((first - origin) * model.input.token_values()..).unwrap_or_default();
     let frac = embed::embed(model, input, first, buffers, rows, trace);
     let copies = i16s_in(second, at..at + elements);
     copies.iter_mut().zip(rows.iter()).for_each(|(copy, &x)| *copy = x);
@@ -189,20 +194,28 @@ struct Work<'w, 's, 'b, T> {
     rows: Rows<'w, T>,
 }
 
-/// How the memory of the heads is divided: into equal parts for all that are at work at a time.
+/// How the memory of the heads is divided: into equal parts for all that are at work at a time. In passes those of a block
+/// that takes in its keys are larger than those of the blocks before it.
 struct Memory {
-    /// Part of the first head of the block.
-    first: usize,
+    /// First word of the first head of the block.
+    start: usize,
     /// Words of a part.
     words: usize,
 }
 
 impl Memory {
     fn of(run: &Running<'_>, block: usize) -> Self {
+        if run.plan.is_passes() {
+            let Parts { open, closed, .. } = run.plan.parts();
+            let takes_keys = run.course.order == Order::KeysFirst && !run.course.is_closed(block);
+            let words = if takes_keys { open } else { closed };
+            return Self { start: block * run.course.heads * closed, words };
+        }
         let heads = if run.course.side_by_side { run.course.heads } else { 1 };
         let blocks = if run.plan.is_tile_by_tile() { run.course.blocks } else { 1 };
         let first = if run.plan.is_tile_by_tile() { block * heads } else { 0 };
-        Self { first, words: run.plan.memory_words() / (blocks * heads).max(1) }
+        let words = run.plan.memory_words() / (blocks * heads).max(1);
+        Self { start: first * words, words }
     }
 }
 
@@ -227,14 +240,14 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
     /// First and last word of the memory of the head at work.
     #[inline(never)]
     fn words(&self) -> Range<usize> {
-        let Memory { first, words } = self.of_head;
-        let start = (first + self.run.place.head - self.run.place.group) * words;
+        let Memory { start, words } = self.of_head;
+        let start = start + (self.run.place.head - self.run.place.group) * words;
         start..start + words
     }
 
     /// Before the first token every head forgets what was.
     fn begin(&mut self) {
-        if self.run.place.span > 0 {
+        if self.run.place.span > 0 || self.run.course.is_closed(self.run.place.block) {
             return;
         }
         let words = self.words();
@@ -346,8 +359,14 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
     fn close(&mut self) -> bool {
         let (words, resumed) = (self.words(), self.run.place.resumed);
         let [memory, scratch] = self.run.plan.take(self.run.memory, [Name::Memory, Name::Scratch]);
-        let memory = memory.get_mut(words).unwrap_or_default();
-        (self.life.close)(&self.head, memory, scratch, resumed, self.rows.budget)
+        let of_head = memory.get_mut(words.clone()).unwrap_or_default();
+        let done = (self.life.close)(&self.head, of_head, scratch, resumed, self.rows.budget);
+        if done && self.run.plan.is_passes() {
+            // What answers need moves beside that of the heads before.
+            let to = self.of_head.start + self.head.index * self.run.plan.parts().closed;
+            move_down(memory, words.start, to, closed(self.head.kind, self.head.width));
+        }
+        done
     }
 
     /// A tile of queries becomes what it attends to.

@@ -205,17 +205,17 @@ impl<'s, R: Recording> Passing<'s, R> {
     fn measure(&mut self, budget: &mut Budget) -> Result<(), PassError<R::Error>> {
         let Self { running: run, recording, values, measured, .. } = self;
         let (input, first) = (&run.model.input, run.place.row);
+        let [samples, of_channels] = run.plan.take(run.memory, [Name::Samples, Name::Statistics]);
+        let (count, of_channels) = (input.values_of(ROW_TILE).min(*values - first), i32s_mut(of_channels));
+        if *measured == 0 && first == 0 {
+            of_channels.fill(0);
+        }
         if *measured >= statistics::passes(run.model) {
             run.place.task = Task::Turn;
             return Ok(());
         }
-        let [samples, of_channels] = run.plan.take(run.memory, [Name::Samples, Name::Statistics]);
-        let (count, of_channels) = (input.values_of(ROW_TILE).min(*values - first), i32s_mut(of_channels));
         let samples = i16s_in(samples, 0..count);
         recording.read(first, samples).map_err(PassError::Recording)?;
-        if *measured == 0 && first == 0 {
-            of_channels.fill(0);
-        }
         statistics::add(run.model, samples, *measured, 0..count, of_channels);
         run.place.row += count;
         if run.place.row == *values {
@@ -236,6 +236,10 @@ impl<'s, R: Recording> Passing<'s, R> {
         let overlap = if tokens.start == 0 { 0 } else { input.window_values().saturating_sub(of_token) };
         let [samples] = run.plan.take(run.memory, [Name::Samples]);
         let samples = i16s_in(samples, 0..input.values_of(ROW_TILE));
+        run.seen = 0;
+        for (bit, token) in tokens.clone().enumerate() {
+            run.seen |= u32::from(recording.counts(token).map_err(PassError::Recording)?) << bit;
+        }
         // Once, also where reading fails and is tried again.
         if *front != tokens.start {
             move_down(samples, ROW_TILE * of_token, 0, overlap);
@@ -253,10 +257,6 @@ impl<'s, R: Recording> Passing<'s, R> {
             })
         })?;
         budget.charge(20 * fresh.len());
-        run.seen = 0;
-        for (bit, token) in tokens.enumerate() {
-            run.seen |= u32::from(recording.counts(token).map_err(PassError::Recording)?) << bit;
-        }
         (run.place.row, run.place.resumed) = (run.place.tile, true);
         Ok(())
     }

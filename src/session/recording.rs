@@ -5,7 +5,8 @@ use core::fmt;
 /// Values that can be read again and again: in flash, on a card, in external RAM, in a file.
 ///
 /// [`super::Passes`] reads it from the front to the back once a pass: values follow each other, and only where windows leave
-/// steps out are some skipped. A source without random access has to do no more than to begin anew where `first` is 0.
+/// steps out are some skipped. A source without random access has to do no more than to begin anew where `first` is 0. What
+/// could not be read is asked for once more if the run goes on.
 pub trait Recording {
     /// Why it cannot be read.
     type Error;

@@ -87,7 +87,7 @@ fn each_mechanism_says_whether_later_tokens_have_an_influence() {
             query: input,
             key: input,
             epsilon,
-            tile: Some(3),
+            tile: 3,
         })
     };
     let levels = Hierarchical::levels(16_384, 4);

@@ -72,9 +72,14 @@ impl Case {
         Ok(Self { tokens, digest: digest.to_string() })
     }
 
+    /// The program of a board, with the model inside.
+    pub(crate) fn program(&self, board: &Board) -> Result<PathBuf> {
+        firmware::build(board, "passes", &path())
+    }
+
     /// The recording through the passes of a board; `progress` is told of the values that were read.
     pub(crate) fn on(&self, board: &Board, progress: &dyn Fn(u64)) -> Result<Run> {
-        let elf = firmware::build(board, "passes", &path())?;
+        let elf = self.program(board)?;
         let board = &Board { limit: LIMIT, ..board.clone() };
         let ended = qemu::run(board, &elf, Some(&name(self.tokens)), &folder(), |line| {
             if let Some(values) = line.strip_prefix("values ").and_then(|values| values.parse().ok()) {

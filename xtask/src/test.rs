@@ -354,6 +354,7 @@ fn streams(board: &Board, suite: &mut Suite) -> Result<()> {
 /// A bidirectional model in passes, bit by bit as on the host, in 24 KB of RAM.
 fn in_passes(board: &Board, suite: &mut Suite) -> Result<()> {
     let case = passes::Case::new(PASSED, &|_| {})?;
+    suite.test("passes::cannot_panic_and_has_no_float", guarantees::hold(&case.program(board)?));
     suite.test("passes", case.on(board, &|_| {}).and_then(|run| run.holds()));
     Ok(())
 }

@@ -214,7 +214,7 @@ impl<'m> Memory<'m> for Means<'m> {
 
     fn room(self, tokens: Range<usize>) -> Room<'m> {
         let width = self.head.width;
-        let start = tokens.start % key_tile(self.parameters) * width;
+        let start = self.at(Place::Filled) as usize * width;
         let rows = start..start + tokens.len() * width;
         Room {
             queries: &mut [],
@@ -225,7 +225,7 @@ impl<'m> Memory<'m> for Means<'m> {
 
     fn absorb(&mut self, tokens: Range<usize>, visible: u32, resumed: bool, budget: &mut Budget) -> bool {
         if !resumed {
-            let slot = tokens.start % key_tile(self.parameters);
+            let slot = self.at(Place::Filled) as usize;
             let mask = u64::from(visible & ((1 << tokens.len()) - 1)) << slot;
             let all = self.mask() | mask;
             self.put(Place::MaskLow, all as u32);

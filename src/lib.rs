@@ -20,5 +20,6 @@ mod visible;
 pub use digest::Digest;
 pub use model::{Model, ModelError};
 pub use session::{
-    Arena, ArenaError, Embedded, InputError, Plan, Scores, Session, Stream, StreamError, Streamed,
+    Arena, ArenaError, Embedded, InPasses, InputError, PassError, Passes, PassesError, Plan, Recording,
+    Scores, Session, Stream, StreamError, Streamed,
 };

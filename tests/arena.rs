@@ -50,7 +50,7 @@ const MECHANISMS: [(&str, bool, Kind); 10] = [
     ("hierarchical 16", false, |_, _| hierarchical(16)),
     ("bigbird 16, 2 random", false, bigbird),
     ("favor 64", false, favor),
-    ("favor 64, causal", true, favor),
+    ("favor 64, causal", true, |_, layer| favor_by(Some(8), layer)),
     ("local 32, causal", true, |_, _| local()),
     ("window 64, causal", true, |_, _| window()),
     ("lsh 2 rounds, chunk 32", false, lsh),
@@ -80,6 +80,10 @@ fn window() -> AttentionKind {
 }
 
 fn favor(_: usize, layer: usize) -> AttentionKind {
+    favor_by(None, layer)
+}
+
+fn favor_by(tile: Option<usize>, layer: usize) -> AttentionKind {
     let width = WIDTH / HEADS;
     AttentionKind::Favor(Favor {
         features: Features::Exponential,
@@ -91,7 +95,7 @@ fn favor(_: usize, layer: usize) -> AttentionKind {
         guard: 0.0,
         key_sum_epsilon: 0.0,
         renormalize: true,
-        tile: 8,
+        tile,
     })
 }
 

@@ -255,7 +255,7 @@ fn epsilon_is_relative_to_the_keys_seen_where_the_network_says_so() {
             guard: 0.0,
             key_sum_epsilon: 0.0,
             renormalize: true,
-            tile: 8,
+            tile: Some(8),
         })
     };
     let mut network = causal(&mut source, 60, favor(Offsets::Seen));

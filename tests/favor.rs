@@ -85,7 +85,7 @@ fn parameters(features: Features, width: usize, directions: usize, causal: bool,
         guard: 0.0,
         key_sum_epsilon: 0.0,
         renormalize: true,
-        tile: 8,
+        tile: Some(8),
     }
 }
 
@@ -327,7 +327,7 @@ fn memory_is_the_state() {
         let at_once = |tile: usize| even * (16 + 2) + tile * 16 + of_epsilon + 10;
         let powers = favor.features != model::Features::Relu;
         for (tokens, tile, causal) in
-            [(1, 0, true), (16_384, 0, true), (1, 2, false), (64, 64, false), (16_384, 64, false)]
+            [(1, 0, true), (16_384, 0, true), (1, 2, false), (8, 8, false), (16_384, 8, false)]
         {
             let words = attention::memory(&AttentionKind::Favor(favor.view()), tokens, 16, causal);
             let expected = match (powers, causal) {
@@ -345,15 +345,18 @@ fn memory_is_the_state() {
 fn a_tile_changes_nothing_but_the_rounding() {
     let rows = Rows::drawn(&mut Source(6), 150, 16);
     for favor in integer_maps(16, &[KeyOffset::Seen, KeyOffset::Fixed(2.0)]) {
-        let with = |tile| rows.attend(model::Favor { tile, ..favor.view() }, true, |token| token % 9 != 4);
-        let expected = with(1);
-        let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>();
-        for tile in [2, 3, 8, 16, 31, 64] {
-            let found = with(tile);
-            let apart = found.iter().zip(&expected).map(|(a, b)| f64::from(*a) - f64::from(*b));
-            let error =
-                (squares(&mut { apart }) / squares(&mut expected.iter().map(|y| f64::from(*y)))).sqrt();
-            assert!(error < 1e-3, "{tile} {:?} {:?} {error:e}", favor.features, favor.epsilon);
+        let with =
+            |causal, tile| rows.attend(model::Favor { tile, ..favor.view() }, causal, |token| token % 9 != 4);
+        for causal in [true, false] {
+            let expected = with(causal, 1);
+            let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>();
+            for tile in [2, 3, 8, 16, 31, 64] {
+                let found = with(causal, tile);
+                let apart = found.iter().zip(&expected).map(|(a, b)| f64::from(*a) - f64::from(*b));
+                let error =
+                    (squares(&mut { apart }) / squares(&mut expected.iter().map(|y| f64::from(*y)))).sqrt();
+                assert!(error < 1e-3, "{tile} {:?} {:?} {error:e}", favor.features, favor.epsilon);
+            }
         }
     }
 }
@@ -379,10 +382,15 @@ fn sums_never_overflow() {
     };
     let v: Vec<i16> = (0..TOKENS).flat_map(|token| [value(token), VALUE_LIMIT]).collect();
     let rows = Rows { width, q: vec![limit; TOKENS * width], k: vec![limit; TOKENS * width], v };
-    for (features, epsilon, tile) in [
-        (model::Features::Exponential, model::Epsilon::Zero, 1),
-        (model::Features::Exponential, model::Epsilon::Seen, 16),
-        (model::Features::Hyperbolic, model::Epsilon::Zero, 64),
+    for (features, epsilon, tile, causal) in [
+        (model::Features::Exponential, model::Epsilon::Zero, 1, true),
+        (model::Features::Exponential, model::Epsilon::Seen, 16, true),
+        (model::Features::Hyperbolic, model::Epsilon::Zero, 64, true),
+        (model::Features::Relu, model::Epsilon::Zero, 1, true),
+        (model::Features::Exponential, model::Epsilon::Sequence, 1, false),
+        (model::Features::Exponential, model::Epsilon::Zero, 4, false),
+        (model::Features::Hyperbolic, model::Epsilon::Seen, 16, false),
+        (model::Features::Relu, model::Epsilon::Zero, 1, false),
     ] {
         let favor = model::Favor {
             features,
@@ -393,11 +401,13 @@ fn sums_never_overflow() {
             epsilon,
             tile,
         };
-        let found = rows.attend(favor, true, |_| true);
+        let found = rows.attend(favor, causal, |_| true);
+        let all = (0..TOKENS).map(|token| f64::from(value(token))).sum::<f64>() / TOKENS as f64;
         let mut sum = 0.0;
         for (token, pair) in found.chunks_exact(width).enumerate() {
             sum += f64::from(value(token));
-            let means = [sum / (token + 1) as f64, f64::from(VALUE_LIMIT)];
+            let mean = if causal { sum / (token + 1) as f64 } else { all };
+            let means = [mean, f64::from(VALUE_LIMIT)];
             for (y, mean) in pair.iter().zip(means) {
                 // The heads of these tests have one bit of gain; a tile of one rounds every key.
                 assert!((f64::from(*y) - 2.0 * mean).abs() < 4.0, "{token} {features:?} {tile}: {y} {mean}");
@@ -452,11 +462,12 @@ fn parameters_that_the_engine_cannot_have_are_named() {
     refused(Favor { offsets: Offsets::Exponent, ..good.clone() }, "favor.offsets");
     let strict = Formats { key_offset: KeyOffset::Seen, ..formats };
     for tile in [0, 65] {
-        let (field, problem) = favor_parameters(&Favor { tile, ..good.clone() }, strict).unwrap_err();
+        let (field, problem) =
+            favor_parameters(&Favor { tile: Some(tile), ..good.clone() }, strict).unwrap_err();
         assert_eq!((field, &*problem), ("favor.tile", &*format!("is {tile}; give 1 to 64 keys")));
     }
     // What takes its keys one by one has no tiles.
-    assert_eq!(favor_parameters(&Favor { tile: 0, ..good.clone() }, formats).unwrap().tile, 1);
+    assert_eq!(favor_parameters(&Favor { tile: Some(0), ..good.clone() }, formats).unwrap().tile, 1);
     refused(Favor { input_scale: 1e9, ..good }, "favor.projection");
 }
 

@@ -161,7 +161,7 @@ fn favor(features: Features, causal: bool) -> Favor {
         guard: 0.0,
         key_sum_epsilon: 0.0,
         renormalize: true,
-        tile: 8,
+        tile: Some(8),
     }
 }
 

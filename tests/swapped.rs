@@ -74,7 +74,7 @@ fn favor(network: &Network, layer: usize) -> AttentionKind {
         guard: 0.0,
         key_sum_epsilon: 0.0,
         renormalize: true,
-        tile: 8,
+        tile: None,
     })
 }
 

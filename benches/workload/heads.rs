@@ -199,10 +199,16 @@ impl<'a> Run<'a> {
     pub(crate) fn new(
         buffers: &'a mut Buffers,
         mechanism: &'static str,
-        kind: AttentionKind<'static>,
+        mut kind: AttentionKind<'static>,
         [tokens, width]: [usize; 2],
         causal: bool,
     ) -> Self {
+        if let AttentionKind::Favor(favor) = &mut kind
+            && !causal
+        {
+            // What a description that says nothing comes to.
+            favor.tile = 1;
+        }
         Self { mechanism, tokens, width, causal, kind, buffers }
     }
 

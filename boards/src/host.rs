@@ -1,7 +1,7 @@
 //! The host's side of a run: the command line and its files. The calls are made here: those of the crate `semihosting`
 //! could panic where a host answers nonsense, and no firmware of ours may.
 
-use crate::source::{ReadFailed, Source};
+use crate::source::{ReadFailed, Rewind, Source};
 use core::ffi::CStr;
 use core::fmt;
 use semihosting::fd::RawFd;
@@ -57,6 +57,16 @@ impl Source for File {
         // SAFETY: this call takes an open file, a buffer and its length, and writes no more than that.
         let unread = unsafe { syscall(OperationNumber::SYS_READ, ParamRegW::block(&mut block)) };
         length.checked_sub(unread.usize()).ok_or(ReadFailed)
+    }
+}
+
+impl Rewind for File {
+    #[allow(unsafe_code)]
+    fn go_to(&mut self, byte: u32) -> Result<(), ReadFailed> {
+        let block = [ParamRegR::raw_fd(self.0), ParamRegR::usize(byte as usize)];
+        // SAFETY: this call takes an open file and a place in it, and touches no memory.
+        let failed = unsafe { syscall_readonly(OperationNumber::SYS_SEEK, ParamRegR::block(&block)) };
+        if failed.usize() == 0 { Ok(()) } else { Err(ReadFailed) }
     }
 }
 

@@ -25,6 +25,8 @@ pub mod print;
 #[cfg(target_os = "none")]
 pub mod profile;
 pub mod recordings;
+#[cfg(target_os = "none")]
+pub mod rereader;
 pub mod source;
 #[cfg(target_os = "none")]
 pub mod stack;

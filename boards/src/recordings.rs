@@ -10,7 +10,7 @@
 //! | u32 | number of recordings |
 //! | then for each: u32, i16 ... | number of values (steps x channels) and the values |
 
-use crate::source::{Buffered, ReadFailed, Source};
+use crate::source::{Buffered, ReadFailed, Rewind, Source};
 use core::fmt;
 
 const MAGIC: [u8; 4] = *b"FXRC";
@@ -23,6 +23,8 @@ pub struct Recordings<S> {
     channels: u16,
     count: u32,
     row: u32,
+    /// Byte of the first value of the recording that was begun.
+    first: u32,
 }
 
 impl<S: Source> Recordings<S> {
@@ -47,7 +49,7 @@ impl<S: Source> Recordings<S> {
             return Err(RecordingError::Channels { expected: channels, found: in_file });
         }
         let count = u32::from_le_bytes([n0, n1, n2, n3]);
-        Ok(Self { bytes, channels: in_file, count, row: 0 })
+        Ok(Self { bytes, channels: in_file, count, row: 0, first: 0 })
     }
 
     /// Recordings in the file, as its header says.
@@ -88,6 +90,7 @@ impl<S: Source> Recordings<S> {
             return Err(RecordingError::Uneven { row, values: length, channels: self.channels });
         }
         self.row += 1;
+        self.first = self.bytes.position();
         Ok(Some(length))
     }
 
@@ -98,6 +101,13 @@ impl<S: Source> Recordings<S> {
             return Err(RecordingError::Truncated { row: self.row - 1, expected, found });
         }
         Ok(i16::from_le_bytes(pair))
+    }
+}
+
+impl<S: Rewind> Recordings<S> {
+    /// Goes back to the first value of the recording that was begun.
+    pub fn again(&mut self) -> Result<(), RecordingError> {
+        Ok(self.bytes.go_to(self.first)?)
     }
 }
 
@@ -228,6 +238,42 @@ mod tests {
         let rows: [&[i16]; 3] = [&[1, -2], &[i16::MIN, 0, i16::MAX, 7, 8, 9], &[]];
         assert_eq!(read(file(2, &rows), 2).unwrap(), rows);
         assert_eq!(read(file(1, &[]), 1).unwrap(), [[0; 0]; 0]);
+    }
+
+    /// Bytes that can be read again.
+    struct Again(Vec<u8>, usize);
+
+    impl Source for Again {
+        fn read(&mut self, bytes: &mut [u8]) -> Result<usize, ReadFailed> {
+            let rest = &self.0[self.1..];
+            let n = bytes.len().min(rest.len()).min(7);
+            bytes[..n].copy_from_slice(&rest[..n]);
+            self.1 += n;
+            Ok(n)
+        }
+    }
+
+    impl Rewind for Again {
+        fn go_to(&mut self, byte: u32) -> Result<(), ReadFailed> {
+            self.1 = byte as usize;
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_recording_is_read_again() {
+        let rows: [&[i16]; 2] = [&[1, -2], &[5, 6, 7]];
+        let mut recordings = Recordings::open(Again(file(1, &rows), 0), 1).unwrap();
+        for row in rows {
+            let length = recordings.begin().unwrap().unwrap();
+            for _ in 0..3 {
+                let values = (0..length).map(|found| recordings.value(length, found).unwrap());
+                assert_eq!(values.collect::<Vec<_>>(), row);
+                recordings.again().unwrap();
+            }
+            (0..length).for_each(|found| _ = recordings.value(length, found).unwrap());
+        }
+        assert_eq!(recordings.begin(), Ok(None));
     }
 
     #[test]

@@ -6,6 +6,12 @@ pub trait Source {
     fn read(&mut self, bytes: &mut [u8]) -> Result<usize, ReadFailed>;
 }
 
+/// Bytes that can be read again.
+pub trait Rewind: Source {
+    /// Goes to a byte, counted from the first one.
+    fn go_to(&mut self, byte: u32) -> Result<(), ReadFailed>;
+}
+
 /// The source could not be read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ReadFailed;
@@ -19,12 +25,14 @@ pub struct Buffered<S> {
     buffer: [u8; BLOCK],
     start: usize,
     end: usize,
+    /// Bytes that were taken so far.
+    taken: u32,
 }
 
 impl<S: Source> Buffered<S> {
     /// Of a source that nothing was read of.
     pub fn new(source: S) -> Self {
-        Self { source, buffer: [0; BLOCK], start: 0, end: 0 }
+        Self { source, buffer: [0; BLOCK], start: 0, end: 0, taken: 0 }
     }
 
     /// Fills `bytes`, or its front where the source ends; returns how many.
@@ -38,7 +46,22 @@ impl<S: Source> Buffered<S> {
             let Some(&next) = ready.get(self.start) else { return Ok(done) };
             *byte = next;
             self.start += 1;
+            self.taken = self.taken.wrapping_add(1);
         }
         Ok(bytes.len())
+    }
+
+    /// The byte that comes next, counted from the first one.
+    pub fn position(&self) -> u32 {
+        self.taken
+    }
+}
+
+impl<S: Rewind> Buffered<S> {
+    /// Goes to a byte, counted from the first one.
+    pub fn go_to(&mut self, byte: u32) -> Result<(), ReadFailed> {
+        self.source.go_to(byte)?;
+        (self.start, self.end, self.taken) = (0, 0, byte);
+        Ok(())
     }
 }

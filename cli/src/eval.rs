@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow};
 use clap::Args;
 use fixformer::host::count::thousands;
-use fixformer::host::engine::{Decided, Streams};
+use fixformer::host::engine::{Decided, Rereads, Streams};
 use fixformer::host::evaluate::{EvaluateError, Evaluation, Problem, evaluate, evaluate_by};
 use fixformer::{InputError, Model};
 use serde::Serialize;
@@ -44,6 +44,9 @@ pub(crate) struct Arguments {
     /// Push the recordings step by step through a stream; says where the decisions came too
     #[arg(long)]
     stream: bool,
+    /// Read every recording again and again, in memory that does not depend on its length
+    #[arg(long, conflicts_with = "stream")]
+    passes: bool,
     /// Print one JSON object instead of the tables
     #[arg(long)]
     json: bool,
@@ -65,8 +68,12 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
     let labels = recordings.labels.as_deref();
     let (rows, progress) = (&recordings.rows, || bar.inc(1));
     let mut decided = None;
-    let result = if arguments.stream {
-        let ran: &(dyn Fn() + Sync) = if network.is_some() { &|| {} } else { &progress };
+    let ran: &(dyn Fn() + Sync) = if network.is_some() { &|| {} } else { &progress };
+    let result = if arguments.passes {
+        let mut passes =
+            Rereads::new(model, ran).map_err(|error| anyhow!("{}: {error}", arguments.file.display()))?;
+        evaluate_by(&mut passes, model, network.as_ref(), rows, labels, &progress)
+    } else if arguments.stream {
         let mut streams =
             Streams::new(model, ran).map_err(|error| anyhow!("{}: {error}", arguments.file.display()))?;
         let result = evaluate_by(&mut streams, model, network.as_ref(), rows, labels, &progress);

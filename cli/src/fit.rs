@@ -123,8 +123,12 @@ fn ram(model: &Model<'_>, out: &mut impl Write) -> Result<()> {
     ]);
     table.write(out)?;
     match Plan::of_stream(model) {
-        Ok(plan) => writeln!(out, "\n  {}\n", plan::as_stream(&plan))?,
-        Err(error) => writeln!(out, "\n  no stream: {error}\n")?,
+        Ok(plan) => writeln!(out, "\n  {}", plan::as_stream(&plan))?,
+        Err(error) => writeln!(out, "\n  no stream: {error}")?,
+    }
+    match Plan::of_passes(model) {
+        Ok(plan) => writeln!(out, "  {}\n", plan::in_passes(&plan))?,
+        Err(error) => writeln!(out, "  no passes: {error}\n")?,
     }
     Ok(())
 }
@@ -204,6 +208,12 @@ fn instructions(model: &Model<'_>, targets: &[Target<'_>], out: &mut impl Write)
     }
     let sums = columns.iter().map(|layers| kilo(total(layers)));
     table.row(["inference".to_owned()].into_iter().chain(sums));
+    let passes: Option<Vec<_>> = cores.iter().map(|core| core.passes(model, model.max_tokens)).collect();
+    if let Some(passes) = passes {
+        let count = passes.first().map_or(0, |(count, _)| *count);
+        let sums = passes.iter().map(|&(_, instructions)| kilo(instructions));
+        table.row([format!("in {count} passes")].into_iter().chain(sums));
+    }
     if Plan::of_stream(model).is_ok() {
         let tokens =
             columns.iter().map(|layers| format!("{:.1}", a_token(layers, model.max_tokens) / 1000.0));
@@ -246,7 +256,13 @@ fn remedies(model: &Model<'_>, target: &Target<'_>) -> Vec<String> {
             format!("flash: train with a `width` of about {width} or less, or with fewer layers")
         }
     };
-    let lines: Vec<String> = knobs(model, target.flash, target.ram).into_iter().map(words).collect();
+    let mut lines: Vec<String> = knobs(model, target.flash, target.ram).into_iter().map(words).collect();
+    if let Ok(plan) = Plan::of_passes(model)
+        && Need::of(model).ram > target.ram
+        && plan.bytes() + STACK_RESERVE <= target.ram
+    {
+        lines.push("RAM: or run in passes over a recording outside the RAM".to_owned());
+    }
     if lines.is_empty() { vec!["no setting of this model makes it fit".to_owned()] } else { lines }
 }
 
@@ -278,6 +294,8 @@ struct Line<'a> {
     stream_bytes: Option<usize>,
     /// What is kept of it from token to token.
     state_bytes: Option<usize>,
+    /// The arena of passes; absent where the model cannot run in them.
+    passes_bytes: Option<usize>,
     board: &'a str,
     ram_bytes: usize,
     flash_bytes: usize,
@@ -292,6 +310,10 @@ struct Line<'a> {
     stream_instructions: Option<u64>,
     /// Estimated, for the token of the longest stream that takes most.
     worst_token_instructions: Option<u64>,
+    /// How often a recording is read in passes.
+    passes: Option<usize>,
+    /// Estimated, for the longest sequence in passes: what is computed again included.
+    passes_instructions: Option<u64>,
     layers: Vec<LayerLine>,
 }
 
@@ -306,6 +328,7 @@ fn json(name: &str, model: &Model<'_>, target: &Target<'_>, out: &mut impl Write
     let fits = need.fits(target.flash, target.ram);
     let layers = target.core.map(|core| core.layers(model, model.max_tokens));
     let stream = Plan::of_stream(model).ok();
+    let passes = target.core.and_then(|core| core.passes(model, model.max_tokens));
     let layer_line = |layer: &LayerCost| LayerLine {
         layer: layer.name.clone(),
         instructions: layer.instructions.round() as u64,
@@ -316,6 +339,7 @@ fn json(name: &str, model: &Model<'_>, target: &Target<'_>, out: &mut impl Write
         model_bytes: model.bytes(),
         stream_bytes: stream.map(|plan| plan.bytes()),
         state_bytes: stream.map(|plan| plan.state_bytes()),
+        passes_bytes: Plan::of_passes(model).ok().map(|plan| plan.bytes()),
         board: target.name,
         ram_bytes: need.ram,
         flash_bytes: need.flash,
@@ -331,6 +355,8 @@ fn json(name: &str, model: &Model<'_>, target: &Target<'_>, out: &mut impl Write
         worst_token_instructions: stream
             .and(target.core)
             .map(|core| worst_token(&core, model).round() as u64),
+        passes: passes.map(|(count, _)| count),
+        passes_instructions: passes.map(|(_, instructions)| instructions.round() as u64),
         layers: layers.iter().flatten().map(layer_line).collect(),
     };
     Ok(writeln!(out, "{}", serde_json::to_string(&line)?)?)

@@ -30,6 +30,9 @@ pub(crate) struct Arguments {
     /// The plan of a stream, not that of a whole run
     #[arg(long, requires = "plan")]
     stream: bool,
+    /// The plan of passes over a recording that is read again and again
+    #[arg(long, requires = "plan", conflicts_with = "stream")]
+    passes: bool,
     /// The plan as one JSON object
     #[arg(long, requires = "plan")]
     json: bool,
@@ -40,6 +43,8 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
     let model = file.model()?;
     let plan = if arguments.stream {
         Plan::of_stream(&model).map_err(|error| anyhow!("{}: {error}", arguments.file.display()))?
+    } else if arguments.passes {
+        Plan::of_passes(&model).map_err(|error| anyhow!("{}: {error}", arguments.file.display()))?
     } else {
         Plan::of(&model)
     };
@@ -85,6 +90,10 @@ fn summary(model: &Model<'_>) -> Vec<(&'static str, String)> {
         (
             "stream",
             Plan::of_stream(model).map_or_else(|error| format!("no: {error}"), |plan| plan::as_stream(&plan)),
+        ),
+        (
+            "passes",
+            Plan::of_passes(model).map_or_else(|error| format!("no: {error}"), |plan| plan::in_passes(&plan)),
         ),
         ("positions", positions.to_owned()),
         ("blocks", blocks(model)),

@@ -22,7 +22,9 @@ pub(crate) fn write(plan: &Plan, out: &mut impl Write) -> Result<()> {
     }
     table.row(["all", "", "", &thousands(plan.bytes())].map(str::to_owned));
     table.write(out)?;
-    let order = if plan.is_stream() {
+    let order = if plan.is_passes() {
+        "A tile of tokens passes as many layers as have taken in their keys, once for each layer and once more."
+    } else if plan.is_stream() {
         "Every token passes all layers as it comes: nothing of the length is kept."
     } else if plan.is_tile_by_tile() {
         "A tile of tokens passes all layers before the next one: nothing of the length is kept."
@@ -47,6 +49,12 @@ pub(crate) fn as_stream(plan: &Plan) -> String {
     format!("as a stream, {end}: {bytes} bytes, of which {state} are kept from token to token")
 }
 
+/// What passes need, in a sentence.
+pub(crate) fn in_passes(plan: &Plan) -> String {
+    let (bytes, tokens) = (thousands(plan.bytes()), thousands(plan.tokens()));
+    format!("in passes over a recording outside the RAM, up to {tokens} tokens: {bytes} bytes")
+}
+
 /// The buffers that are not empty.
 pub(crate) fn used(plan: &Plan) -> impl Iterator<Item = Buffer> {
     plan.buffers().filter(|buffer| buffer.length > 0)
@@ -64,6 +72,7 @@ struct Line<'a> {
     largest_stage_bytes: usize,
     tile_by_tile: bool,
     stream: bool,
+    passes: bool,
     buffers: Vec<BufferLine>,
 }
 
@@ -96,6 +105,7 @@ pub(crate) fn json(model: &str, plan: &Plan, out: &mut impl Write) -> Result<()>
         largest_stage_bytes: 4 * plan.largest_stage(),
         tile_by_tile: plan.is_tile_by_tile(),
         stream: plan.is_stream(),
+        passes: plan.is_passes(),
         buffers: used(plan).map(line).collect(),
     };
     Ok(writeln!(out, "{}", serde_json::to_string(&line)?)?)

@@ -176,6 +176,14 @@ impl<'a> Accumulator<'a> {
         weighted_sum(weights, tile.values, run, shift, self.sum);
     }
 
+    /// Makes room for so many more keys, where there were more than in the longest whole run: the sums keep one bit less.
+    pub(super) fn make_room(&mut self, keys: usize) {
+        if self.total > (MAX_TOKENS - keys as u32) << WEIGHT_FRAC {
+            let top = self.top + 1;
+            raise(self.sum, &mut self.total, &mut self.top, top);
+        }
+    }
+
     /// Whether no key was visible.
     pub fn is_empty(&self) -> bool {
         self.total == 0

@@ -82,6 +82,15 @@ pub const fn memory(kind: &AttentionKind<'_>, tokens: usize, width: usize, causa
     }
 }
 
+/// Words that a bidirectional head of a constant memory needs for its answers, the first of [`memory`]; all others can go when
+/// it is closed.
+pub const fn closed(kind: &AttentionKind<'_>, width: usize) -> usize {
+    match kind {
+        AttentionKind::Favor(parameters) => favor::closed(parameters, width),
+        _ => memory(kind, 0, width, false),
+    }
+}
+
 /// Words that a head needs while it takes in a tile of keys or answers a query: heads share them.
 pub const fn scratch(kind: &AttentionKind<'_>, width: usize, causal: bool) -> usize {
     match kind {

@@ -5,7 +5,7 @@ use std::vec::Vec;
 
 use super::parallel;
 use crate::model::Model;
-use crate::session::{InputError, Plan, Session, Stream, StreamError};
+use crate::session::{InputError, PassError, Passes, PassesError, Plan, Session, Stream, StreamError};
 
 /// A model and the memory that it works in.
 #[derive(Clone, Debug)]
@@ -154,6 +154,49 @@ impl Runner for Streams<'_> {
         let shares = shares.into_iter().collect::<Result<Vec<_>, _>>()?;
         let (found, decided): (Vec<_>, Vec<_>) = shares.into_iter().flatten().unzip();
         (*scores, self.decided) = (found.concat(), decided);
+        Ok(())
+    }
+}
+
+/// The [`Runner`] that reads every recording again and again, as [`Passes`] do. They may be longer than the model's maximum.
+#[derive(Clone, Copy)]
+pub struct Rereads<'m> {
+    model: Model<'m>,
+    progress: &'m (dyn Fn() + Sync),
+}
+
+impl<'m> Rereads<'m> {
+    /// Runs `model`, and calls `progress` after every recording, from several threads.
+    ///
+    /// # Errors
+    /// [`PassesError`] if the model cannot run in passes.
+    pub fn new(model: Model<'m>, progress: &'m (dyn Fn() + Sync)) -> Result<Self, PassesError> {
+        Plan::of_passes(&model).map(|_| Self { model, progress })
+    }
+}
+
+impl Runner for Rereads<'_> {
+    fn run(&mut self, recordings: &[&[i16]], scores: &mut Vec<i16>) -> Result<(), RowError> {
+        let shares = parallel::shares(recordings, |first, recordings| {
+            let words = Plan::of_passes(&self.model).map_or(0, |plan| plan.words());
+            let mut memory = vec![0; words];
+            let Ok(mut passes) = Passes::new(self.model, &mut memory) else {
+                unreachable!("the model runs in passes and the memory is as large as its plan");
+            };
+            let mut scores = Vec::with_capacity(recordings.len() * self.model.classes);
+            for (index, recording) in recordings.iter().enumerate() {
+                let found = passes.run(&mut &**recording).map_err(|error| match error {
+                    PassError::Input(problem) => RowError { row: first + index, problem },
+                    PassError::Recording(_) => unreachable!("all values are in memory"),
+                })?;
+                scores.extend_from_slice(found.raw());
+                (self.progress)();
+            }
+            Ok(scores)
+        });
+        // In row order, so that the first error is the first row's.
+        let shares = shares.into_iter().collect::<Result<Vec<_>, _>>()?;
+        *scores = shares.concat();
         Ok(())
     }
 }

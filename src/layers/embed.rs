@@ -3,31 +3,32 @@
 use core::ops::Range;
 
 use super::statistics::FINE;
-use super::{InputError, front, running};
+use super::{InputError, Rare, front};
 use crate::kernels::add;
 use crate::memory::{rows as rows_of, rows_mut};
 use crate::model::{Input, Level, Model, Positions, Window};
 use crate::num::{round_shift, round_shift_wide, saturate, sine};
 use crate::trace::{Site, Tensor, Tile, Trace};
 
-/// Number of tokens of a recording, if the model can take that many values. Its values are looked at by [`check_ids`].
-pub(crate) fn check(model: &Model<'_>, input: &[i16]) -> Result<usize, InputError> {
-    if input.is_empty() {
+/// Number of tokens of a recording of so many values, at most `max`, if the model can take them. What they are is looked at
+/// by [`check_ids`].
+pub(crate) fn check(model: &Model<'_>, values: usize, max: usize) -> Result<usize, InputError> {
+    if values == 0 {
         return Err(InputError::Empty);
     }
     let tokens = match &model.input {
         Input::Samples { channels, window, .. } => {
             let channels = (*channels).max(1);
-            if !input.len().is_multiple_of(channels) {
-                return Err(InputError::Channels { found: input.len(), channels });
+            if !values.is_multiple_of(channels) {
+                return Err(InputError::Channels { found: values, channels });
             }
-            count(*window, input.len() / channels)?
+            count(*window, values / channels)?
         }
-        Input::OneHot { window, .. } => count(*window, input.len())?,
-        Input::Tokens { .. } => input.len(),
+        Input::OneHot { window, .. } => count(*window, values)?,
+        Input::Tokens { .. } => values,
     };
-    if tokens > model.max_tokens {
-        return Err(InputError::TooLong { tokens, max: model.max_tokens });
+    if tokens > max {
+        return Err(InputError::TooLong { tokens, max });
     }
     Ok(tokens)
 }
@@ -56,6 +57,8 @@ fn count(window: Window, steps: usize) -> Result<usize, InputError> {
 
 /// What embedding needs besides the recording.
 pub(crate) struct Work<'a> {
+    /// What of the layers is linked.
+    pub(crate) rare: &'a Rare,
     /// Of the channels; see [`super::statistics`].
     pub(crate) statistics: &'a mut [i32],
     /// `[n, stem inputs]`.
@@ -78,7 +81,8 @@ pub(crate) fn embed(
     trace: &mut impl Trace,
 ) -> i32 {
     let width = model.width;
-    tokens(&model.input, input, seen, (work.statistics, work.windows), rows);
+    let Work { rare, statistics, windows, .. } = work;
+    tokens(&model.input, input, seen, (rare, statistics, windows), rows);
     for (row, x) in rows_mut(rows, width).enumerate() {
         add_position(&model.positions, first + row, model.input.frac(), work.rows, x);
     }
@@ -101,7 +105,7 @@ fn tokens(
     model: &Input<'_>,
     input: &[i16],
     seen: u32,
-    (statistics, windows): (&mut [i32], &mut [i16]),
+    (rare, statistics, windows): (&Rare, &mut [i32], &mut [i16]),
     rows: &mut [i16],
 ) {
     let (window, stem) = match model {
@@ -124,7 +128,9 @@ fn tokens(
                 standardized(steps, channels, statistics, x)
             }
             Input::Samples { level, .. } if level.is_running() => {
-                running::free(model, steps, seen >> row & 1 == 1, statistics, x)
+                if let Some(free) = rare.free {
+                    free(model, steps, seen >> row & 1 == 1, statistics, x);
+                }
             }
             Input::Samples { channels, shift, .. } => samples(steps, channels, shift, statistics, x),
             Input::OneHot { symbols, shift, .. } => one_hot(steps, symbols, shift, x),

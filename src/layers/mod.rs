@@ -6,12 +6,14 @@ mod error;
 mod head;
 pub(crate) mod pool;
 mod project;
+mod rare;
 pub(crate) mod recent;
 mod running;
 pub(crate) mod statistics;
 
 pub use error::InputError;
 pub(crate) use head::head;
+pub(crate) use rare::Rare;
 
 use crate::memory::{rows, rows_mut};
 use crate::model::Norm;

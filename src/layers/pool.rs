@@ -1,7 +1,7 @@
 //! From token rows to one row: final norm and pooling.
 
 use super::statistics::{wide, words};
-use super::{front, recent};
+use super::{Rare, front};
 use crate::memory::rows_mut;
 use crate::model::{Model, Pooling};
 use crate::num::{mean, round_shift, saturate};
@@ -9,6 +9,8 @@ use crate::trace::{Site, Tensor, Tile, Trace};
 
 /// What is pooled, and how much of it there is.
 pub(crate) struct Pool<'a> {
+    /// What of the layers is linked.
+    pub(crate) rare: &'a Rare,
     /// `[output width, 2]`: 64-bit sums of the columns, the lower word first.
     pub(crate) totals: &'a mut [i32],
     /// `[output width]`.
@@ -55,15 +57,15 @@ pub(crate) fn add(
     };
     let tile = Tile { row: token, column: 0, width, tensor_width: width, values: row, frac };
     trace.tile(Site { block: None, tensor: Tensor::Normed }, tile);
-    if !pool.recent.is_empty() {
-        recent::make_room(model, token, pool);
+    if let Some(recent) = pool.rare.recent {
+        (recent.make_room)(model, token, pool);
     }
     if !seen || token < pool.first {
         return;
     }
     *pool.count += 1;
-    if !pool.recent.is_empty() {
-        recent::add(model, token, row, pool);
+    if let Some(recent) = pool.rare.recent {
+        (recent.add)(model, token, row, pool);
     }
     let Pool { totals, pooled, count, .. } = pool;
     match model.pooling {
@@ -84,14 +86,18 @@ pub(crate) fn add(
 
 /// After the last token.
 pub(crate) fn finish(model: &Model<'_>, residuals: [i32; 2], pool: &mut Pool<'_>, trace: &mut impl Trace) {
-    let Pool { totals, pooled, recent, count, .. } = pool;
+    let Pool { rare, totals, pooled, recent, count, .. } = pool;
     match model.pooling {
         Pooling::Mean | Pooling::WindowMean(_) if **count > 0 => {
             for (out, &total) in pooled.iter_mut().zip(totals.as_chunks().0) {
                 *out = saturate(mean(wide(total) as i64, **count as u64));
             }
         }
-        Pooling::WindowMax(_) if !recent.is_empty() => recent::most(model, recent, pooled),
+        Pooling::WindowMax(_) if !recent.is_empty() => {
+            if let Some(of_recent) = rare.recent {
+                (of_recent.most)(model, recent, pooled);
+            }
+        }
         _ => {}
     }
     let (width, [frac, _]) = (model.output_width(), fracs(model, residuals));

@@ -141,9 +141,19 @@ impl<'a> Input<'a> {
         self.window().width * self.step_values()
     }
 
+    /// Raw values of some tokens in a row, one at least.
+    pub const fn values_of(&self, tokens: usize) -> usize {
+        self.window_values() + (tokens - 1) * self.token_values()
+    }
+
     /// Raw values from one token to the next.
     pub const fn token_values(&self) -> usize {
         self.window().stride * self.step_values()
+    }
+
+    /// Whether the channels are freed of running statistics.
+    pub const fn is_running(&self) -> bool {
+        matches!(self, Self::Samples { level, .. } if level.is_running())
     }
 
     /// Raw values of one step.

@@ -1,9 +1,10 @@
 //! What is done before, between and after the blocks.
 
+use super::Manner;
 use super::order::Task;
 use super::plan::Name;
 use super::running::Running;
-use crate::attention::Budget;
+use crate::attention::{Budget, ROW_TILE};
 use crate::layers::{InputError, embed, head, pool, statistics};
 use crate::memory::{i16s_in, i32s_mut};
 use crate::trace::Trace;
@@ -14,8 +15,8 @@ const VALUES: usize = 256;
 /// Does a task before, between or after the blocks; whether it is done.
 // Here and below: what is not inlined does not lie on the stack beside what runs deeper.
 #[inline(never)]
-pub(super) fn around_blocks(
-    run: &mut Running<'_>,
+pub(super) fn around_blocks<W: Manner>(
+    run: &mut Running<'_, W>,
     budget: &mut Budget,
     trace: &mut impl Trace,
 ) -> Result<bool, InputError> {
@@ -36,7 +37,7 @@ pub(super) fn around_blocks(
 }
 
 /// Looks at some ids, or for a token that is not masked.
-fn check(run: &mut Running<'_>, budget: &mut Budget) -> Result<bool, InputError> {
+fn check<W: Manner>(run: &mut Running<'_, W>, budget: &mut Budget) -> Result<bool, InputError> {
     let (first, ids) = (run.place.row, run.input.len());
     budget.charge(8 * VALUES);
     if first < ids {
@@ -60,7 +61,7 @@ fn check(run: &mut Running<'_>, budget: &mut Budget) -> Result<bool, InputError>
 }
 
 /// Takes some samples into the statistics of their channels.
-fn measure(run: &mut Running<'_>, budget: &mut Budget) -> bool {
+fn measure<W: Manner>(run: &mut Running<'_, W>, budget: &mut Budget) -> bool {
     let values = run.input.len();
     let [of_channels] = run.plan.take(run.memory, [Name::Statistics]);
     let of_channels = i32s_mut(of_channels);
@@ -82,21 +83,26 @@ fn measure(run: &mut Running<'_>, budget: &mut Budget) -> bool {
 }
 
 /// Embeds a tile, or a token of it where a tile is too much at a time.
-fn embed_tile(run: &mut Running<'_>, budget: &mut Budget, trace: &mut impl Trace) -> bool {
+fn embed_tile<W: Manner>(run: &mut Running<'_, W>, budget: &mut Budget, trace: &mut impl Trace) -> bool {
     let (model, width, end) = (run.model, run.model.width, run.place.tile_end(run.course));
     let first = if run.place.resumed { run.place.row } else { run.place.tile };
     let stem_inputs = model.input.stem_inputs();
     let of_row = width * (stem_inputs + 60);
     let last = if budget.allows((end - first) * of_row) { end } else { first + 1 };
     let (at, seen) = (run.residual_row(first) * width, run.visible(first..last));
-    let names = [Name::Residual, Name::Second, Name::Statistics, Name::Windows, Name::Normed];
-    let [residual, second, statistics, windows, work] = run.plan.take(run.memory, names);
+    let names = [Name::Residual, Name::Second, Name::Samples, Name::Statistics, Name::Windows, Name::Normed];
+    let [residual, second, samples, statistics, windows, work] = run.plan.take(run.memory, names);
     let elements = (last - first) * width;
     let rows = i16s_in(residual, at..at + elements);
     let windows = i16s_in(windows, 0..(last - first) * stem_inputs);
     let work = i16s_in(work, 0..elements);
-    let buffers = embed::Work { statistics: i32s_mut(statistics), windows, rows: work };
-    let input = run.input.get(first * model.input.token_values()..).unwrap_or_default();
+    let buffers =
+        embed::Work { rare: &run.links.rare, statistics: i32s_mut(statistics), windows, rows: work };
+    let (input, origin) = match W::PASSES {
+        true => (&*i16s_in(samples, 0..model.input.values_of(ROW_TILE)), run.place.span),
+        false => (run.input, 0),
+    };
+    let input = input.get((first - origin) * model.input.token_values()..).unwrap_or_default();
     let frac = embed::embed(model, input, first, seen, buffers, rows, trace);
     let copies = i16s_in(second, at..at + elements);
     copies.iter_mut().zip(rows.iter()).for_each(|(copy, &x)| *copy = x);
@@ -107,15 +113,15 @@ fn embed_tile(run: &mut Running<'_>, budget: &mut Budget, trace: &mut impl Trace
 }
 
 /// The first token that a whole run pools. A stream does not know where it ends: it keeps the blocks of its window.
-fn first_pooled(run: &Running<'_>) -> usize {
+fn first_pooled<W: Manner>(run: &Running<'_, W>) -> usize {
     match run.model.pooling.window() {
-        Some(window) if !run.plan.is_stream() => window.first(run.course.tokens),
+        Some(window) if !W::STREAMS => window.first(run.course.tokens),
         _ => 0,
     }
 }
 
 /// Adds the rows of a tile to what is pooled.
-fn pool_tile(run: &mut Running<'_>, budget: &mut Budget, trace: &mut impl Trace) -> bool {
+fn pool_tile<W: Manner>(run: &mut Running<'_, W>, budget: &mut Budget, trace: &mut impl Trace) -> bool {
     let (model, width, end) = (run.model, run.model.width, run.place.tile_end(run.course));
     let first = if run.place.resumed { run.place.row } else { run.place.tile };
     let (at, seen) = (run.residual_row(first), run.visible(first..end));
@@ -129,7 +135,8 @@ fn pool_tile(run: &mut Running<'_>, budget: &mut Budget, trace: &mut impl Trace)
     }
     let work = i16s_in(work, 0..2 * model.output_width());
     let pooled = i16s_in(pooled, 0..model.output_width());
-    let mut pool = pool::Pool { totals, pooled, recent, first: first_pooled, count: &mut run.pooled };
+    let rare = &run.links.rare;
+    let mut pool = pool::Pool { rare, totals, pooled, recent, first: first_pooled, count: &mut run.pooled };
     for (row, token) in (first..end).enumerate() {
         let elements = (at + row) * width..(at + row + 1) * width;
         let residuals = [

@@ -1,21 +1,20 @@
 //! A model that is part of the firmware.
 
-use super::{ArenaError, Plan, Session, Stream};
-use crate::attention::Mechanisms;
+use super::{ArenaError, Links, Passes, Plan, Session, Stream};
 use crate::memory::{Owner, Uncleared};
 use crate::model::{Block, Model};
 
 /// A model known at compile time; implemented by [`crate::model!`].
 /// Its memory has exactly the size that its plan asks for.
-pub trait Embedded: Owner<Whole> + Owner<Streamed> {
+pub trait Embedded: Owner<Whole> + Owner<Streamed> + Owner<InPasses> {
     /// The parsed model.
     const MODEL: Model<'static>;
     /// Its blocks, read by the compiler: the code that reads a file is not linked.
     const BLOCKS: &'static [Block<'static>];
     /// What it needs.
     const PLAN: Plan = Plan::of(&Self::MODEL);
-    /// The mechanisms of attention that it uses; no other is linked.
-    const MECHANISMS: Mechanisms = Mechanisms::of(&Self::MODEL);
+    /// The parts of the engine that it uses; no other is linked.
+    const LINKS: Links = Links::of(&Self::MODEL);
 }
 
 /// The static memory of an embedded model: exactly as large as the model needs, in `.bss` or wherever the attribute of
@@ -39,6 +38,14 @@ pub trait Embedded: Owner<Whole> + Owner<Streamed> {
 /// static STREAM: fixformer::Arena<Digits, fixformer::Streamed> = fixformer::Arena::new();
 /// let stream = STREAM.take(); // a layer of this model attends to later tokens
 /// ```
+///
+/// `Arena<Digits, InPasses>` is that of [`Passes`], of which the same is true.
+///
+/// ```compile_fail
+/// # fixformer::model! { struct Digits = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits.fxm") }
+/// static PASSES: fixformer::Arena<Digits, fixformer::InPasses> = fixformer::Arena::new();
+/// let passes = PASSES.take(); // what the exact attention of this model keeps grows with the length
+/// ```
 pub struct Arena<M: Embedded + Owner<W>, W = Whole>(Uncleared<M, W>);
 
 /// A model runs whole recordings: [`Session`].
@@ -48,6 +55,28 @@ pub struct Whole;
 /// A model runs as a stream: [`Stream`].
 #[derive(Clone, Copy, Debug)]
 pub struct Streamed;
+
+/// A model reads a recording again and again: [`Passes`].
+#[derive(Clone, Copy, Debug)]
+pub struct InPasses;
+
+/// How a model runs, known when a program is compiled: what another way asks for is not linked.
+pub trait Manner: Copy + core::fmt::Debug {
+    /// A token at a time, as it comes.
+    const STREAMS: bool = false;
+    /// The recording is read again and again.
+    const PASSES: bool = false;
+}
+
+impl Manner for Whole {}
+
+impl Manner for Streamed {
+    const STREAMS: bool = true;
+}
+
+impl Manner for InPasses {
+    const PASSES: bool = true;
+}
 
 impl<M: Embedded + Owner<W>, W> Arena<M, W> {
     /// Free.
@@ -66,6 +95,20 @@ impl<M: Embedded> Arena<M, Streamed> {
     pub fn take(&'static self) -> Result<Stream<'static>, ArenaError> {
         match self.0.take() {
             Some(memory) => Ok(Stream::embedded::<M>(memory)),
+            None => Err(ArenaError::Taken),
+        }
+    }
+}
+
+impl<M: Embedded> Arena<M, InPasses> {
+    /// The passes, once.
+    ///
+    /// # Errors
+    /// [`ArenaError::Taken`] from the second time on.
+    #[inline(never)]
+    pub fn take(&'static self) -> Result<Passes<'static>, ArenaError> {
+        match self.0.take() {
+            Some(memory) => Ok(Passes::embedded::<M>(memory)),
             None => Err(ArenaError::Taken),
         }
     }
@@ -103,6 +146,15 @@ pub const fn words<const BYTES: usize, const WORDS: usize>(bytes: &[u8; BYTES]) 
 #[doc(hidden)]
 pub const fn stream_words(model: &Model<'_>) -> usize {
     match Plan::of_stream(model) {
+        Ok(plan) => plan.words(),
+        Err(_) => 0,
+    }
+}
+
+/// Words of the memory of passes; none where there are none.
+#[doc(hidden)]
+pub const fn passes_words(model: &Model<'_>) -> usize {
+    match Plan::of_passes(model) {
         Ok(plan) => plan.words(),
         Err(_) => 0,
     }
@@ -194,6 +246,11 @@ macro_rules! model {
             impl $crate::memory::Owner<$crate::Streamed> for $name {
                 type Memory = [u32; $crate::session::stream_words(&MODEL)];
                 const TAKEN: &'static $crate::memory::Taken = &STREAMS;
+            }
+            static PASSES: $crate::memory::Taken = $crate::memory::Taken::new();
+            impl $crate::memory::Owner<$crate::InPasses> for $name {
+                type Memory = [u32; $crate::session::passes_words(&MODEL)];
+                const TAKEN: &'static $crate::memory::Taken = &PASSES;
             }
             impl $crate::memory::Owner<$crate::session::Whole> for $name {
                 type Memory = [u32; $crate::session::Plan::of(&MODEL).words()];

@@ -1,5 +1,6 @@
 //! A token of a stream that is missing: no row of it is made, and what the mechanisms keep moves on.
 
+use super::Manner;
 use super::blocks::Position;
 use super::plan::Name;
 use super::running::Running;
@@ -10,14 +11,14 @@ use crate::model::{AttentionKind, Block};
 
 /// Takes the token at the run's place past all blocks, as one that is masked; what a run on it would leave in its rows is not
 /// looked at by what follows.
-pub(super) fn pass_blocks(run: &mut Running<'_>) {
+pub(super) fn pass_blocks<W: Manner>(run: &mut Running<'_, W>) {
     let (visit, model, mut position) = (run.visit, run.model, Position::default());
     for index in 0..run.course.blocks {
         visit(model, &mut position, index, &mut |block| pass(run, block, index));
     }
 }
 
-fn pass(run: &mut Running<'_>, block: &Block<'_>, index: usize) {
+fn pass<W: Manner>(run: &mut Running<'_, W>, block: &Block<'_>, index: usize) {
     let Some((mut head, life)) = whole::head(run, &block.attention) else { return };
     run.course.side_by_side = true;
     let of_heads = whole::Memory::of(run, index);

@@ -5,9 +5,13 @@ mod blocks;
 mod embedded;
 mod error;
 mod gap;
+mod impassable;
+mod links;
 mod needs;
 mod order;
+mod passes;
 mod plan;
+mod recording;
 mod running;
 mod scores;
 mod stage;
@@ -17,9 +21,15 @@ mod unstreamable;
 mod whole;
 
 pub use crate::layers::InputError;
-pub use embedded::{Arena, Embedded, Streamed, Whole, blocks, stream_words, words};
+pub use embedded::{
+    Arena, Embedded, InPasses, Manner, Streamed, Whole, blocks, passes_words, stream_words, words,
+};
 pub use error::ArenaError;
+pub use impassable::{Impassable, PassesError};
+pub use links::Links;
+pub use passes::{PassError, Passes, Passing};
 pub use plan::{Buffer, Element, Plan};
+pub use recording::{Recording, ShortRecording};
 pub use running::Running;
 pub use scores::Scores;
 pub use stage::Stage;
@@ -27,7 +37,7 @@ pub use state::{ShortState, StateError, StateReader, StateWriter};
 pub use stream::Stream;
 pub use unstreamable::{StreamError, Unstreamable};
 
-use crate::attention::{Budget, Mechanisms};
+use crate::attention::Budget;
 use crate::memory::{Owner, Words};
 use crate::model::Model;
 use crate::trace::Trace;
@@ -38,7 +48,7 @@ use blocks::Visit;
 pub struct Session<'a> {
     model: Model<'a>,
     plan: Plan,
-    mechanisms: &'static Mechanisms,
+    links: &'static Links,
     visit: Visit,
     memory: &'a mut [u32],
 }
@@ -53,19 +63,19 @@ impl<'a> Session<'a> {
         if memory.len() < plan.words() {
             return Err(ArenaError::TooSmall { found: memory.len(), needed: plan.words() });
         }
-        let mechanisms = const { &Mechanisms::all() };
-        Ok(Self { model, plan, mechanisms, visit: blocks::read, memory })
+        let links = const { &Links::all() };
+        Ok(Self { model, plan, links, visit: blocks::read, memory })
     }
 
-    /// The session of an embedded model: its memory has the right size, its mechanisms are known.
+    /// The session of an embedded model: its memory has the right size, its links are known.
     fn embedded<M: Embedded>(memory: &'static mut <M as Owner<Whole>>::Memory) -> Session<'static> {
         const {
             let words = <M as Owner<Whole>>::Memory::LENGTH;
             assert!(words >= M::PLAN.words(), "the memory is smaller than the plan")
         };
-        let mechanisms = const { &M::MECHANISMS };
+        let links = const { &M::LINKS };
         let visit = blocks::placed::<M>;
-        Session { model: M::MODEL, plan: M::PLAN, mechanisms, visit, memory: memory.words() }
+        Session { model: M::MODEL, plan: M::PLAN, links, visit, memory: memory.words() }
     }
 
     /// The model.

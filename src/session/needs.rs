@@ -1,9 +1,10 @@
 //! What a model asks of its plan.
 
 use super::plan::Passage;
-use crate::attention::{Way, memory, scratch};
+use crate::attention::{Order, ROW_TILE, Way, closed, memory, scratch};
+use crate::kernels::{SUM_SHIFT, VALUE_LIMIT, WEIGHT_FRAC};
 use crate::memory::halves;
-use crate::model::{AttentionKind, Block, Model, Positions};
+use crate::model::{AttentionKind, Block, Input, Level, MAX_TOKENS, Model, Positions};
 
 /// What the attention of a model needs.
 pub(super) struct Attention {
@@ -15,6 +16,8 @@ pub(super) struct Attention {
     pub(super) slots: usize,
     /// Heads whose memory does not grow with the length are at work side by side.
     pub(super) side_by_side: bool,
+    /// Words of a head in passes.
+    pub(super) parts: Parts,
 }
 
 impl Attention {
@@ -24,7 +27,8 @@ impl Attention {
     pub(super) const fn of(model: &Model<'_>, passage: Passage) -> Self {
         let together = !matches!(passage, Passage::Whole);
         let side_by_side = together || constant_heads_are_small(model);
-        let mut most = Self { memory: 0, scratch: 0, slots: 0, side_by_side };
+        let parts = Parts::of(model, passage);
+        let mut most = Self { memory: 0, scratch: 0, slots: 0, side_by_side, parts };
         let mut blocks = model.blocks();
         while let Some(block) = blocks.take_next() {
             let attention = &block.attention;
@@ -38,10 +42,51 @@ impl Attention {
             }
             most.scratch = max(most.scratch, scratch(&attention.kind, model.head_width, attention.causal));
         }
-        if together {
-            most.memory *= model.block_count;
+        match passage {
+            Passage::Whole => {}
+            Passage::Tiles | Passage::Stream => most.memory *= model.block_count,
+            Passage::Passes => most.memory = model.heads * parts.all,
         }
         most
+    }
+}
+
+/// Words of a head in passes: while it takes in its keys, and from then on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Parts {
+    /// Of the layer that takes in its keys.
+    pub(super) open: usize,
+    /// Of every layer before it, and of those in which no query sees a later key.
+    pub(super) closed: usize,
+    /// The most that one head of each layer takes together in any pass.
+    all: usize,
+}
+
+impl Parts {
+    #[inline(never)]
+    const fn of(model: &Model<'_>, passage: Passage) -> Self {
+        let mut parts = Self { open: 0, closed: 0, all: 0 };
+        if !matches!(passage, Passage::Passes) {
+            return parts;
+        }
+        let (mut last, mut index) = (0, 0);
+        let mut blocks = model.blocks();
+        while let Some(block) = blocks.take_next() {
+            let attention = &block.attention;
+            let words = memory(&attention.kind, ENDLESS, model.head_width, attention.causal);
+            let mut kept = words;
+            if matches!(Way::of(&attention.kind, attention.causal).order, Order::KeysFirst) {
+                kept = closed(&attention.kind, model.head_width);
+                parts.open = max(parts.open, words);
+                last = index;
+            }
+            parts.closed = max(parts.closed, kept);
+            index += 1;
+        }
+        // So that nothing is overwritten where a head moves down.
+        parts.open = max(parts.open, parts.closed);
+        parts.all = max(last * parts.closed + parts.open, index * parts.closed);
+        parts
     }
 }
 
@@ -78,7 +123,7 @@ pub(super) const fn passes(model: &Model<'_>) -> bool {
 }
 
 /// Most tokens of a stream that has no other end: its counters have 32 bits.
-const ENDLESS: usize = i32::MAX as usize;
+pub(super) const ENDLESS: usize = i32::MAX as usize;
 
 /// Most tokens of a stream: the model's maximum where attention is exact or positions are learned, its horizon where
 /// attention is hierarchical.
@@ -98,6 +143,30 @@ pub(super) const fn longest_stream(model: &Model<'_>) -> usize {
         tokens = if most < tokens { most } else { tokens };
     }
     tokens
+}
+
+/// Most tokens of a recording in passes.
+const LONGEST: usize = 1 << 20;
+// A tile of keys rounds every sum by half a unit at most, which does not add up to what its keys leave of 32 bits.
+const _: () = {
+    let keys = (((MAX_TOKENS as u64) << WEIGHT_FRAC) * VALUE_LIMIT as u64) >> SUM_SHIFT;
+    assert!((LONGEST / ROW_TILE / 2) as u64 + keys < 1 << 31);
+};
+
+/// Most tokens of a recording in passes: the model's maximum where positions are learned; no more than can be standardized.
+#[inline(never)]
+pub(super) const fn most_in_passes(model: &Model<'_>) -> usize {
+    let most = match model.positions {
+        Positions::Learned(_) | Positions::Axial(_) => model.max_tokens,
+        Positions::None | Positions::Sinusoidal(_) => LONGEST,
+    };
+    match &model.input {
+        Input::Samples { window, level: Level::Standardized, .. } => {
+            let standardized = window.tokens(Level::MAX_STEPS);
+            if standardized < most { standardized } else { most }
+        }
+        _ => most,
+    }
 }
 
 pub(super) const fn max(a: usize, b: usize) -> usize {

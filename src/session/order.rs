@@ -20,6 +20,8 @@ pub(super) enum Task {
     Absorb,
     /// No key of a head follows.
     Close,
+    /// In passes: the recording begins anew.
+    Turn,
     /// A tile of queries of a head, where its keys came first.
     Query,
     /// A tile of queries of a head becomes what it attends to.
@@ -40,7 +42,7 @@ pub(super) enum Task {
 impl Task {
     pub(super) const fn stage(self) -> Stage {
         match self {
-            Self::Check | Self::Measure | Self::Embed => Stage::Embed,
+            Self::Check | Self::Measure | Self::Embed | Self::Turn => Stage::Embed,
             Self::Begin | Self::Project | Self::Absorb => Stage::Project,
             Self::Close | Self::Query | Self::Answer => Stage::Attend,
             Self::Join => Stage::Join,
@@ -81,6 +83,15 @@ pub(super) struct Course {
     pub(super) order: Order,
     /// All heads go through the tokens side by side; otherwise one comes after the other, in the same memory.
     pub(super) side_by_side: bool,
+    /// In passes: the block that takes in its keys, which all before it have done.
+    pub(super) open: Option<usize>,
+}
+
+impl Course {
+    /// Whether a block has taken in its keys in a pass before.
+    pub(super) fn is_closed(self, block: usize) -> bool {
+        self.order == Order::KeysFirst && self.open.is_some_and(|open| block < open)
+    }
 }
 
 /// Where a run is.
@@ -142,7 +153,6 @@ impl Place {
     }
 
     /// Token after the last one of the tile.
-    /// Token after the last one of the tile.
     #[inline(never)]
     pub(super) const fn tile_end(self, course: Course) -> usize {
         let (tile, span) = (self.tile + ROW_TILE, self.span_end(course));
@@ -171,7 +181,11 @@ impl Place {
             Task::Embed => self.begin_block(0),
             Task::Begin if self.next_of_group(course) => {}
             Task::Begin => {
-                self.sweep = if course.order == Order::Together { Sweep::Both } else { Sweep::Keys };
+                self.sweep = match course.order {
+                    Order::Together => Sweep::Both,
+                    _ if course.is_closed(self.block) => Sweep::Queries,
+                    _ => Sweep::Keys,
+                };
                 self.tile = self.span;
                 self.begin_tile();
             }
@@ -187,6 +201,8 @@ impl Place {
             Task::Answer if self.is_last_group(course) => self.task = Task::Join,
             Task::Absorb | Task::Answer | Task::Join => self.after_tile_of_heads(course),
             Task::Close if self.next_of_group(course) => {}
+            Task::Close if course.open.is_some() => self.task = Task::Turn,
+            Task::Turn => (self.task, self.span, self.tile) = (Task::Embed, 0, 0),
             Task::Close => {
                 self.sweep = if course.order == Order::Twice { Sweep::Both } else { Sweep::Queries };
                 let last = self.span_end(course).saturating_sub(1);
@@ -200,12 +216,15 @@ impl Place {
             Task::Contract => (self.task, self.tile) = (Task::Pool, self.span),
             Task::Pool if self.next_tile(course) => {}
             Task::Pool if self.span_end(course) == course.tokens => self.task = Task::Head,
-            Task::Pool => {
-                self.span = self.span_end(course);
-                (self.task, self.tile) = (Task::Embed, self.span);
-            }
+            Task::Pool => self.next_span(course),
             Task::Head | Task::Done => self.task = Task::Done,
         }
+    }
+
+    /// Moves on to the next tokens that pass the layers together.
+    fn next_span(&mut self, course: Course) {
+        self.span = self.span_end(course);
+        (self.task, self.tile) = (Task::Embed, self.span);
     }
 
     /// Moves on to the next tile of the span, if there is one.
@@ -259,6 +278,9 @@ impl Place {
         };
         if more {
             self.begin_tile();
+        } else if self.sweep == Sweep::Keys && self.span_end(course) < course.tokens {
+            // In passes no later layer has what it needs yet.
+            self.next_span(course);
         } else if self.sweep == Sweep::Keys {
             (self.task, self.head) = (Task::Close, self.group);
         } else if self.is_last_group(course) {

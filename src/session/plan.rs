@@ -2,7 +2,8 @@
 
 use core::ops::Range;
 
-use super::needs::{Attention, longest_stream, max, passes};
+use super::impassable::{Impassable, PassesError};
+use super::needs::{Attention, Parts, longest_stream, max, most_in_passes, passes};
 use super::stage::Stage;
 use super::unstreamable::{StreamError, Unstreamable};
 use crate::attention::ROW_TILE;
@@ -65,7 +66,7 @@ const TABLE: [Line; Plan::COUNT] = {
             "keys and values of the heads at work, or what is kept of them",
         ),
         state("position", Word, [Embed, Embed], "of a stream: its tokens and steps, and what was pooled"),
-        state("samples", I16, [Embed, Embed], "of a stream: steps of a window x channels"),
+        state("samples", I16, [Embed, Embed], "of a stream or of passes: steps of a tile x channels"),
         state("statistics", I32, [Embed, Embed], "mean and deviation of each channel"),
         state("totals", I32, [Pool, Pool], "2 x output width, sums of the columns"),
         state(
@@ -156,6 +157,8 @@ pub struct Plan {
     total: usize,
     passage: Passage,
     side_by_side: bool,
+    /// Words of a head in passes.
+    parts: Parts,
     tokens: usize,
 }
 
@@ -168,6 +171,8 @@ pub(super) enum Passage {
     Tiles,
     /// A token at a time, without end.
     Stream,
+    /// A tile as many layers as are closed, then the next tile; and all of them once more for every layer.
+    Passes,
 }
 
 impl Plan {
@@ -197,22 +202,37 @@ impl Plan {
         }
     }
 
+    /// The plan of [`super::Passes`]: independent of the length of the recording.
+    ///
+    /// # Errors
+    /// [`PassesError::Impassable`] says why the model cannot run that way.
+    pub const fn of_passes(model: &Model<'_>) -> Result<Self, PassesError> {
+        match Impassable::of(model) {
+            Some(reason) => Err(PassesError::Impassable(reason)),
+            None => Ok(Self { tokens: most_in_passes(model), ..Self::with(model, Passage::Passes) }),
+        }
+    }
+
     #[inline(never)]
     const fn with(model: &Model<'_>, passage: Passage) -> Self {
         let Model { width, max_tokens, head_width, .. } = *model;
         let (tile, rows) = match passage {
             Passage::Whole => (ROW_TILE, max_tokens),
-            Passage::Tiles => (ROW_TILE, ROW_TILE),
+            Passage::Tiles | Passage::Passes => (ROW_TILE, ROW_TILE),
             Passage::Stream => (1, 1),
         };
         let streams = matches!(passage, Passage::Stream) as usize;
+        let samples = match passage {
+            Passage::Whole | Passage::Tiles => 0,
+            Passage::Stream | Passage::Passes => model.input.values_of(tile),
+        };
         let attention = Attention::of(model, passage);
         let lengths = [
             rows * width,
             if model.reversible { rows * width } else { 0 },
             attention.memory,
             streams * POSITION,
-            streams * model.input.window_values(),
+            samples,
             statistics::length(model),
             2 * model.output_width(),
             streams * recent::length(model),
@@ -232,8 +252,9 @@ impl Plan {
         ];
         let side_by_side = attention.side_by_side;
         let zeros = [0; Self::COUNT];
+        let parts = attention.parts;
         let mut plan =
-            Self { starts: zeros, words: zeros, total: 0, passage, side_by_side, tokens: max_tokens };
+            Self { starts: zeros, words: zeros, total: 0, passage, side_by_side, parts, tokens: max_tokens };
         let mut index = 0;
         while index < Self::COUNT {
             plan.words[index] = match TABLE[index].element {
@@ -271,7 +292,7 @@ impl Plan {
         let index = if index < Self::COUNT { index } else { 0 };
         let [first, last] = TABLE[index].lives;
         match self.passage {
-            Passage::Tiles if TABLE[index].is_state => {
+            Passage::Tiles | Passage::Passes if TABLE[index].is_state => {
                 [Stage::Embed, if last as u8 > Stage::Pool as u8 { last } else { Stage::Pool }]
             }
             Passage::Stream if TABLE[index].is_state => [Stage::Embed, Stage::Head],
@@ -294,7 +315,7 @@ impl Plan {
         !matches!(self.passage, Passage::Whole)
     }
 
-    /// Most tokens of a run, or of a stream until it is reset.
+    /// Most tokens of a run or of a recording in passes, or of a stream until it is reset.
     pub const fn tokens(&self) -> usize {
         self.tokens
     }
@@ -302,6 +323,16 @@ impl Plan {
     /// Whether it is the plan of a stream.
     pub const fn is_stream(&self) -> bool {
         matches!(self.passage, Passage::Stream)
+    }
+
+    /// Whether it is the plan of passes.
+    pub const fn is_passes(&self) -> bool {
+        matches!(self.passage, Passage::Passes)
+    }
+
+    /// Words of a head in passes.
+    pub(super) const fn parts(&self) -> Parts {
+        self.parts
     }
 
     /// Where the state of a stream lies: what has to be kept from token to token.

@@ -1,27 +1,29 @@
 //! A run on its way.
 
+use core::marker::PhantomData;
 use core::ops::Range;
 use core::task::Poll;
 
 use super::blocks::{Position, Visit};
+use super::needs::ENDLESS;
 use super::order::{Course, Place, Task};
 use super::plan::{Name, Plan};
-use super::{Scores, Session, Stage, around, whole};
-use crate::attention::{Budget, Mechanisms, Order, ROW_TILE};
+use super::{Links, Manner, Scores, Session, Stage, Whole, around, whole};
+use crate::attention::{Budget, Order, ROW_TILE, Way};
 use crate::layers::{InputError, embed};
 use crate::memory::i16s_mut;
 use crate::model::Model;
 use crate::trace::Trace;
 
 /// Work of a step.
-const STEP: usize = 7_000;
+pub(super) const STEP: usize = 7_000;
 
 /// A run of a session, done in steps. The session waits for it, so that no second one can begin.
 #[derive(Debug)]
-pub struct Running<'s> {
+pub struct Running<'s, W = Whole> {
     pub(super) model: &'s Model<'s>,
     pub(super) plan: &'s Plan,
-    pub(super) mechanisms: &'static Mechanisms,
+    pub(super) links: &'static Links,
     pub(super) visit: Visit,
     position: Position<'s>,
     pub(super) memory: &'s mut [u32],
@@ -35,16 +37,19 @@ pub struct Running<'s> {
     pub(super) fracs: [i32; 2],
     /// Tokens that were pooled.
     pub(super) pooled: usize,
+    /// In passes: which tokens of the tile count.
+    pub(super) seen: u32,
+    pub(super) manner: PhantomData<W>,
 }
 
-impl<'s> Running<'s> {
+impl<'s, W: Manner> Running<'s, W> {
     /// A run of a whole recording.
     pub(super) fn new(
         session: &'s mut Session<'_>,
         input: &'s [i16],
         mask: Option<&'s [bool]>,
     ) -> Result<Self, InputError> {
-        let tokens = embed::check(&session.model, input)?;
+        let tokens = embed::check(&session.model, input.len(), session.model.max_tokens)?;
         if let Some(mask) = mask
             && mask.len() != tokens
         {
@@ -68,23 +73,41 @@ impl<'s> Running<'s> {
         Self { mask: Some(seen), origin: token, place, fracs: [frac; 2], pooled, ..run }
     }
 
+    /// The run of a recording of `tokens` tokens in passes: what it needs of it is there after each [`Running::waits`].
+    pub(super) fn in_passes(session: &'s mut Session<'_>, tokens: usize) -> Self {
+        let mut run = Self::of(session, tokens, ROW_TILE);
+        run.course.capacity = ENDLESS;
+        Self { place: Place { task: Task::Measure, ..Place::start() }, ..run }
+    }
+
     fn of(session: &'s mut Session<'_>, tokens: usize, span: usize) -> Self {
-        let Session { model, plan, mechanisms, visit, memory } = session;
+        let Session { model, plan, links, visit, memory } = session;
         let (heads, blocks, order) = (model.heads, model.block_count, Order::KeysFirst);
         Self {
             model,
             plan,
-            mechanisms,
+            links,
             visit: *visit,
             position: Position::default(),
             memory,
             input: &[],
             mask: None,
             origin: 0,
-            course: Course { tokens, capacity: tokens, span, heads, blocks, order, side_by_side: false },
+            course: Course {
+                tokens,
+                capacity: tokens,
+                span,
+                heads,
+                blocks,
+                order,
+                side_by_side: false,
+                open: None,
+            },
             place: Place::start(),
             fracs: [0; 2],
             pooled: 0,
+            seen: 0,
+            manner: PhantomData,
         }
     }
 
@@ -123,6 +146,9 @@ impl<'s> Running<'s> {
     #[doc(hidden)]
     pub fn advance(&mut self, budget: &mut Budget, trace: &mut impl Trace) -> Result<Poll<()>, InputError> {
         while self.place.task != Task::Done {
+            if self.waits() {
+                return Ok(Poll::Pending);
+            }
             let mut pauses = false;
             if self.place.task.is_of_block() {
                 let (visit, model, mut position) = (self.visit, self.model, self.position);
@@ -153,6 +179,30 @@ impl<'s> Running<'s> {
         budget.is_over(self.stage() != before)
     }
 
+    /// In passes: whether it waits for a part of the recording.
+    pub(super) fn waits(&self) -> bool {
+        let asks = matches!(self.place.task, Task::Measure | Task::Embed | Task::Turn);
+        W::PASSES && asks && !self.place.resumed
+    }
+
+    /// In passes: the recording begins anew for the next block that takes in its keys before its queries, or for the last
+    /// time.
+    pub(super) fn turn(&mut self) {
+        let (visit, model) = (self.visit, self.model);
+        let mut open = self.course.open.map_or(0, |open| open + 1);
+        let mut found = false;
+        while open < self.course.blocks && !found {
+            visit(model, &mut Position::default(), open, &mut |block| {
+                let attention = &block.attention;
+                found = Way::of(&attention.kind, attention.causal).order == Order::KeysFirst;
+            });
+            open += usize::from(!found);
+        }
+        self.course.open = Some(open);
+        self.place = Place { task: Task::Turn, ..Place::start() };
+        self.place.advance(self.course);
+    }
+
     /// First row in the residuals of a token.
     pub(super) fn residual_row(&self, token: usize) -> usize {
         if self.plan.is_tile_by_tile() { token - self.place.span } else { token }
@@ -161,6 +211,9 @@ impl<'s> Running<'s> {
     /// Which of some tokens count.
     #[inline(never)]
     pub(super) fn visible(&self, tokens: Range<usize>) -> u32 {
+        if W::PASSES {
+            return self.seen >> (tokens.start - self.place.span);
+        }
         let sees =
             |token| self.mask.is_none_or(|mask| mask.get(token - self.origin).copied().unwrap_or_default());
         tokens.rev().fold(0, |bits, token| bits << 1 | u32::from(sees(token)))

@@ -4,8 +4,8 @@ use super::order::Place;
 use super::plan::Name;
 use super::running::{Running, scores};
 use super::unstreamable::StreamError;
-use super::{ArenaError, Embedded, Plan, Scores, Session, Streamed, blocks, gap};
-use crate::attention::{Budget, Mechanisms};
+use super::{ArenaError, Embedded, Links, Plan, Scores, Session, Streamed, blocks, gap};
+use crate::attention::Budget;
 use crate::layers::{InputError, embed};
 use crate::memory::{Owner, Words, i16s_in, i32s_mut, move_down};
 use crate::model::Model;
@@ -62,13 +62,13 @@ impl<'a> Stream<'a> {
             let error = ArenaError::TooSmall { found: memory.len(), needed: plan.words() };
             return Err(StreamError::Arena(error));
         }
-        let mechanisms = const { &Mechanisms::all() };
-        let mut stream = Self(Session { model, plan, mechanisms, visit: blocks::read, memory });
+        let links = const { &Links::all() };
+        let mut stream = Self(Session { model, plan, links, visit: blocks::read, memory });
         stream.reset();
         Ok(stream)
     }
 
-    /// The stream of an embedded model: its memory has the right size, its mechanisms are known.
+    /// The stream of an embedded model: its memory has the right size, its links are known.
     pub(super) fn embedded<M: Embedded>(
         memory: &'static mut <M as Owner<Streamed>>::Memory,
     ) -> Stream<'static> {
@@ -79,9 +79,9 @@ impl<'a> Stream<'a> {
                 Err(StreamError::Arena(_)) => panic!("there is no plan"),
             }
         };
-        let mechanisms = const { &M::MECHANISMS };
+        let links = const { &M::LINKS };
         let visit = blocks::placed::<M>;
-        let mut stream = Stream(Session { model: M::MODEL, plan, mechanisms, visit, memory: memory.words() });
+        let mut stream = Stream(Session { model: M::MODEL, plan, links, visit, memory: memory.words() });
         stream.reset();
         stream
     }
@@ -209,7 +209,7 @@ impl<'a> Stream<'a> {
         let (token, pooled) = (self.at(At::Tokens), self.at(At::Pooled));
         let seen = [self.at(At::Missing) == 0];
         let frac = self.embed(token, seen, trace);
-        let mut running = Running::of_token(&mut self.0, token, &seen, frac, pooled);
+        let mut running = Running::<Streamed>::of_token(&mut self.0, token, &seen, frac, pooled);
         if !seen[0] {
             gap::pass_blocks(&mut running);
             running.place = Place::of_passed(token);
@@ -241,12 +241,13 @@ impl<'a> Stream<'a> {
 
     /// Makes a row of the window; returns its fractional bits.
     fn embed(&mut self, token: usize, seen: [bool; 1], trace: &mut impl Trace) -> i32 {
-        let Session { model, plan, memory, .. } = &mut self.0;
+        let Session { model, plan, links, memory, .. } = &mut self.0;
         let names =
             [Name::Residual, Name::Second, Name::Samples, Name::Statistics, Name::Windows, Name::Normed];
         let [residual, second, samples, statistics, windows, work] = plan.take(memory, names);
         let row = i16s_in(residual, 0..model.width);
         let buffers = embed::Work {
+            rare: &links.rare,
             statistics: i32s_mut(statistics),
             windows: i16s_in(windows, 0..model.input.stem_inputs()),
             rows: i16s_in(work, 0..model.width),

@@ -2,19 +2,21 @@
 
 use core::ops::Range;
 
+use super::Manner;
+use super::needs::Parts;
 use super::order::{Place, Sweep, Task};
 use super::plan::Name;
 use super::running::Running;
-use crate::attention::{Answers, Budget, Head, Life, Order, Way};
+use crate::attention::{Answers, Budget, Head, Life, Order, Way, closed};
 use crate::kernels::VALUE_LIMIT;
 use crate::layers::block::{Projection, Rows, put_head};
-use crate::memory::i16s_in;
+use crate::memory::{i16s_in, move_down};
 use crate::model::{Attention, Block, NormOrder};
 use crate::trace::{Tensor, Trace};
 
 /// Does the work of a block, as far as it goes; whether it is time for a pause.
-pub(super) fn block<T: Trace>(
-    run: &mut Running<'_>,
+pub(super) fn block<W: Manner, T: Trace>(
+    run: &mut Running<'_, W>,
     block: &Block<'_>,
     budget: &mut Budget,
     trace: &mut T,
@@ -23,7 +25,7 @@ pub(super) fn block<T: Trace>(
     let Some((head, life)) = head(run, attention) else { return false };
     let way = Way::of(&attention.kind, attention.causal);
     run.course.order = way.order;
-    run.course.side_by_side = run.plan.is_stream() || way.constant && run.plan.is_side_by_side();
+    run.course.side_by_side = W::STREAMS || way.constant && run.plan.is_side_by_side();
     let index = run.place.block;
     let rows = Rows { block, index, attention_width: run.model.attention_width(), trace, budget };
     let of_heads = Memory::of(run, index);
@@ -42,8 +44,11 @@ pub(super) fn block<T: Trace>(
 
 /// The first head of a block, and what its mechanism does.
 #[inline(always)]
-pub(super) fn head<'b>(run: &Running<'_>, attention: &'b Attention<'b>) -> Option<(Head<'b>, &'static Life)> {
-    let life = run.mechanisms.life(&attention.kind, attention.causal)?;
+pub(super) fn head<'b, W: Manner>(
+    run: &Running<'_, W>,
+    attention: &'b Attention<'b>,
+) -> Option<(Head<'b>, &'static Life)> {
+    let life = run.links.mechanisms.life(&attention.kind, attention.causal)?;
     let head = Head {
         kind: &attention.kind,
         index: 0,
@@ -57,8 +62,8 @@ pub(super) fn head<'b>(run: &Running<'_>, attention: &'b Attention<'b>) -> Optio
 }
 
 /// A block at work.
-struct Work<'w, 's, 'b, T> {
-    run: &'w mut Running<'s>,
+struct Work<'w, 's, 'b, W, T> {
+    run: &'w mut Running<'s, W>,
     /// The head at work, but for its number.
     head: Head<'b>,
     life: &'static Life,
@@ -68,31 +73,39 @@ struct Work<'w, 's, 'b, T> {
     rows: Rows<'w, T>,
 }
 
-/// How the memory of the heads is divided: into equal parts for all that are at work at a time.
+/// How the memory of the heads is divided: into equal parts for all that are at work at a time. In passes those of a block
+/// that takes in its keys are larger than those of the blocks before it.
 pub(super) struct Memory {
-    /// Part of the first head of the block.
-    first: usize,
+    /// First word of the first head of the block.
+    start: usize,
     /// Words of a part.
     words: usize,
 }
 
 impl Memory {
-    pub(super) fn of(run: &Running<'_>, block: usize) -> Self {
+    pub(super) fn of<W: Manner>(run: &Running<'_, W>, block: usize) -> Self {
+        if W::PASSES {
+            let Parts { open, closed, .. } = run.plan.parts();
+            let takes_keys = run.course.order == Order::KeysFirst && !run.course.is_closed(block);
+            let words = if takes_keys { open } else { closed };
+            return Self { start: block * run.course.heads * closed, words };
+        }
         let heads = if run.course.side_by_side { run.course.heads } else { 1 };
         let blocks = if run.plan.is_tile_by_tile() { run.course.blocks } else { 1 };
         let first = if run.plan.is_tile_by_tile() { block * heads } else { 0 };
-        Self { first, words: run.plan.memory_words() / (blocks * heads).max(1) }
+        let words = run.plan.memory_words() / (blocks * heads).max(1);
+        Self { start: first * words, words }
     }
 
     /// First and last word of the part of one of the heads at work.
     #[inline(always)]
     pub(super) fn of_head(&self, number: usize) -> Range<usize> {
-        let start = (self.first + number) * self.words;
+        let start = self.start + number * self.words;
         start..start + self.words
     }
 }
 
-impl<'b, T: Trace> Work<'_, '_, 'b, T> {
+impl<'b, W: Manner, T: Trace> Work<'_, '_, 'b, W, T> {
     /// Does what is to be done at the place of the run; whether it is done.
     fn at_place(&mut self) -> bool {
         self.head.index = self.run.place.head;
@@ -118,7 +131,7 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
 
     /// Before the first token every head forgets what was.
     fn begin(&mut self) {
-        if self.run.place.span > 0 {
+        if self.run.place.span > 0 || self.run.course.is_closed(self.run.place.block) {
             return;
         }
         let words = self.words();
@@ -230,8 +243,14 @@ impl<'b, T: Trace> Work<'_, '_, 'b, T> {
     fn close(&mut self) -> bool {
         let (words, resumed) = (self.words(), self.run.place.resumed);
         let [memory, scratch] = self.run.plan.take(self.run.memory, [Name::Memory, Name::Scratch]);
-        let memory = memory.get_mut(words).unwrap_or_default();
-        (self.life.close)(&self.head, memory, scratch, resumed, self.rows.budget)
+        let of_head = memory.get_mut(words.clone()).unwrap_or_default();
+        let done = (self.life.close)(&self.head, of_head, scratch, resumed, self.rows.budget);
+        if done && W::PASSES {
+            // What answers need moves beside that of the heads before.
+            let to = self.of_heads.start + self.head.index * self.run.plan.parts().closed;
+            move_down(memory, words.start, to, closed(self.head.kind, self.head.width));
+        }
+        done
     }
 
     /// A tile of queries becomes what it attends to.

@@ -56,7 +56,7 @@ pub(crate) fn favor(
         guard: 0.0,
         key_sum_epsilon: 0.0,
         renormalize: true,
-        tile: 8,
+        tile: Some(8),
     })
 }
 

@@ -24,12 +24,15 @@ pub(crate) struct Options {
     /// Test recordings that each board classifies, spread evenly over all; the host classifies all
     #[arg(long, value_name = "N", default_value_t = 50)]
     rows: usize,
-    /// A million tokens through streams on boards with 16 KB of RAM instead
+    /// A million tokens through streams on boards with 16 KB of RAM instead, and 65,536 through passes on a Cortex-M4
     #[arg(long)]
     long: bool,
-    /// Tokens of a stream of `--long`
+    /// Tokens of a stream of `--long`, and at most so many in passes
     #[arg(long, value_name = "N", default_value_t = long::TOKENS, requires = "long")]
     tokens: usize,
+    /// Only the passes of `--long`
+    #[arg(long, requires = "long")]
+    passes: bool,
     /// Print one JSON object a line for each board and model, and nothing else
     #[arg(long)]
     json: bool,
@@ -45,7 +48,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     ensure!(options.rows > 0, "--rows must be at least 1");
     ensure!(options.tokens > 0, "--tokens must be at least 1");
     if options.long {
-        return long::run(options.tokens, options.json);
+        return long::run(options.tokens, !options.passes, options.json);
     }
     let boards = Board::named(&BOARDS)?;
     setup::ready(&boards)?;

@@ -16,6 +16,7 @@ mod host;
 mod long;
 mod model;
 mod overflow;
+mod passes;
 mod picture;
 mod placement;
 mod profile;

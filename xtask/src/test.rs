@@ -7,7 +7,8 @@ use crate::command::{cargo, root, shown, target};
 use crate::model::Model;
 use crate::size::flash_without_model;
 use crate::{
-    bench, difference, firmware, guarantees, hardware, long, overflow, placement, profile, qemu, setup,
+    bench, difference, firmware, guarantees, hardware, long, overflow, passes, placement, profile, qemu,
+    setup,
 };
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::fs;
@@ -68,6 +69,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         step(&format!("{}: models", board.name));
         totals.board(board, |suite| models(board, zoo.as_deref(), &mut rows, suite));
         totals.board(board, |suite| streams(board, suite));
+        if board.name == passes::BOARD {
+            totals.board(board, |suite| in_passes(board, suite));
+        }
         if board.name == placement::BOARD {
             step(&format!("{}: placement", board.name));
             totals.board(board, |suite| placed(board, zoo.as_deref(), suite));
@@ -346,6 +350,17 @@ fn streams(board: &Board, suite: &mut Suite) -> Result<()> {
     }
     Ok(())
 }
+
+/// A bidirectional model in passes, bit by bit as on the host, in 24 KB of RAM.
+fn in_passes(board: &Board, suite: &mut Suite) -> Result<()> {
+    let case = passes::Case::new(PASSED, &|_| {})?;
+    suite.test("passes::cannot_panic_and_has_no_float", guarantees::hold(&case.program(board)?));
+    suite.test("passes", case.on(board, &|_| {}).and_then(|run| run.holds()));
+    Ok(())
+}
+
+/// Tokens of the recording in passes of the tests.
+const PASSED: usize = 2_000;
 
 /// Tokens of the streams of the tests.
 const STREAMED: usize = 6_000;

@@ -9,113 +9,17 @@
 use core::ops::Range;
 
 use super::features::{feature, keep, peak, rows, signs, stride, tile};
+use super::layout::{Means, Place, has_epsilon, key_tile};
 use super::norm;
 use crate::attention::accumulator::State;
 use crate::attention::life::{Memory, Room};
-use crate::attention::{Accumulator, Budget, Head, KEY_TILE, KeyTile, TileBuffer, Weight, pairs};
+use crate::attention::{Accumulator, Budget, KEY_TILE, KeyTile, Weight, pairs};
 use crate::kernels::VALUE_LIMIT;
-use crate::memory::{self, Carver, halves};
+use crate::memory;
 use crate::model::{Epsilon, Favor, FavorInput};
 use crate::num::Requant;
 
-/// Sums, total and top of every feature, a tile of keys and values, and what epsilon is multiplied with.
-pub(super) const fn memory(parameters: &Favor<'_>, tokens: usize, width: usize) -> usize {
-    let of_epsilon = if has_epsilon(parameters) { width + halves(width) } else { 0 };
-    PLACES + rows(parameters) * (width + 2) + 2 * halves(tile_rows(tokens) * width) + of_epsilon
-}
-
-/// Rows of a tile of keys, no more than a sequence has.
-const fn tile_rows(tokens: usize) -> usize {
-    if tokens < KEY_TILE { tokens.next_multiple_of(2) } else { KEY_TILE }
-}
-
-/// A tile, a row of sums, and two rows.
-pub(super) const fn scratch(width: usize) -> usize {
-    TileBuffer::WORDS + 2 * width
-}
-
-const fn has_epsilon(parameters: &Favor<'_>) -> bool {
-    !matches!(parameters.epsilon, Epsilon::Zero)
-}
-
-/// A word of [`Means::places`].
-#[derive(Clone, Copy)]
-enum Place {
-    /// Keys of the tile.
-    Filled,
-    /// Those of them that are not masked, 32 each.
-    MaskLow,
-    MaskHigh,
-    /// Keys of all tiles that are not masked.
-    Seen,
-    /// Steps done of the work that is under way.
-    Done,
-    /// The work under way after the last key; see [`Means::close`].
-    Closing,
-    /// Largest magnitude of the means, then the fractional bits that they have more than the values.
-    Extra,
-    /// With an epsilon: largest `u` of the keys, then the logarithm of the sum of all features.
-    Peak,
-    /// With an epsilon: total and top of the sum of all values.
-    AllTotal,
-    AllTop,
-}
-
-const PLACES: usize = Place::AllTop as usize + 1;
-
-pub(in crate::attention) struct Means<'m> {
-    parameters: &'m Favor<'m>,
-    head: &'m Head<'m>,
-    places: &'m mut [u32],
-    /// `[rows, width]`; then, in the first half, means in pairs, `[rows, width]` of i16: `S_i / z_i`.
-    sums: &'m mut [i32],
-    /// `[rows]`, then `log2 z_i`.
-    totals: &'m mut [u32],
-    /// `[rows]`.
-    tops: &'m mut [i32],
-    /// A tile, at most `[KEY_TILE, width]`.
-    keys: &'m mut [i16],
-    /// The same of values, in pairs once the tile is full.
-    values: &'m mut [i16],
-    /// `[width]`, with an epsilon: the sum of all values.
-    all: &'m mut [i32],
-    /// `[width]`, with an epsilon: the mean of all values, then of all means.
-    constant: &'m mut [i16],
-    buffer: TileBuffer<'m>,
-    /// `[width]`.
-    sum: &'m mut [i32],
-    /// `[2, width]`.
-    spare: &'m mut [i16],
-}
-
 impl<'m> Means<'m> {
-    pub(super) fn new(
-        parameters: &'m Favor<'m>,
-        head: &'m Head<'m>,
-        words: &'m mut [u32],
-        scratch: &'m mut [u32],
-    ) -> Self {
-        let (rows, width) = (rows(parameters), head.width);
-        let of_epsilon = if has_epsilon(parameters) { width } else { 0 };
-        let mut carver = Carver::new(words);
-        let mut shared = Carver::new(scratch);
-        Self {
-            parameters,
-            head,
-            places: carver.words(PLACES),
-            sums: carver.i32s(rows * width),
-            totals: carver.words(rows),
-            tops: carver.i32s(rows),
-            keys: carver.i16s(tile_rows(head.tokens) * width),
-            values: carver.i16s(tile_rows(head.tokens) * width),
-            all: carver.i32s(of_epsilon),
-            constant: carver.i16s(of_epsilon),
-            buffer: TileBuffer::new(shared.words(TileBuffer::WORDS)),
-            sum: shared.i32s(width),
-            spare: shared.i16s(2 * width),
-        }
-    }
-
     fn at(&self, place: Place) -> u32 {
         self.places.get(place as usize).copied().unwrap_or_default()
     }
@@ -186,6 +90,7 @@ impl<'m> Means<'m> {
                 let tile = tile(self.keys, self.values, filled, width, mask, weight);
                 let (sums, state) = feature(self.sums, self.totals, self.tops, row, width);
                 let mut accumulator = Accumulator::resume(sums, self.buffer.lend(), state);
+                accumulator.make_room(filled);
                 accumulator.absorb(direction, tile, projection);
                 let state = accumulator.state();
                 keep(self.totals, self.tops, row, state);
@@ -221,6 +126,7 @@ impl<'m> Means<'m> {
         let state = State::of([self.at(Place::AllTotal), self.at(Place::AllTop)]);
         let mut all = Accumulator::resume(self.all, self.buffer.lend(), state);
         let tile = tile(self.keys, self.values, filled, self.head.width, mask, Weight::One);
+        all.make_room(filled);
         all.absorb(&[], tile, Requant { multiplier: 0, shift: 1 });
         let [total, top] = all.state().words();
         self.put(Place::AllTotal, total);
@@ -308,7 +214,7 @@ impl<'m> Memory<'m> for Means<'m> {
 
     fn room(self, tokens: Range<usize>) -> Room<'m> {
         let width = self.head.width;
-        let start = tokens.start % KEY_TILE * width;
+        let start = self.at(Place::Filled) as usize * width;
         let rows = start..start + tokens.len() * width;
         Room {
             queries: &mut [],
@@ -319,7 +225,7 @@ impl<'m> Memory<'m> for Means<'m> {
 
     fn absorb(&mut self, tokens: Range<usize>, visible: u32, resumed: bool, budget: &mut Budget) -> bool {
         if !resumed {
-            let slot = tokens.start % KEY_TILE;
+            let slot = self.at(Place::Filled) as usize;
             let mask = u64::from(visible & ((1 << tokens.len()) - 1)) << slot;
             let all = self.mask() | mask;
             self.put(Place::MaskLow, all as u32);
@@ -327,7 +233,7 @@ impl<'m> Memory<'m> for Means<'m> {
             self.put(Place::Filled, (slot + tokens.len()) as u32);
             self.put(Place::Seen, self.at(Place::Seen) + mask.count_ones());
         }
-        (self.at(Place::Filled) as usize) < KEY_TILE || self.absorb_tile(budget)
+        (self.at(Place::Filled) as usize) < key_tile(self.parameters) || self.absorb_tile(budget)
     }
 
     fn close(&mut self, _: bool, budget: &mut Budget) -> bool {

@@ -26,6 +26,7 @@
 mod blocks;
 mod close;
 mod features;
+mod layout;
 mod means;
 mod power;
 mod query;
@@ -41,16 +42,24 @@ use crate::num::{LogScore, Requant};
 /// Words that a head keeps.
 pub(super) const fn memory(parameters: &Favor<'_>, tokens: usize, width: usize, causal: bool) -> usize {
     match form(parameters, causal) {
-        Form::AllAtOnce => means::memory(parameters, tokens, width),
+        Form::AllAtOnce => layout::memory(parameters, tokens, width),
         Form::TileByTile => tiles::memory(parameters, width),
         Form::KeyByKey => running::memory(parameters, width),
+    }
+}
+
+/// The first words of a bidirectional head, those that it still needs when it is closed.
+pub(super) const fn closed(parameters: &Favor<'_>, width: usize) -> usize {
+    match form(parameters, false) {
+        Form::AllAtOnce => layout::closed(parameters, width),
+        Form::TileByTile | Form::KeyByKey => running::closed(parameters, width),
     }
 }
 
 /// Working memory.
 pub(super) const fn scratch(parameters: &Favor<'_>, width: usize, causal: bool) -> usize {
     match form(parameters, causal) {
-        Form::AllAtOnce => means::scratch(width),
+        Form::AllAtOnce => layout::scratch(width),
         Form::TileByTile => tiles::scratch(parameters, width),
         Form::KeyByKey => running::scratch(parameters),
     }
@@ -80,7 +89,7 @@ pub(super) const fn form(parameters: &Favor<'_>, causal: bool) -> Form {
 pub(super) struct AllAtOnce;
 
 impl life::Mechanism for AllAtOnce {
-    type Memory<'m> = means::Means<'m>;
+    type Memory<'m> = layout::Means<'m>;
 
     fn carve<'m>(
         head: &'m Head<'m>,
@@ -88,7 +97,7 @@ impl life::Mechanism for AllAtOnce {
         scratch: &'m mut [u32],
     ) -> Option<Self::Memory<'m>> {
         let AttentionKind::Favor(parameters) = head.kind else { return None };
-        Some(means::Means::new(parameters, head, words, scratch))
+        Some(layout::Means::new(parameters, head, words, scratch))
     }
 }
 

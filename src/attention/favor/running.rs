@@ -9,7 +9,7 @@ use crate::attention::life::{Memory, Room};
 use crate::attention::{Budget, Head, ROW_TILE};
 use crate::kernels::dots;
 use crate::memory::{Carver, halves};
-use crate::model::{Epsilon, Favor, FavorInput, Features};
+use crate::model::{Epsilon, Favor, FavorInput, Features, MAX_TOKENS};
 use crate::num::{recip, round_shift_wide, saturate};
 
 /// Bits dropped from a product of feature and value: what is left is `S`.
@@ -17,7 +17,12 @@ pub(super) const SUM_SHIFT: u32 = 11;
 
 /// State, and a tile of keys and values.
 pub(super) const fn memory(parameters: &Favor<'_>, width: usize) -> usize {
-    PLACE + rows(parameters) * (width + 2) + 2 * halves(ROW_TILE * width)
+    closed(parameters, width) + 2 * halves(ROW_TILE * width)
+}
+
+/// State: the words that answers need, the first ones.
+pub(super) const fn closed(parameters: &Favor<'_>, width: usize) -> usize {
+    PLACE + rows(parameters) * (width + 2)
 }
 
 /// The weights of one query, the exponents of one row.
@@ -144,10 +149,15 @@ impl<'m> Running<'m> {
         let sums = self.sums.get_mut(row * self.head.width..(row + 1) * self.head.width).unwrap_or_default();
         let (Some(total), Some(top)) = (self.totals.get_mut(row), self.tops.get_mut(row)) else { return };
         raise(sums, total, top, limit);
+        if *total > (MAX_TOKENS - 1) << FEATURE_FRAC {
+            // More keys than there are in a whole run: room for as many again.
+            raise(sums, total, top, *top + 1);
+        }
         let phi = feature.relative_to(*top);
         *total += phi as u32;
         for (sum, &v) in sums.iter_mut().zip(value) {
-            *sum += (phi * i32::from(v) + (1 << (SUM_SHIFT - 1))) >> SUM_SHIFT;
+            // Saturates at most by what is rounded, and only after more keys than there are in a whole run.
+            *sum = sum.saturating_add((phi * i32::from(v) + (1 << (SUM_SHIFT - 1))) >> SUM_SHIFT);
         }
     }
 

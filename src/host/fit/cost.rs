@@ -63,8 +63,9 @@ impl Core {
             layers.push(LayerCost { name: name.to_string(), instructions });
         };
         push(Stage::Embed.name(), self.embedding(model, tokens));
+        let side_by_side = Plan::of(model).is_side_by_side();
         for (index, block) in model.blocks().enumerate() {
-            for (stage, instructions) in self.block(model, &block, tokens) {
+            for (stage, instructions) in self.block(model, &block, tokens, side_by_side) {
                 push(&format!("block{index}.{stage}"), instructions);
             }
         }
@@ -76,6 +77,32 @@ impl Core {
         });
         push(Stage::Head.name(), hidden + self.linear(&model.head, 1, model.classes));
         layers
+    }
+
+    /// How often [`Passes`](crate::Passes) read a recording, samples that are only measured apart, and what all passes
+    /// take together for a sequence of `tokens`; `None` where the model cannot run that way.
+    pub fn passes(&self, model: &Model<'_>, tokens: usize) -> Option<(usize, f64)> {
+        let plan = Plan::of_passes(model).ok()?;
+        let first = |block: &Block<'_>| {
+            Way::of(&block.attention.kind, block.attention.causal).order == Order::KeysFirst
+        };
+        let opens: Vec<usize> =
+            model.blocks().enumerate().filter(|(_, block)| first(block)).map(|(index, _)| index).collect();
+        let passes = opens.len() + 1;
+        let mut sum = passes as f64 * self.embedding(model, tokens);
+        for (index, block) in model.blocks().enumerate() {
+            let parts = self.block(model, &block, tokens, plan.is_side_by_side());
+            let all: f64 = parts.iter().map(|(_, instructions)| instructions).sum();
+            // A block runs again for every later one that takes in its keys, and once more at the end.
+            let runs = 1 + opens.iter().filter(|&&open| open > index).count();
+            // Half of what a head does is to take in its keys; that is done once, as are their projections.
+            let heads = self.head(&block.attention.kind, tokens, model.head_width, block.attention.causal);
+            let keys = if first(&block) { parts[0].1 + model.heads as f64 * heads / 2.0 } else { 0.0 };
+            sum += keys + runs as f64 * (all - keys);
+        }
+        let layers = self.layers(model, tokens);
+        let ends = layers.iter().rev().take(2).map(|layer| layer.instructions).sum::<f64>();
+        Some((passes, sum + ends))
     }
 
     /// Instructions of one head.
@@ -130,7 +157,13 @@ impl Core {
         rows + positions + model.embedding_norm.as_ref().map_or(0.0, |norm| self.norm(norm, tokens))
     }
 
-    fn block(&self, model: &Model<'_>, block: &Block<'_>, tokens: usize) -> [(Stage, f64); 4] {
+    fn block(
+        &self,
+        model: &Model<'_>,
+        block: &Block<'_>,
+        tokens: usize,
+        side_by_side: bool,
+    ) -> [(Stage, f64); 4] {
         let (attention, network) = (&block.attention, &block.feed_forward);
         let (heads, width) = (model.heads, model.head_width);
         let elements = tokens * model.width;
@@ -141,7 +174,7 @@ impl Core {
         let query = of_head(&attention.query);
         let key_and_value = attention.key.as_ref().map_or(0.0, of_head) + of_head(&attention.value);
         let Way { order, constant } = Way::of(&attention.kind, attention.causal);
-        let side_by_side = constant && Plan::of(model).is_side_by_side();
+        let side_by_side = constant && side_by_side;
         // With the keys come those queries that wait for them; the others are made when they are answered.
         let sweeps = if side_by_side { 1 } else { heads };
         let (with_keys, again) = match order {

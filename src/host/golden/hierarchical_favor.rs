@@ -126,7 +126,7 @@ impl File<'_> {
             guard: 0.0,
             key_sum_epsilon: self.meta.number("key_sum_eps")?.unwrap_or(0.0),
             renormalize: self.meta.flag("renormalize")?.unwrap_or(true),
-            tile: crate::model::Favor::TILE,
+            tile: None,
         };
         let shared = match self.meta.text("key_offset")? {
             Some(text) if text.contains("features and heads") => true,

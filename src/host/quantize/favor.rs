@@ -5,6 +5,7 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::exp2;
+use crate::attention::ROW_TILE;
 use crate::host::reference::favor as float;
 use crate::kernels::dot_limit;
 use crate::model::{Epsilon, Favor, FavorInput, Features, write};
@@ -109,8 +110,15 @@ pub fn favor_parameters(
         KeyOffset::Seen => Epsilon::Seen,
         KeyOffset::Fixed(_) => Epsilon::Fixed,
     };
-    let by_tile = formats.causal && features != Features::Relu && epsilon != Epsilon::Sequence;
-    let tile = if by_tile { favor.tile } else { 1 };
+    let tile = match (formats.causal, favor.tile) {
+        _ if features == Features::Relu => 1,
+        (true, _) if epsilon == Epsilon::Sequence => 1,
+        (true, tile) => tile.unwrap_or(Favor::TILE),
+        (false, Some(tile)) if !tile.is_multiple_of(ROW_TILE) => {
+            return Err(("favor.tile", format!("is {tile}; give a multiple of {ROW_TILE} keys")));
+        }
+        (false, tile) => tile.unwrap_or(1),
+    };
     if !(1..=Favor::MAX_TILE as usize).contains(&tile) {
         return Err(("favor.tile", format!("is {tile}; give 1 to {} keys", Favor::MAX_TILE)));
     }

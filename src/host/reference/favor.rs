@@ -39,8 +39,9 @@ pub struct Favor {
     pub key_sum_epsilon: f64,
     /// Whether the sum is divided by the denominator at all.
     pub renormalize: bool,
-    /// Keys that the engine adds to its causal sums together. Here there is nothing to round, and no difference.
-    pub tile: usize,
+    /// Keys that the engine adds to its sums together, if not as many as it likes. Here there is nothing to round, and no
+    /// difference.
+    pub tile: Option<usize>,
 }
 
 /// The feature map φ. With x̃ = scaled input, u = W x̃, n = |x̃|²/2 and offset o:

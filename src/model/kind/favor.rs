@@ -24,8 +24,9 @@ pub struct Favor<'a> {
     pub key: FavorInput,
     /// What is added to every feature.
     pub epsilon: Epsilon,
-    /// Keys that a causal head adds to its sums together, `1 ..=` [`Favor::MAX_TILE`]: each time, these are rounded once.
-    /// [`Features::Relu`] and [`Epsilon::Sequence`] take a key at a time, bidirectional attention has no such tiles.
+    /// Keys that a head adds to its sums together, `1 ..=` [`Favor::MAX_TILE`]: each time, these are rounded once. In a
+    /// bidirectional head 1 stands for 64, and the others for the next multiple of 4. [`Features::Relu`], and causal heads
+    /// with [`Epsilon::Sequence`], take a key at a time.
     pub tile: usize,
 }
 
@@ -76,7 +77,7 @@ impl<'a> Favor<'a> {
 
     /// Most keys of a tile.
     pub const MAX_TILE: u32 = 64;
-    /// Keys of a tile where a description says nothing.
+    /// Keys of a causal tile where a description says nothing.
     pub const TILE: usize = 16;
 
     pub(super) const fn read(reader: &mut Reader<'a>) -> Result<Self, ModelError> {

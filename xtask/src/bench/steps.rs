@@ -171,7 +171,7 @@ fn kind(mechanism: &str) -> Result<float::AttentionKind> {
             guard: 0.0,
             key_sum_epsilon: 0.0,
             renormalize: true,
-            tile: 8,
+            tile: mechanism.ends_with("-causal").then_some(8),
         }),
         "lsh" => {
             let parameters = Lsh {

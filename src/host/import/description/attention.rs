@@ -49,8 +49,9 @@ pub use lsh::{Buckets, Lsh, Scale};
 /// same `seed` (default: 0). ReLU features with neither work on queries and keys themselves. `epsilon` (default: 0)
 /// is added to every feature as in the authors' code: to exponentials relative to the largest exponent of the keys. Of
 /// causal attention, `offset` says of which: `"seen"` (default: those up to the query, so that nothing depends on what
-/// follows) or `"sequence"` (all, as the authors have it: every output depends on what follows by that much). Of causal
-/// attention, `tile` keys (1 to 64, default: 16) are added to the sums together: more take less time and more memory.
+/// follows) or `"sequence"` (all, as the authors have it: every output depends on what follows by that much). `tile` keys are
+/// added to the sums together (of causal attention 1 to 64, default: 16; of bidirectional attention a multiple of 4 up to 64,
+/// the default): more take less time and more memory.
 ///
 /// Of `lsh`, a query sees its own chunk and `before` (default: 1) and `after` (default: 0) others of each round; with
 /// `in_bucket` (default: `false`) only the keys of its bucket, with `skip_duplicates` (default: `false`) each key

@@ -7,6 +7,7 @@ use std::vec::Vec;
 use serde::Deserialize;
 
 use super::{Place, Problem, Tensors, at_most, positive, problem, unused};
+use crate::attention::ROW_TILE;
 use crate::host::draw::{RowLength, favor_projection};
 use crate::host::reference::AttentionKind;
 use crate::host::reference::favor as float;
@@ -78,14 +79,14 @@ impl Favor {
             return Err(unused("offset", "only causal attention with an epsilon above 0 has one"));
         }
         if let Some(tile) = self.tile {
-            if !self.causal {
-                return Err(unused("tile", "only causal attention adds its keys to the sums tile by tile"));
-            }
             if self.features == Features::Relu {
                 return Err(unused("tile", "ReLU features are added to the sums key by key"));
             }
             if self.epsilon > 0.0 && self.offset == Some(Offset::Sequence) {
                 return Err(unused("tile", "the offset `sequence` adds keys to the sums one by one"));
+            }
+            if !self.causal && !tile.is_multiple_of(ROW_TILE) {
+                return Err(problem("tile", format!("is {tile}; give a multiple of {ROW_TILE} keys")));
             }
             let most = model::Favor::MAX_TILE;
             if !(1..=most as usize).contains(&tile) {
@@ -142,7 +143,7 @@ impl Favor {
             guard: 0.0,
             key_sum_epsilon: 0.0,
             renormalize: true,
-            tile: self.tile.unwrap_or(model::Favor::TILE),
+            tile: self.tile,
         })
     }
 }

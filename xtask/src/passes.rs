@@ -1,0 +1,273 @@
+//! A recording that is longer than any memory through a bidirectional model, in passes, compared with the host.
+
+use crate::board::Board;
+use crate::cases::Recordings;
+use crate::command::target;
+use crate::{demo, elf, firmware, host, qemu};
+use anyhow::{Context, Result, anyhow, ensure};
+use fixformer::host::calibrate::calibrate;
+use fixformer::host::draw::{RowLength, Source, favor_projection};
+use fixformer::host::quantize::{Precision, integers};
+use fixformer::host::reference::favor::{Favor, Features, Offsets};
+use fixformer::host::reference::{self as float, AttentionKind};
+use fixformer::{Digest, Model, Passes, Plan, Recording, Session};
+use serde_json::{Value, json};
+use std::convert::Infallible;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The board that runs them, a Cortex-M4.
+pub(crate) const BOARD: &str = "m4";
+/// Tokens of a recording.
+pub(crate) const TOKENS: usize = 1 << 16;
+/// Tokens of a recording that a whole run takes too.
+const WHOLE: usize = 1 << 10;
+/// Time that a run may take.
+const LIMIT: Duration = Duration::from_secs(1800);
+/// What everything but the recording may take of RAM.
+const RAM: u64 = 24 * 1024;
+
+const WIDTH: usize = 32;
+const HEADS: usize = 2;
+const LAYERS: usize = 2;
+const HIDDEN: usize = 64;
+const VOCABULARY: usize = 16;
+const NAME: &str = "passes-favor";
+
+/// A model, a recording, and what the host makes of it.
+pub(crate) struct Case {
+    tokens: usize,
+    digest: String,
+}
+
+impl Case {
+    /// Makes the model, draws the recording, writes both for the board, and runs them on the host; `progress` is told of the
+    /// values that were read.
+    pub(crate) fn new(tokens: usize, progress: &dyn Fn(u64)) -> Result<Self> {
+        let mut source = Source(tokens as u64);
+        let recording: Vec<i16> = (0..tokens).map(|_| source.below(VOCABULARY) as i16).collect();
+        fs::create_dir_all(folder())?;
+        let bytes = integers_of(&network())?;
+        fs::write(path(), bytes).with_context(|| path().display().to_string())?;
+        let words = host::words(&path())?;
+        let model = Model::parse(&words)?;
+        let plan = Plan::of_passes(&model)?;
+        let mut memory = vec![0; plan.words()];
+        let mut passes = Passes::new(model, &mut memory)?;
+
+        let short = &recording[..tokens.min(WHOLE)];
+        let mut memory = vec![0; Plan::of(&model).words()];
+        let mut session = Session::new(model, &mut memory)?;
+        let whole = session.run(short)?;
+        let found = passes.run(&mut Told { values: short, read: 0, progress: &|_| {} });
+        let found = found.map_err(|error| anyhow!("{error}"))?;
+        ensure!(found.raw() == whole.raw(), "{:?} in passes, {:?} at once", found.raw(), whole.raw());
+
+        let scores = passes.run(&mut Told { values: &recording, read: 0, progress });
+        let mut digest = Digest::new();
+        digest.scores(scores.map_err(|error| anyhow!("{error}"))?.raw());
+        let recordings = Recordings { channels: 1, rows: vec![recording], labels: vec![0] };
+        demo::write(&folder().join(name(tokens)), &recordings)?;
+        Ok(Self { tokens, digest: digest.to_string() })
+    }
+
+    /// The program of a board, with the model inside.
+    pub(crate) fn program(&self, board: &Board) -> Result<PathBuf> {
+        firmware::build(board, "passes", &path())
+    }
+
+    /// The recording through the passes of a board; `progress` is told of the values that were read.
+    pub(crate) fn on(&self, board: &Board, progress: &dyn Fn(u64)) -> Result<Run> {
+        let elf = self.program(board)?;
+        let board = &Board { limit: LIMIT, ..board.clone() };
+        let ended = qemu::run(board, &elf, Some(&name(self.tokens)), &folder(), |line| {
+            if let Some(values) = line.strip_prefix("values ").and_then(|values| values.parse().ok()) {
+                progress(values);
+            }
+        })?;
+        let lines = ended.success().with_context(|| format!("{NAME} on {}", board.name))?;
+        let line = lines.last().context("the firmware printed nothing")?;
+        let field = |name: &str| -> Result<&str> {
+            let found = line.split_whitespace().find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
+            found.with_context(|| format!("no field `{name}`: {line}"))
+        };
+        let number = |name: &str| -> Result<u64> { Ok(field(name)?.parse()?) };
+        let stack_bytes = number("stack")?;
+        Ok(Run {
+            board: board.name.clone(),
+            tokens: number("values")?,
+            digest: field("digest")?.to_owned(),
+            digest_host: self.digest.clone(),
+            arena_bytes: number("arena")?,
+            stack_bytes,
+            ram_bytes: elf::sizes(&elf)?.ram + stack_bytes,
+            instructions: number("instructions")?,
+        })
+    }
+}
+
+/// Passes over the recording.
+pub(crate) const PASSES: u64 = LAYERS as u64 + 1;
+
+/// Values that tell how far they are.
+struct Told<'r> {
+    values: &'r [i16],
+    read: u64,
+    progress: &'r dyn Fn(u64),
+}
+
+impl Recording for Told<'_> {
+    type Error = Infallible;
+
+    fn values(&mut self) -> Result<usize, Infallible> {
+        Ok(self.values.len())
+    }
+
+    fn read(&mut self, first: usize, values: &mut [i16]) -> Result<(), Infallible> {
+        values.copy_from_slice(&self.values[first..first + values.len()]);
+        self.read += values.len() as u64;
+        if self.read.is_multiple_of(4096) {
+            (self.progress)(self.read);
+        }
+        Ok(())
+    }
+}
+
+fn folder() -> PathBuf {
+    target().join("recordings")
+}
+
+fn path() -> PathBuf {
+    folder().join(NAME).with_extension("fxm")
+}
+
+fn name(tokens: usize) -> String {
+    format!("{NAME}-{tokens}.rec")
+}
+
+fn integers_of(network: &float::Network) -> Result<Vec<u8>> {
+    let mut source = Source(5);
+    let mut recording = || (0..256).map(|_| source.below(VOCABULARY) as i16).collect::<Vec<_>>();
+    let recordings = [recording(), recording(), recording(), recording()];
+    let ranges = calibrate(network, &recordings, || {}).map_err(|error| anyhow!("{error}"))?;
+    let file = integers(network, &ranges, &Precision::new()).map_err(|error| anyhow!("{error}"))?;
+    Ok(file.bytes())
+}
+
+/// Weights at random: it is bits, memory and instructions that count here. 64 directions, and 16 keys a tile: more would not
+/// leave enough of the RAM.
+fn network() -> float::Network {
+    let mut source = Source(3);
+    let mut values = |count: usize, most: f64| -> Vec<f64> {
+        (0..count).map(|_| most * (source.below(2001) as f64 / 1000.0 - 1.0)).collect()
+    };
+    let mut linear = |inputs: usize, outputs: usize| float::Linear {
+        inputs,
+        outputs,
+        weights: values(inputs * outputs, 2.0 / (inputs as f64).sqrt()),
+        bias: vec![0.0; outputs],
+    };
+    let norm = || float::Norm { gain: vec![1.0; WIDTH], bias: vec![0.0; WIDTH], epsilon: 1e-5 };
+    let width = WIDTH / HEADS;
+    let blocks = (0..LAYERS).map(|layer| {
+        let favor = Favor {
+            features: Features::Exponential,
+            projection: Some(favor_projection(64, width, RowLength::Random, 0, layer)),
+            causal: false,
+            input_scale: (width as f64).powf(-0.25),
+            epsilon: 0.0,
+            offsets: Offsets::Projection,
+            guard: 0.0,
+            key_sum_epsilon: 0.0,
+            renormalize: true,
+            tile: Some(16),
+        };
+        let attention = float::Attention {
+            heads: HEADS,
+            causal: false,
+            kind: AttentionKind::Favor(favor),
+            query: linear(WIDTH, WIDTH),
+            key: Some(linear(WIDTH, WIDTH)),
+            value: linear(WIDTH, WIDTH),
+            output: linear(WIDTH, WIDTH),
+        };
+        let feed_forward = float::FeedForward {
+            expand: linear(WIDTH, HIDDEN),
+            activation: float::Activation::GeluErf,
+            contract: linear(HIDDEN, WIDTH),
+        };
+        let order = float::NormOrder::Pre;
+        float::Block { order, attention, norm1: norm(), feed_forward, norm2: norm() }
+    });
+    let blocks = blocks.collect();
+    float::Network {
+        name: NAME.to_owned(),
+        input: float::Input::Tokens { vocabulary: VOCABULARY, table: linear(VOCABULARY, WIDTH).weights },
+        positions: float::Positions::Sinusoidal,
+        embedding_norm: None,
+        blocks,
+        final_norm: Some(norm()),
+        pooling: float::Pooling::Mean,
+        head: linear(WIDTH, 4),
+        hidden: None,
+        max_tokens: WHOLE,
+        horizon: None,
+    }
+}
+
+/// What a board made of a long recording.
+pub(crate) struct Run {
+    board: String,
+    tokens: u64,
+    digest: String,
+    digest_host: String,
+    arena_bytes: u64,
+    stack_bytes: u64,
+    /// Variables and the deepest stack.
+    ram_bytes: u64,
+    /// Of all passes.
+    instructions: u64,
+}
+
+impl Run {
+    /// The scores were the host's, in the RAM that there is.
+    pub(crate) fn holds(&self) -> Result<()> {
+        let Self { board, digest, digest_host, ram_bytes, .. } = self;
+        ensure!(digest == digest_host, "{NAME} on {board}: digest {digest}, on the host {digest_host}");
+        ensure!(*ram_bytes <= RAM, "{NAME} on {board}: {ram_bytes} bytes of RAM, at most {RAM} expected");
+        Ok(())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "board": self.board,
+            "model": NAME,
+            "tokens": self.tokens,
+            "passes": PASSES,
+            "digest": self.digest,
+            "digest_host": self.digest_host,
+            "ram_bytes": self.ram_bytes,
+            "arena_bytes": self.arena_bytes,
+            "stack_bytes": self.stack_bytes,
+            "instructions": self.instructions,
+        })
+    }
+
+    /// In words.
+    pub(crate) fn line(&self) -> String {
+        use fixformer::host::count::thousands;
+        let number = |number: u64| thousands(number as usize);
+        format!(
+            "{NAME} on {}: {} tokens of bidirectional FAVOR+ in {PASSES} passes, {} B of RAM (arena {} B, stack {} B), {} \
+             instructions a token, digest {}",
+            self.board,
+            number(self.tokens),
+            number(self.ram_bytes),
+            number(self.arena_bytes),
+            number(self.stack_bytes),
+            number(self.instructions / self.tokens.max(1)),
+            self.digest,
+        )
+    }
+}

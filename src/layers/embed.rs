@@ -125,7 +125,9 @@ fn tokens(
         let steps = input.get(start..start + window.width * step).unwrap_or_default();
         match *model {
             Input::Samples { channels, level: Level::Standardized, .. } => {
-                standardized(steps, channels, statistics, x)
+                if let Some(standardize) = rare.standardize {
+                    standardize(steps, channels, statistics, x);
+                }
             }
             Input::Samples { level, .. } if level.is_running() => {
                 if let Some(free) = rare.free {
@@ -151,7 +153,7 @@ fn samples(steps: &[i16], channels: usize, shift: u32, means: &[i32], out: &mut 
 
 /// Raw samples `[steps, channels]`, freed of the channels' means and divided by their deviations: all of `statistics`.
 #[inline(never)]
-fn standardized(steps: &[i16], channels: usize, statistics: &[i32], out: &mut [i16]) {
+pub(super) fn standardize(steps: &[i16], channels: usize, statistics: &[i32], out: &mut [i16]) {
     let (means, rest) = statistics.split_at_checked(channels).unwrap_or_default();
     for (out, step) in rows_mut(out, channels).zip(rows_of(steps, channels)) {
         let channels = means.iter().zip(rest.as_chunks::<2>().0);

@@ -77,9 +77,7 @@ impl fmt::Display for InputError {
                 write!(f, "the mask has {found} elements, the sequence {tokens} tokens")
             }
             Self::AllMasked => write!(f, "the mask hides every token"),
-            Self::WindowMasked { first } => {
-                write!(f, "the mask hides every token from {first} on, which are those of the pooling window")
-            }
+            Self::WindowMasked { .. } => write!(f, "the mask hides every token of the pooling window"),
         }
     }
 }

@@ -57,16 +57,14 @@ pub(crate) fn add(
     };
     let tile = Tile { row: token, column: 0, width, tensor_width: width, values: row, frac };
     trace.tile(Site { block: None, tensor: Tensor::Normed }, tile);
-    if let Some(recent) = pool.rare.recent {
-        (recent.make_room)(model, token, pool);
-    }
-    if !seen || token < pool.first {
+    let counts = match pool.rare.take_in {
+        Some(take_in) => take_in(model, token, seen.then_some(&*row), pool),
+        None => seen,
+    };
+    if !counts {
         return;
     }
     *pool.count += 1;
-    if let Some(recent) = pool.rare.recent {
-        (recent.add)(model, token, row, pool);
-    }
     let Pool { totals, pooled, count, .. } = pool;
     match model.pooling {
         Pooling::Mean | Pooling::WindowMean(_) => {
@@ -93,12 +91,11 @@ pub(crate) fn finish(model: &Model<'_>, residuals: [i32; 2], pool: &mut Pool<'_>
                 *out = saturate(mean(wide(total) as i64, **count as u64));
             }
         }
-        Pooling::WindowMax(_) if !recent.is_empty() => {
-            if let Some(of_recent) = rare.recent {
-                (of_recent.most)(model, recent, pooled);
-            }
-        }
         _ => {}
+    }
+    // A stream of maxima alone has kept them block by block.
+    if let (Some(most), Pooling::WindowMax(_), false) = (rare.most, model.pooling, recent.is_empty()) {
+        most(model, recent, pooled);
     }
     let (width, [frac, _]) = (model.output_width(), fracs(model, residuals));
     let tile = Tile { row: 0, column: 0, width, tensor_width: width, values: pooled, frac };

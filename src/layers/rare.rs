@@ -1,43 +1,56 @@
 //! What only some models ask of their layers, as functions: a program links those of its model.
 
+use core::ops::Range;
+
 use super::pool::Pool;
-use super::{recent, running};
+use super::{embed, recent, running, statistics};
 use crate::model::{Input, Model};
 
+type Measure = fn(&Model<'_>, &[i16], usize, Range<usize>, &mut [i32]);
+type Standardize = fn(&[i16], usize, &[i32], &mut [i16]);
 type Free = fn(&Input<'_>, &[i16], bool, &mut [i32], &mut [i16]);
-type MakeRoom = fn(&Model<'_>, usize, &mut Pool<'_>);
-type Add = fn(&Model<'_>, usize, &[i16], &mut Pool<'_>);
+type FirstPooled = fn(&Model<'_>, usize) -> usize;
+type TakeIn = fn(&Model<'_>, usize, Option<&[i16]>, &mut Pool<'_>) -> bool;
 type Most = fn(&Model<'_>, &[u32], &mut [i16]);
 
 /// What a model may use, or may not.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rare {
+    /// [`statistics::measure`], where a recording is looked at first.
+    pub(crate) measure: Option<Measure>,
+    /// [`embed::standardize`], where that makes every deviation one.
+    pub(super) standardize: Option<Standardize>,
     /// [`running::free`], where the channels have running statistics.
     pub(super) free: Option<Free>,
-    /// What a stream does that pools a window.
-    pub(super) recent: Option<Recent>,
-}
-
-/// The functions of [`recent`].
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Recent {
-    pub(super) make_room: MakeRoom,
-    pub(super) add: Add,
-    pub(super) most: Most,
+    /// [`recent::first_pooled`], [`recent::take_in`] and [`recent::most`], where a window is pooled.
+    pub(crate) first_pooled: Option<FirstPooled>,
+    pub(super) take_in: Option<TakeIn>,
+    pub(super) most: Option<Most>,
 }
 
 impl Rare {
     /// Everything, for a model known at run time.
     pub(crate) const ALL: Self = Self {
+        measure: Some(statistics::measure),
+        standardize: Some(embed::standardize),
         free: Some(running::free),
-        recent: Some(Recent { make_room: recent::make_room, add: recent::add, most: recent::most }),
+        first_pooled: Some(recent::first_pooled),
+        take_in: Some(recent::take_in),
+        most: Some(recent::most),
     };
 
     /// What `model` uses.
     pub(crate) const fn of(model: &Model<'_>) -> Self {
+        let Self { measure, standardize, free, first_pooled, take_in, most } = Self::ALL;
+        let passes = statistics::passes(model);
+        let pools_window = model.pooling.window().is_some();
         Self {
-            free: if model.input.is_running() { Self::ALL.free } else { None },
-            recent: if model.pooling.window().is_some() { Self::ALL.recent } else { None },
+            measure: if passes > 0 { measure } else { None },
+            standardize: if passes > 1 { standardize } else { None },
+            free: if model.input.is_running() { free } else { None },
+            first_pooled: if pools_window { first_pooled } else { None },
+            take_in: if pools_window { take_in } else { None },
+            most: if pools_window { most } else { None },
         }
     }
 }

@@ -33,36 +33,40 @@ fn slot<'m>(model: &Model<'_>, window: PoolingWindow, token: usize, slots: &'m m
     slots.get_mut(index * words..(index + 1) * words).unwrap_or_default()
 }
 
-/// Before a token: where it opens a block, the block whose slot it takes leaves the window.
-pub(super) fn make_room(model: &Model<'_>, token: usize, pool: &mut Pool<'_>) {
-    let Some(window) = model.pooling.window() else { return };
-    if !token.is_multiple_of(window.block.max(1)) {
-        return;
-    }
-    let slot = slot(model, window, token, pool.recent);
-    let [tokens, columns @ ..] = &mut *slot else { return };
-    *pool.count -= (*tokens as usize).min(*pool.count);
-    if matches!(model.pooling, Pooling::WindowMean(_)) {
-        for (total, &mut sum) in pool.totals.as_chunks_mut().0.iter_mut().zip(i32s_mut(columns)) {
-            *total = of_sum(wide(*total).wrapping_sub_signed(sum.into()));
-        }
-    }
-    slot.fill(0);
+/// The first token that a whole run of `tokens` tokens pools.
+pub(super) fn first_pooled(model: &Model<'_>, tokens: usize) -> usize {
+    model.pooling.window().map_or(0, |window| window.first(tokens))
 }
 
-/// Adds a row that counts to the block of its token.
-pub(super) fn add(model: &Model<'_>, token: usize, row: &[i16], pool: &mut Pool<'_>) {
-    let Some(window) = model.pooling.window() else { return };
-    let [tokens, columns @ ..] = slot(model, window, token, pool.recent) else { return };
+/// Takes in the row of a token, `None` where it does not count; whether it is one of those that are pooled. Where a token of a
+/// stream opens a block, the block whose slot that takes leaves the window.
+pub(super) fn take_in(model: &Model<'_>, token: usize, row: Option<&[i16]>, pool: &mut Pool<'_>) -> bool {
+    let Some(window) = model.pooling.window() else { return row.is_some() };
+    if pool.recent.is_empty() {
+        return row.is_some() && token >= pool.first;
+    }
+    let slot = slot(model, window, token, pool.recent);
+    if token.is_multiple_of(window.block.max(1)) {
+        let [tokens, columns @ ..] = &mut *slot else { return false };
+        *pool.count -= (*tokens as usize).min(*pool.count);
+        if matches!(model.pooling, Pooling::WindowMean(_)) {
+            for (total, &mut sum) in pool.totals.as_chunks_mut().0.iter_mut().zip(i32s_mut(columns)) {
+                *total = of_sum(wide(*total).wrapping_sub_signed(sum.into()));
+            }
+        }
+        slot.fill(0);
+    }
+    let (Some(row), [tokens, columns @ ..]) = (row, slot) else { return false };
     *tokens += 1;
     if matches!(model.pooling, Pooling::WindowMean(_)) {
         i32s_mut(columns).iter_mut().zip(row).for_each(|(sum, &x)| *sum = sum.wrapping_add(x.into()));
-        return;
+        return true;
     }
     let is_first = *tokens == 1;
     for (most, &x) in i16s_in(columns, 0..row.len()).iter_mut().zip(row) {
         *most = if is_first { x } else { (*most).max(x) };
     }
+    true
 }
 
 /// The maxima of all blocks, which are left as they are where no token counts.

@@ -32,6 +32,21 @@ pub(crate) const fn passes(model: &Model<'_>) -> usize {
 }
 
 /// Takes in the samples `range` of a recording, in pass `pass`.
+pub(crate) fn measure(
+    model: &Model<'_>,
+    input: &[i16],
+    pass: usize,
+    range: Range<usize>,
+    statistics: &mut [i32],
+) {
+    let (last, values) = (range.end, input.len());
+    add(model, input, pass, range, statistics);
+    if last == values {
+        finish(model, pass, values / model.input.step_values().max(1), statistics);
+    }
+}
+
+/// Adds samples to the sums of their channels.
 pub(crate) fn add(
     model: &Model<'_>,
     input: &[i16],

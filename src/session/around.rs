@@ -69,14 +69,11 @@ fn measure<W: Manner>(run: &mut Running<'_, W>, budget: &mut Budget) -> bool {
     if run.place.row == 0 {
         of_channels.fill(0);
     }
-    if pass >= statistics::passes(run.model) {
+    let Some(measure) = run.links.rare.measure.filter(|_| pass < statistics::passes(run.model)) else {
         return true;
-    }
+    };
     let last = values.min(first + VALUES);
-    statistics::add(run.model, run.input, pass, first..last, of_channels);
-    if last == values {
-        statistics::finish(run.model, pass, values / run.model.input.step_values().max(1), of_channels);
-    }
+    measure(run.model, run.input, pass, first..last, of_channels);
     budget.charge(40 * (last - first));
     run.place.row += last - first;
     false
@@ -114,8 +111,8 @@ fn embed_tile<W: Manner>(run: &mut Running<'_, W>, budget: &mut Budget, trace: &
 
 /// The first token that a whole run pools. A stream does not know where it ends: it keeps the blocks of its window.
 fn first_pooled<W: Manner>(run: &Running<'_, W>) -> usize {
-    match run.model.pooling.window() {
-        Some(window) if !W::STREAMS => window.first(run.course.tokens),
+    match run.links.rare.first_pooled {
+        Some(first) if !W::STREAMS => first(run.model, run.course.tokens),
         _ => 0,
     }
 }

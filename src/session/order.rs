@@ -1,5 +1,6 @@
 //! In which order the parts of a run follow each other.
 
+use super::Manner;
 use super::stage::Stage;
 use crate::attention::{Order, Progress, ROW_TILE};
 
@@ -171,7 +172,7 @@ impl Place {
 
     /// Moves on, where the task is done.
     #[inline(never)]
-    pub(super) fn advance(&mut self, course: Course) {
+    pub(super) fn advance<W: Manner>(&mut self, course: Course) {
         self.resumed = false;
         let task = self.task;
         match task {
@@ -183,7 +184,7 @@ impl Place {
             Task::Begin => {
                 self.sweep = match course.order {
                     Order::Together => Sweep::Both,
-                    _ if course.is_closed(self.block) => Sweep::Queries,
+                    _ if W::PASSES && course.is_closed(self.block) => Sweep::Queries,
                     _ => Sweep::Keys,
                 };
                 self.tile = self.span;
@@ -199,10 +200,10 @@ impl Place {
                 self.task = if self.sweep == Sweep::Queries { Task::Query } else { Task::Project };
             }
             Task::Answer if self.is_last_group(course) => self.task = Task::Join,
-            Task::Absorb | Task::Answer | Task::Join => self.after_tile_of_heads(course),
+            Task::Absorb | Task::Answer | Task::Join => self.after_tile_of_heads::<W>(course),
             Task::Close if self.next_of_group(course) => {}
-            Task::Close if course.open.is_some() => self.task = Task::Turn,
-            Task::Turn => (self.task, self.span, self.tile) = (Task::Embed, 0, 0),
+            Task::Close if W::PASSES => self.task = Task::Turn,
+            Task::Turn if W::PASSES => (self.task, self.span, self.tile) = (Task::Embed, 0, 0),
             Task::Close => {
                 self.sweep = if course.order == Order::Twice { Sweep::Both } else { Sweep::Queries };
                 let last = self.span_end(course).saturating_sub(1);
@@ -217,7 +218,7 @@ impl Place {
             Task::Pool if self.next_tile(course) => {}
             Task::Pool if self.span_end(course) == course.tokens => self.task = Task::Head,
             Task::Pool => self.next_span(course),
-            Task::Head | Task::Done => self.task = Task::Done,
+            Task::Head | Task::Turn | Task::Done => self.task = Task::Done,
         }
     }
 
@@ -268,7 +269,7 @@ impl Place {
     }
 
     /// The next tile of the sweep, or what comes after it.
-    fn after_tile_of_heads(&mut self, course: Course) {
+    fn after_tile_of_heads<W: Manner>(&mut self, course: Course) {
         let more = if self.backwards(course) {
             let more = self.tile > self.span;
             self.tile -= if more { ROW_TILE } else { 0 };
@@ -278,7 +279,7 @@ impl Place {
         };
         if more {
             self.begin_tile();
-        } else if self.sweep == Sweep::Keys && self.span_end(course) < course.tokens {
+        } else if W::PASSES && self.sweep == Sweep::Keys && self.span_end(course) < course.tokens {
             // In passes no later layer has what it needs yet.
             self.next_span(course);
         } else if self.sweep == Sweep::Keys {

@@ -174,7 +174,7 @@ impl<'s, W: Manner> Running<'s, W> {
         let before = self.stage();
         self.place.resumed = true;
         if done {
-            self.place.advance(self.course);
+            self.place.advance::<W>(self.course);
         }
         budget.is_over(self.stage() != before)
     }
@@ -200,7 +200,7 @@ impl<'s, W: Manner> Running<'s, W> {
         }
         self.course.open = Some(open);
         self.place = Place { task: Task::Turn, ..Place::start() };
-        self.place.advance(self.course);
+        self.place.advance::<W>(self.course);
     }
 
     /// First row in the residuals of a token.

@@ -85,6 +85,9 @@ pub struct KeyTile<'a> {
     pub weight: Weight<'a>,
 }
 
+/// The level up to which the tokens of a key are counted one by one.
+pub(super) const MOST_COUNTED: u32 = 15;
+
 /// How many tokens a key stands for.
 #[derive(Clone, Copy)]
 pub enum Weight<'a> {
@@ -95,7 +98,7 @@ pub enum Weight<'a> {
         /// Level of the keys.
         level: u32,
         /// Tokens that are not masked, `count[j]` of `2^level`, where those are fewer for some key; a key with none
-        /// must not be visible.
+        /// must not be visible. Above level [`MOST_COUNTED`] in units of as many tokens as that has not.
         counts: Option<&'a [u16; KEY_TILE]>,
         /// Relative position bias: the first key that has one, and what is added to its score and to those of the
         /// keys after it, in units of log2.
@@ -169,7 +172,7 @@ impl<'a> Accumulator<'a> {
             total = weights.iter().map(|&weight| weight as u32).sum();
         }
         if let Weight::Coarse { level, counts: Some(counts), .. } = tile.weight {
-            total = scale_by_counts(weights, counts, level);
+            total = scale_by_counts(weights, counts, level.min(MOST_COUNTED));
         }
         self.total += total;
         let run = if total <= (SAFE_KEYS as u32) << WEIGHT_FRAC { KEY_TILE } else { SAFE_KEYS };

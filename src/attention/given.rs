@@ -139,14 +139,25 @@ impl<'a> Passing<'a> {
     /// Takes the key and the value of a token in and replaces its query by what it attends to. Tokens come in order; one
     /// may be far beyond the last one, for counts of instructions: its answer is then that of a sequence nobody has.
     pub fn push(&mut self, token: usize, row: &mut [i16], key: &[i16], value: &[i16]) {
+        self.push_if(true, token, row, key, value);
+    }
+
+    /// [`Passing::push`] of a token that is masked unless it `counts`.
+    pub fn push_if(&mut self, counts: bool, token: usize, row: &mut [i16], key: &[i16], value: &[i16]) {
         let (head, life, tokens) = (&self.head, &self.life, token..token + 1);
         let Some((words, scratch)) = self.memory.split_at_mut_checked(head.memory()) else { return };
         let room = (life.room)(head, words, scratch, tokens.clone());
         for (to, from) in [(room.queries, &*row), (room.keys, key), (room.values, value)] {
             to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
         }
-        let answers =
-            Answers { tokens, rows: row, stride: head.width, backwards: false, absorbs: true, visible: 1 };
+        let answers = Answers {
+            tokens,
+            rows: row,
+            stride: head.width,
+            backwards: false,
+            absorbs: true,
+            visible: counts.into(),
+        };
         let mut progress = Progress { token, absorbs: true, resumed: false };
         (life.answer)(head, words, scratch, answers, &mut progress, &mut Budget::UNLIMITED.clone());
     }

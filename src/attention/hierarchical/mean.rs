@@ -3,6 +3,9 @@
 
 use crate::kernels::half;
 
+/// Bits of a count: four times the sum of two such counts, each times a value of 15 bits with its sign, has 32.
+const COUNT_BITS: u32 = 13;
+
 /// How two rows of a level become a row of the next.
 #[derive(Clone, Copy)]
 pub(super) struct Mean {
@@ -22,7 +25,11 @@ impl Mean {
 
     /// Every token counts equally.
     pub(super) fn of_tokens(tokens: [usize; 2], odd: bool, whole: bool) -> Self {
-        Self { counts: tokens.map(|count| count as i32), odd, whole }
+        // Of so many that products leave 32 bits, the last bits do not count, but no row is lost.
+        let excess = (tokens[0] | tokens[1]) >> COUNT_BITS;
+        let shift = usize::BITS - excess.leading_zeros();
+        let counts = tokens.map(|count| (count >> shift).max(usize::from(count > 0)) as i32);
+        Self { counts, odd, whole }
     }
 
     /// Whether the mean is half of the sum.

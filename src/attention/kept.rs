@@ -8,7 +8,8 @@ use core::ops::Range;
 use super::accumulator::State;
 use super::life::{self, Room};
 use super::{Accumulator, Budget, Head, KEY_TILE, KeyTile, ROW_TILE, TileBuffer, Weight, pairs};
-use crate::memory::{Carver, halves, move_down};
+use crate::kernels;
+use crate::memory::{Carver, halves};
 use crate::num::Requant;
 use crate::visible::{self, Visible};
 
@@ -199,9 +200,8 @@ impl Rows<'_> {
     /// Makes room: rows of tokens before `oldest` are not seen again.
     fn forget(&mut self, oldest: usize) {
         let count = (oldest - self.first()) / 2 * 2;
-        let start = count * self.width;
         for rows in [&mut *self.keys, &mut *self.values] {
-            move_down(rows, start, 0, rows.len().saturating_sub(start));
+            slide(rows, count * self.width);
         }
         visible::forget(self.visible, count);
         self.first.iter_mut().for_each(|first| *first += count as u32);
@@ -240,5 +240,17 @@ impl Rows<'_> {
             }
         }
         from
+    }
+}
+
+/// Moves all elements but the first `by` to the front, as many at a time: none is read after it was written to.
+fn slide(elements: &mut [i16], by: usize) {
+    let mut rest = elements;
+    while let Some((to, from)) = rest.split_at_mut_checked(by)
+        && !to.is_empty()
+        && !from.is_empty()
+    {
+        kernels::copy(from, to);
+        rest = from;
     }
 }

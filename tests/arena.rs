@@ -120,8 +120,21 @@ fn lsh(tokens: usize, layer: usize) -> AttentionKind {
     AttentionKind::Lsh { parameters, rotations }
 }
 
+/// Streams of so many tokens, and the most bytes that one of two layers may need.
+const HORIZON: usize = 1 << 20;
+const STREAMS: [(&str, usize); 4] = [
+    ("hierarchical 8, causal", 46_000),
+    ("favor 64, causal", 26_000),
+    ("local 32, causal", 20_000),
+    ("window 64, causal", 20_000),
+];
+
 /// The plan of a model of two layers of width 32.
 fn plan(tokens: usize, causal: bool, kind: Kind) -> Plan {
+    Plan::of(&Model::parse(&model(tokens, causal, kind)).unwrap())
+}
+
+fn model(tokens: usize, causal: bool, kind: Kind) -> Vec<u32> {
     let mut source = Source(1);
     let options = Options {
         input: 2,
@@ -140,10 +153,24 @@ fn plan(tokens: usize, causal: bool, kind: Kind) -> Plan {
     for (layer, block) in network.blocks.iter_mut().enumerate() {
         block.attention.kind = kind(tokens, layer);
     }
+    network.horizon = causal.then_some(HORIZON);
     let recording = source.recording(64, &network.input);
     let ranges = calibrate(&network, &[recording], || {}).unwrap();
-    let words = integers(&network, &ranges, &Precision::new()).unwrap().words();
-    Plan::of(&Model::parse(&words).unwrap())
+    integers(&network, &ranges, &Precision::new()).unwrap().words()
+}
+
+#[test]
+fn a_stream_needs_what_it_needs_however_long_it_is() {
+    let mut table = String::from("                          arena     state");
+    for (name, most) in STREAMS {
+        let (_, causal, kind) = *MECHANISMS.iter().find(|(of, ..)| *of == name).unwrap();
+        let words = model(64, causal, kind);
+        let plan = Plan::of_stream(&Model::parse(&words).unwrap()).unwrap();
+        write!(table, "\n{name:<22} {:>9} {:>9}", plan.bytes(), plan.state_bytes()).unwrap();
+        assert!(plan.bytes() <= most && plan.tokens() >= HORIZON, "{name}: {plan:?}");
+    }
+    println!("{table}");
+    insta::assert_snapshot!(table);
 }
 
 #[test]

@@ -86,7 +86,7 @@ pub struct KeyTile<'a> {
 }
 
 /// The level up to which the tokens of a key are counted one by one.
-pub(super) const MOST_COUNTED: u32 = 15;
+pub(super) const MOST_COUNTED: u32 = 14;
 
 /// How many tokens a key stands for.
 #[derive(Clone, Copy)]

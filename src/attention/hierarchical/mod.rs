@@ -16,7 +16,7 @@ mod running;
 
 use core::ops::Range;
 
-use super::accumulator::{Accumulator, MOST_COUNTED, State};
+use super::accumulator::{Accumulator, State};
 use super::life;
 use super::{Budget, Head, KEY_TILE, KeyTile, Weight};
 use crate::kernels::copy;
@@ -139,8 +139,8 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// Adds the rows of a range. An empty `q` is a row of zeros. `count`: tokens of a row that are not masked, or `None`
-    /// where all rows have all.
+    /// Adds the rows of a range. An empty `q` is a row of zeros. `count`: tokens of a row that are not masked, in units as
+    /// [`Weight::Coarse`] has them, or `None` where all rows have all.
     fn absorb(
         &self,
         accumulator: &mut Accumulator<'_>,
@@ -158,15 +158,13 @@ impl Rows<'_> {
             let start = from - skipped;
             let to = range.end.min(start + KEY_TILE);
             let mut visible = u64::MAX >> (KEY_TILE - (to - start)) >> skipped << skipped;
-            let unit = 1 << (level as u32).saturating_sub(MOST_COUNTED);
             let counts = count.map(|count| {
                 let mut counts = [0; KEY_TILE];
                 for (j, slot) in counts.iter_mut().enumerate().take(to - start).skip(skipped) {
-                    let tokens = count(start + j);
-                    if tokens == 0 {
+                    *slot = count(start + j) as u16;
+                    if *slot == 0 {
                         visible &= !(1 << j);
                     }
-                    *slot = tokens.div_ceil(unit) as u16;
                 }
                 counts
             });

@@ -8,6 +8,7 @@ use core::ops::Range;
 
 use super::mean::Mean;
 use super::{Gathered, Rows, ranges, row};
+use crate::attention::accumulator::MOST_COUNTED;
 use crate::attention::life::{Memory, Room};
 use crate::attention::{Accumulator, Budget, Head, ROW_TILE, TileBuffer, pairs};
 use crate::kernels::{self, Means, VALUE_LIMIT};
@@ -16,14 +17,14 @@ use crate::model::Hierarchical;
 
 /// See [`Running`]: two blocks of tokens, one of every level above, what was gathered, and a tile.
 pub(super) const fn memory(block: usize, levels: usize, width: usize) -> usize {
-    1 + (levels + 2) * (2 * halves(block * width) + block)
+    1 + (levels + 2) * (2 * halves(block * width) + halves(block))
         + (levels + 1) * (width + 2)
         + 2 * halves(ROW_TILE * width)
 }
 
 /// A tile, two blocks on their way up, and where it paused.
 pub(super) const fn scratch(block: usize, width: usize) -> usize {
-    TileBuffer::WORDS + 2 * (2 * halves(block * width) + block) + 1
+    TileBuffer::WORDS + 2 * (2 * halves(block * width) + halves(block)) + 1
 }
 
 pub(in crate::attention) struct Running<'m> {
@@ -53,8 +54,8 @@ struct Blocks<'m> {
     keys: &'m mut [i16],
     /// In pairs.
     values: &'m mut [i16],
-    /// Tokens of each row that are not masked.
-    counts: &'m mut [u32],
+    /// Tokens of each row that are not masked, [`in_units`].
+    counts: &'m mut [i16],
 }
 
 /// Where [`Blocks`] have the tokens of the block before, the open block, and the first level.
@@ -68,7 +69,7 @@ impl<'m> Blocks<'m> {
             width,
             keys: carver.i16s(count * size * width),
             values: carver.i16s(count * size * width),
-            counts: carver.words(count * size),
+            counts: carver.i16s(count * size),
         }
     }
 
@@ -92,17 +93,25 @@ impl<'m> Blocks<'m> {
         kernels::copy(others.counts, self.counts.get_mut(to * self.size..).unwrap_or_default());
     }
 
-    /// Makes half of the rows of the one block, those from row `first` on, from block `block` of others; `whole`: values keep
-    /// no further bit. `full`: no token is masked.
-    fn join(&mut self, first: usize, others: &Blocks<'_>, block: usize, whole: bool, full: bool) {
+    /// Makes half of the rows of the one block of `level`, those from row `first` on, from block `block` of others; `whole`:
+    /// values keep no further bit. `full`: no token is masked.
+    fn join(
+        &mut self,
+        level: usize,
+        first: usize,
+        (others, block): (&Blocks<'_>, usize),
+        whole: bool,
+        full: bool,
+    ) {
         let (width, count) = (self.width, self.size / 2);
         let children = block * self.size;
         // Rows in pairs begin with an even one.
         if !full || !count.is_multiple_of(2) {
-            return (0..count).for_each(|at| self.join_row(first + at, others, children + 2 * at, whole));
+            let join = |at| self.join_row(level, first + at, (others, children + 2 * at), whole);
+            return (0..count).for_each(join);
         }
         let tokens = others.counts.get(children).copied().unwrap_or_default();
-        self.counts.get_mut(first..first + count).unwrap_or_default().fill(2 * tokens);
+        self.counts.get_mut(first..first + count).unwrap_or_default().fill(in_units([tokens; 2], level));
         let means = Means { width, first, count, half: 0 };
         let keys = self.keys.get_mut(first * width..).unwrap_or_default();
         kernels::join(others.keys.get(children * width..).unwrap_or_default(), keys, means);
@@ -110,13 +119,13 @@ impl<'m> Blocks<'m> {
         kernels::join_pairs(others.values.get(children * width..).unwrap_or_default(), values, means, whole);
     }
 
-    /// Makes row `at` of the one block from rows `children` and `children + 1` of others.
-    fn join_row(&mut self, at: usize, others: &Blocks<'_>, children: usize, whole: bool) {
+    /// Makes row `at` of the one block of `level` from rows `children` and `children + 1` of others.
+    fn join_row(&mut self, level: usize, at: usize, (others, children): (&Blocks<'_>, usize), whole: bool) {
         let width = self.width;
         let count = |child: usize| others.counts.get(child).copied().unwrap_or_default();
         let tokens = [count(children), count(children + 1)];
         if let Some(slot) = self.counts.get_mut(at) {
-            *slot = tokens[0] + tokens[1];
+            *slot = in_units(tokens, level);
         }
         let (tokens, odd) = (tokens.map(|count| count as usize), at % 2 == 1);
         let mean = Mean::of_children(tokens, odd);
@@ -133,6 +142,13 @@ impl<'m> Blocks<'m> {
             *value = mean.clamp(-i32::from(VALUE_LIMIT), VALUE_LIMIT.into()) as i16;
         }
     }
+}
+
+/// The tokens of a row of `level` from those of its two children: one by one up to level [`MOST_COUNTED`], then in units
+/// of as many more, of which one that is not empty has at least one.
+fn in_units([a, b]: [i16; 2], level: usize) -> i16 {
+    let sum = i32::from(a) + i32::from(b);
+    if level > MOST_COUNTED as usize { ((sum + 1) >> 1) as i16 } else { sum as i16 }
 }
 
 impl<'m> Running<'m> {
@@ -185,8 +201,8 @@ impl<'m> Running<'m> {
             let here = if level == 0 { BEFORE } else { OPEN + level };
             if makes_above {
                 let second = if level == 0 { (&self.blocks, OPEN) } else { (&*made, 0) };
-                to.join(0, &self.blocks, here, whole, full);
-                to.join(size / 2, second.0, second.1, whole, full);
+                to.join(level + 1, 0, (&self.blocks, here), whole, full);
+                to.join(level + 1, size / 2, second, whole, full);
             }
             if level == 0 {
                 self.blocks.shift();
@@ -237,7 +253,7 @@ impl<'m> Memory<'m> for Running<'m> {
         let at = size + token % size;
         let slot = token % ROW_TILE;
         if let Some(count) = self.blocks.counts.get_mut(at) {
-            *count = counts;
+            *count = counts as i16;
         }
         let key = self.blocks.keys.get_mut(at * width..).unwrap_or_default();
         kernels::copy(row(self.keys, slot, width), key);

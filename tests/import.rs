@@ -184,6 +184,7 @@ fn values_that_make_no_sense() {
         ("name =", "max_tokens = 5\nname =", "max_tokens", &["is 5", "`pos` has 4 rows"]),
         ("name =", "horizon = 3\nname =", "horizon", &["is 3", "4 tokens"]),
         ("name =", "horizon = 1073741825\nname =", "horizon", &["at most 1073741824"]),
+        ("name =", "horizon = 5\nname =", "horizon", &["is 5", "end after 4 tokens", "\"sinusoidal\""]),
         ("hidden = 3", "hidden = 3\n[positions]\nkind = \"none\"", "max_tokens", &["is missing"]),
     ] {
         let mut case = Case::new();
@@ -192,6 +193,18 @@ fn values_that_make_no_sense() {
         assert!(matches!(&error, ImportError::Field { field, .. } if field == key), "{error}");
         says(&error, &["small.toml", key]);
         says(&error, words);
+    }
+}
+
+/// What the message of a horizon beyond the position table asks for.
+#[test]
+fn a_stream_without_a_table_of_positions_goes_further() {
+    for kind in ["none", "sinusoidal"] {
+        let mut case = Case::new();
+        case.replace("name =", "max_tokens = 4\nhorizon = 5\nname =");
+        case.replace("hidden = 3", &format!("hidden = 3\n[positions]\nkind = \"{kind}\""));
+        case.remove(&["pos"]);
+        assert_eq!(case.import().unwrap().horizon, Some(5));
     }
 }
 

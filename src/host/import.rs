@@ -223,16 +223,18 @@ impl Importer<'_> {
             let field = "max_tokens".to_string();
             return Err(ImportError::Field { path: self.path.to_owned(), field, problem });
         }
-        if let Some(horizon) = self.description.horizon.filter(|&horizon| horizon < max_tokens) {
-            let problem =
-                format!("is {horizon}, shorter than a sequence of {max_tokens} tokens; raise or remove it");
-            return Err(ImportError::Field {
-                path: self.path.to_owned(),
-                field: "horizon".to_string(),
-                problem,
-            });
-        }
-        Ok((positions, max_tokens))
+        let problem = match self.description.horizon {
+            Some(horizon) if horizon < max_tokens => {
+                format!("is {horizon}, shorter than a sequence of {max_tokens} tokens; raise or remove it")
+            }
+            Some(horizon) if table.is_some_and(|rows| horizon > rows) => format!(
+                "is {horizon}, but positions from a table end after {max_tokens} tokens, and so does a stream: train \
+                 with `positions.kind` = \"none\" or \"sinusoidal\", or remove `horizon`"
+            ),
+            _ => return Ok((positions, max_tokens)),
+        };
+        let (path, field) = (self.path.to_owned(), "horizon".to_string());
+        Err(ImportError::Field { path, field, problem })
     }
 
     /// Two tables, `[A, D1]` and `[B, D2]`, or `[A, 1, D1]` and `[1, B, D2]`, whose widths add up to that of the model.

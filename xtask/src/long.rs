@@ -8,7 +8,7 @@ use crate::{demo, elf, firmware, host, passes, qemu, setup};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 use fixformer::host::count::thousands;
-use fixformer::host::draw::{Source, marks};
+use fixformer::host::draw::{FIRST_MARK, Source, marks};
 use fixformer::{Digest, Model, Plan, Stream};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -107,6 +107,8 @@ pub(crate) struct Case {
     model: &'static str,
     tokens: usize,
     digest: String,
+    /// Share of the tokens after the first mark at which the class was the kind of the last one.
+    accuracy: f64,
 }
 
 impl Case {
@@ -119,9 +121,13 @@ impl Case {
         let mut memory = vec![0; plan.words()];
         let mut stream = Stream::new(parsed, &mut memory).map_err(|error| anyhow!("{model}: {error}"))?;
         let mut digest = Digest::new();
+        let (mut kind, mut right, mut judged) = (None, 0, 0);
         for (token, id) in recording.iter().enumerate() {
+            kind = usize::try_from(id - FIRST_MARK).ok().or(kind);
             if let Some(scores) = stream.push(&[*id]).map_err(|error| anyhow!("{model}: {error}"))? {
                 digest.scores(scores.raw());
+                judged += usize::from(kind.is_some());
+                right += usize::from(kind == Some(scores.best()));
             }
             if token % 4096 == 0 {
                 progress(token);
@@ -129,7 +135,8 @@ impl Case {
         }
         let recordings = Recordings { channels: 1, rows: vec![recording], labels: vec![0] };
         demo::write(&folder().join(name(model, tokens)), &recordings)?;
-        Ok(Self { model, tokens, digest: digest.to_string() })
+        let accuracy = f64::from(right as u32) / f64::from((judged as u32).max(1));
+        Ok(Self { model, tokens, digest: digest.to_string(), accuracy })
     }
 
     /// The recording through the stream of a board.
@@ -156,6 +163,7 @@ impl Case {
             tokens: number("tokens")?,
             digest: field("digest")?.to_owned(),
             digest_host: self.digest.clone(),
+            accuracy: self.accuracy,
             arena_bytes: number("arena")?,
             state_bytes: number("state")?,
             stack_bytes,
@@ -187,6 +195,7 @@ pub(crate) struct Run {
     tokens: u64,
     digest: String,
     digest_host: String,
+    accuracy: f64,
     arena_bytes: u64,
     state_bytes: u64,
     stack_bytes: u64,
@@ -221,6 +230,7 @@ impl Run {
             "tokens": self.tokens,
             "digest": self.digest,
             "digest_host": self.digest_host,
+            "accuracy": self.accuracy,
             "ram_bytes": self.ram_bytes,
             "arena_bytes": self.arena_bytes,
             "state_bytes": self.state_bytes,
@@ -236,7 +246,9 @@ impl Run {
 fn table(runs: &[Run]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
-    table.set_header(["", "board", "tokens", "RAM", "stack", "a token", "worst", "early", "late", "digest"]);
+    table.set_header([
+        "", "board", "tokens", "RAM", "stack", "a token", "worst", "early", "late", "right", "digest",
+    ]);
     for run in runs {
         let number = |number: u64| thousands(number as usize);
         table.add_row([
@@ -249,6 +261,7 @@ fn table(runs: &[Run]) -> Table {
             number(run.worst),
             number(run.early),
             number(run.late),
+            format!("{:.1} %", 100.0 * run.accuracy),
             run.digest.clone(),
         ]);
     }

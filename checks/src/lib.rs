@@ -17,6 +17,7 @@ mod kernels;
 mod lsh;
 mod model;
 mod outcome;
+mod passing;
 mod reciprocal;
 mod rounding;
 mod session;
@@ -37,7 +38,7 @@ pub struct Check {
 }
 
 /// Every check, by the part of the engine that it is about.
-pub const GROUPS: [&[Check]; 13] = [
+pub const GROUPS: [&[Check]; 14] = [
     rounding::ALL,
     softmax::ALL,
     reciprocal::ALL,
@@ -47,6 +48,7 @@ pub const GROUPS: [&[Check]; 13] = [
     attention::ALL,
     favor::ALL,
     lsh::ALL,
+    passing::ALL,
     buckets::ALL,
     model::ALL,
     session::ALL,

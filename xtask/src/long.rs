@@ -4,7 +4,7 @@
 use crate::board::Board;
 use crate::cases::Recordings;
 use crate::command::{root, target};
-use crate::{demo, elf, firmware, host, passes, qemu, setup};
+use crate::{demo, elf, firmware, host, passes, qemu, report, setup};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 use fixformer::host::count::thousands;
@@ -151,17 +151,13 @@ impl Case {
         })?;
         let lines = ended.success().with_context(|| format!("{} on {}", self.model, board.name))?;
         let line = lines.last().context("the firmware printed nothing")?;
-        let field = |name: &str| -> Result<&str> {
-            let found = line.split_whitespace().find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
-            found.with_context(|| format!("no field `{name}`: {line}"))
-        };
-        let number = |name: &str| -> Result<u64> { Ok(field(name)?.parse()?) };
+        let number = |name: &str| -> Result<u64> { Ok(report::field(line, name)?.parse()?) };
         let stack_bytes = number("stack")?;
         Ok(Run {
             board: board.name.clone(),
             model: self.model,
             tokens: number("tokens")?,
-            digest: field("digest")?.to_owned(),
+            digest: report::field(line, "digest")?.to_owned(),
             digest_host: self.digest.clone(),
             accuracy: self.accuracy,
             arena_bytes: number("arena")?,

@@ -3,7 +3,7 @@
 use crate::board::Board;
 use crate::cases::Recordings;
 use crate::command::target;
-use crate::{demo, elf, firmware, host, qemu};
+use crate::{demo, elf, firmware, host, qemu, report};
 use anyhow::{Context, Result, anyhow, ensure};
 use fixformer::host::calibrate::calibrate;
 use fixformer::host::draw::{RowLength, Source, favor_projection};
@@ -88,16 +88,12 @@ impl Case {
         })?;
         let lines = ended.success().with_context(|| format!("{NAME} on {}", board.name))?;
         let line = lines.last().context("the firmware printed nothing")?;
-        let field = |name: &str| -> Result<&str> {
-            let found = line.split_whitespace().find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
-            found.with_context(|| format!("no field `{name}`: {line}"))
-        };
-        let number = |name: &str| -> Result<u64> { Ok(field(name)?.parse()?) };
+        let number = |name: &str| -> Result<u64> { Ok(report::field(line, name)?.parse()?) };
         let stack_bytes = number("stack")?;
         Ok(Run {
             board: board.name.clone(),
             tokens: number("values")?,
-            digest: field("digest")?.to_owned(),
+            digest: report::field(line, "digest")?.to_owned(),
             digest_host: self.digest.clone(),
             arena_bytes: number("arena")?,
             stack_bytes,

@@ -16,6 +16,12 @@ pub(crate) struct Report {
     pub(crate) stack_bytes: u64,
 }
 
+/// The value of `NAME=VALUE` in a line of the firmware.
+pub(crate) fn field<'l>(line: &'l str, name: &str) -> Result<&'l str> {
+    let found = line.split_whitespace().find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
+    found.with_context(|| format!("no field `{name}`: {line}"))
+}
+
 /// Reads the lines `row R class C scores S...` and `summary NAME=VALUE...`.
 pub(crate) fn read(lines: &[String]) -> Result<Report> {
     let mut report = Report::default();

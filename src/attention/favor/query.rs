@@ -154,7 +154,9 @@ impl Tiles<'_> {
         }
         let weights = &*weights;
         if block.first == 0 {
-            self.gathered.fill(0);
+            // Products with sums are rounded down: half a unit each, in the mean.
+            let lost = if closed { blocks::all(self.parameters) / 2 } else { 0 };
+            self.gathered.fill(lost as i32);
             dots(
                 weights,
                 self.phi.get(rows.clone()).unwrap_or_default(),

@@ -98,7 +98,7 @@ pub enum Weight<'a> {
         /// Level of the keys.
         level: u32,
         /// Tokens that are not masked, `count[j]` of `2^level`, where those are fewer for some key; a key with none
-        /// must not be visible. Above level [`MOST_COUNTED`] in units of as many tokens as that has not.
+        /// must not be visible. Above level 14 they are counted in units, `2^14` a key.
         counts: Option<&'a [u16; KEY_TILE]>,
         /// Relative position bias: the first key that has one, and what is added to its score and to those of the
         /// keys after it, in units of log2.

@@ -6,7 +6,7 @@ use super::pool::Pool;
 use super::{embed, recent, running, statistics};
 use crate::model::{Input, Model};
 
-type Measure = fn(&Model<'_>, &[i16], usize, Range<usize>, &mut [i32]);
+type Measure = fn(&Model<'_>, &[i16], usize, (Range<usize>, usize), &mut [i32]);
 type Standardize = fn(&[i16], usize, &[i32], &mut [i16]);
 type Free = fn(&Input<'_>, &[i16], bool, &mut [i32], &mut [i16]);
 type FirstPooled = fn(&Model<'_>, usize) -> usize;

@@ -31,33 +31,26 @@ pub(crate) const fn passes(model: &Model<'_>) -> usize {
     }
 }
 
-/// Takes in the samples `range` of a recording, in pass `pass`.
+/// Takes in the samples `range` of a recording of `values`, in pass `pass`; with its last ones the pass is finished.
 pub(crate) fn measure(
     model: &Model<'_>,
-    input: &[i16],
+    samples: &[i16],
     pass: usize,
-    range: Range<usize>,
+    (range, values): (Range<usize>, usize),
     statistics: &mut [i32],
 ) {
-    let (last, values) = (range.end, input.len());
-    add(model, input, pass, range, statistics);
-    if last == values {
+    add(model, samples, pass, range.start, statistics);
+    if range.end == values {
         finish(model, pass, values / model.input.step_values().max(1), statistics);
     }
 }
 
-/// Adds samples to the sums of their channels.
-pub(crate) fn add(
-    model: &Model<'_>,
-    input: &[i16],
-    pass: usize,
-    range: Range<usize>,
-    statistics: &mut [i32],
-) {
+/// Adds samples, of which value `first` of the recording is the first one, to the sums of their channels.
+fn add(model: &Model<'_>, samples: &[i16], pass: usize, first: usize, statistics: &mut [i32]) {
     let Input::Samples { channels, .. } = model.input else { return };
     let Some((means, sums)) = statistics.split_at_mut_checked(channels) else { return };
-    let (channels, first) = (channels.max(1), range.start);
-    for (index, &sample) in input.get(range).unwrap_or_default().iter().enumerate() {
+    let channels = channels.max(1);
+    for (index, &sample) in samples.iter().enumerate() {
         let channel = (first + index) % channels;
         let Some([low, high]) = sums.as_chunks_mut().0.get_mut(channel) else { return };
         let sum = wide([*low, *high]);
@@ -73,7 +66,7 @@ pub(crate) fn add(
 }
 
 /// After a pass over `steps` steps: means, then factors and right shifts.
-pub(crate) fn finish(model: &Model<'_>, pass: usize, steps: usize, statistics: &mut [i32]) {
+fn finish(model: &Model<'_>, pass: usize, steps: usize, statistics: &mut [i32]) {
     let Input::Samples { channels, shift, level, .. } = model.input else { return };
     let Some((means, sums)) = statistics.split_at_mut_checked(channels) else { return };
     let fine = if level == Level::Standardized { FINE } else { shift };

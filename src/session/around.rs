@@ -73,7 +73,8 @@ fn measure<W: Manner>(run: &mut Running<'_, W>, budget: &mut Budget) -> bool {
         return true;
     };
     let last = values.min(first + VALUES);
-    measure(run.model, run.input, pass, first..last, of_channels);
+    let samples = run.input.get(first..last).unwrap_or_default();
+    measure(run.model, samples, pass, (first..last, values), of_channels);
     budget.charge(40 * (last - first));
     run.place.row += last - first;
     false

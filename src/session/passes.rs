@@ -215,17 +215,16 @@ impl<'s, R: Recording> Passing<'s, R> {
         if *measured == 0 && first == 0 {
             of_channels.fill(0);
         }
-        if *measured >= statistics::passes(run.model) {
+        let passes = statistics::passes(run.model);
+        let Some(measure) = run.links.rare.measure.filter(|_| *measured < passes) else {
             run.place.task = Task::Turn;
             return Ok(());
-        }
+        };
         let samples = i16s_in(samples, 0..count);
         recording.read(first, samples).map_err(PassError::Recording)?;
-        statistics::add(run.model, samples, *measured, 0..count, of_channels);
+        measure(run.model, samples, *measured, (first..first + count, *values), of_channels);
         run.place.row += count;
         if run.place.row == *values {
-            let steps = *values / input.step_values().max(1);
-            statistics::finish(run.model, *measured, steps, of_channels);
             (*measured, run.place.row) = (*measured + 1, 0);
         }
         budget.charge(40 * count);

@@ -6,7 +6,7 @@ use fixformer::host::reference::{Input, Level, Network, Pooling, PoolingWindow, 
 use fixformer::{Arena, Embedded, Model, Plan, Session, Stream, Streamed};
 use random::Source;
 
-#[allow(dead_code)] // What other tests need of it.
+#[expect(dead_code, reason = "what only other tests use")]
 mod random;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models/monitor.fxm");

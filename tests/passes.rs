@@ -11,7 +11,7 @@ use fixformer::{InputError, Model, PassError, Passes, PassesError, Plan, Recordi
 use random::kinds::{KINDS, MAX_TOKENS, kinds, options};
 use random::{Source, all_wide, length, mask, network};
 
-#[allow(dead_code)] // What other tests need of it.
+#[expect(dead_code, reason = "what only other tests use")]
 mod random;
 
 /// Mechanisms of [`kinds`] whose bidirectional form keeps nothing of the length.

@@ -11,7 +11,7 @@ use random::causal::{STREAMS, channels, model};
 use random::kinds::{KINDS, MAX_TOKENS, kinds, options};
 use random::{Source, all_wide, length, mask, network};
 
-#[allow(dead_code)] // What other tests need of it.
+#[expect(dead_code, reason = "what only other tests use")]
 mod random;
 
 const fn window(block: usize, blocks: usize) -> PoolingWindow {

@@ -11,7 +11,7 @@ use random::causal::{network, words};
 use random::kinds::MAX_TOKENS;
 use random::{Source, all_wide, length};
 
-#[allow(dead_code)] // What other tests need of it.
+#[expect(dead_code, reason = "what only other tests use")]
 mod random;
 
 /// Those of the mechanisms that stream whose networks take samples here.

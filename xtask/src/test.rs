@@ -1,19 +1,20 @@
 //! Every test: the host's by cargo, then those of every board under its emulator.
 
+mod totals;
+
 use crate::board::Board;
 use crate::boards::{self, Row};
 use crate::cases::{Folders, digits_file};
-use crate::command::{cargo, root, shown, target};
+use crate::command::{cargo, root, target};
 use crate::model::Model;
 use crate::size::flash_without_model;
 use crate::{
     bench, difference, firmware, guarantees, hardware, long, overflow, passes, placement, profile, qemu,
     setup,
 };
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use totals::{Suite, Totals};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -119,96 +120,6 @@ const COUNTED: [&str; 2] = ["m4", "riscv32"];
 
 fn step(what: &str) {
     println!("\n== {what}");
-}
-
-#[derive(Default)]
-struct Totals {
-    passed: u64,
-    failed: u64,
-}
-
-impl Totals {
-    fn finish(&self) -> Result<()> {
-        println!("\n{} passed, {} failed", self.passed, self.failed);
-        match self.failed {
-            0 => Ok(()),
-            _ => bail!("tests failed"),
-        }
-    }
-
-    /// Runs cargo's tests with their output shown, and counts what they say.
-    fn cargo(&mut self, command: &mut Command) -> Result<()> {
-        let words = shown(command);
-        let mut child =
-            command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {words}"))?;
-        let output = child.stdout.take().context("cargo's output")?;
-        let failed = self.failed;
-        for line in BufReader::new(output).lines() {
-            let line = line?;
-            println!("{line}");
-            self.count(&line);
-        }
-        if !child.wait()?.success() && self.failed == failed {
-            // A suite that does not compile or does not end has no summary.
-            println!("{words} failed");
-            self.failed += 1;
-        }
-        Ok(())
-    }
-
-    /// Adds up a line like `test result: ok. 3 passed; 0 failed; ...`.
-    fn count(&mut self, line: &str) {
-        let Some(result) = line.trim().strip_prefix("test result: ") else { return };
-        let words: Vec<_> = result.split([' ', ';']).collect();
-        for pair in words.windows(2) {
-            let count = pair[0].parse().unwrap_or(0);
-            match pair[1] {
-                "passed" => self.passed += count,
-                "failed" => self.failed += count,
-                _ => {}
-            }
-        }
-    }
-
-    /// Runs a board's tests; what keeps them from running is a failed test too.
-    fn board(&mut self, board: &Board, tests: impl FnOnce(&mut Suite) -> Result<()>) {
-        self.suite(&board.name, tests);
-    }
-
-    fn suite(&mut self, name: &str, tests: impl FnOnce(&mut Suite) -> Result<()>) {
-        let mut suite = Suite { name: name.to_owned(), passed: 0, failed: 0 };
-        if let Err(error) = tests(&mut suite) {
-            suite.test("runs", Err(error));
-        }
-        let Suite { passed, failed, .. } = suite;
-        let verdict = if failed == 0 { "ok" } else { "FAILED" };
-        println!("test result: {verdict}. {passed} passed; {failed} failed");
-        self.passed += passed;
-        self.failed += failed;
-    }
-}
-
-/// The tests of one board.
-struct Suite {
-    name: String,
-    passed: u64,
-    failed: u64,
-}
-
-impl Suite {
-    fn test(&mut self, name: &str, result: Result<()>) {
-        let suite = &self.name;
-        match result {
-            Ok(()) => {
-                self.passed += 1;
-                println!("test {suite}::{name} ... ok");
-            }
-            Err(error) => {
-                self.failed += 1;
-                println!("test {suite}::{name} ... FAILED: {error:#}");
-            }
-        }
-    }
 }
 
 /// The board's own tests, then that each way to end a program reaches the host.
@@ -450,18 +361,4 @@ fn refuses(ended: qemu::Ended, message: &str) -> Result<()> {
     ensure!(last.starts_with("error: "), "expected an error, found: {last}");
     ensure!(last.contains(message), "expected `{message}`, found: {last}");
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Totals;
-
-    #[test]
-    fn results_add_up() {
-        let mut totals = Totals::default();
-        totals.count("test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; finished in 0.01s");
-        totals.count("test result: FAILED. 3 passed; 2 failed");
-        totals.count("test sum ... ok");
-        assert_eq!((totals.passed, totals.failed), (15, 2));
-    }
 }

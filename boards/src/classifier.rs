@@ -1,7 +1,8 @@
 //! Classifies recordings one after the other and prints what it finds.
 
-use crate::host::{self, File, HostError};
-use crate::recordings::{RecordingError, Recordings};
+use crate::host::{self, File};
+use crate::program::{self, InRow};
+use crate::recordings::Recordings;
 use crate::{counter, println, stack};
 use core::fmt;
 use fixformer::memory::Once;
@@ -53,7 +54,7 @@ pub fn all(
             Show::Scores => counter::measure(|| net.run(samples)),
             _ => (traced(net, samples, row, show), 0),
         };
-        let scores = result.map_err(|error| Error::Input { row, error })?;
+        let scores = result.map_err(|error| Error::Run(InRow { row, error }))?;
         digest.scores(scores.raw());
         print_row(row, &scores);
         total += executed;
@@ -85,27 +86,7 @@ fn print_summary(rows: u32, digest: u64, [total, most]: [u64; 2], [arena, stack]
 }
 
 /// What keeps a program from classifying.
-#[derive(Clone, Copy, Debug)]
-#[allow(missing_docs, reason = "the message of each says what its fields are")]
-pub enum Error {
-    Arena(ArenaError),
-    Host(HostError),
-    Recording(RecordingError),
-    Input { row: u32, error: InputError },
-    Stack { size: usize },
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Arena(error) => error.fmt(f),
-            Self::Host(error) => error.fmt(f),
-            Self::Recording(error) => error.fmt(f),
-            Self::Input { row, error } => write!(f, "recording {row}: {error}"),
-            Self::Stack { size } => write!(f, "the stack of {size} bytes overflowed"),
-        }
-    }
-}
+pub type Error = program::Error<InRow<InputError>>;
 
 /// Not inlined: its stack is not that of a run that shows nothing.
 #[inline(never)]

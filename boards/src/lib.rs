@@ -24,6 +24,8 @@ pub mod host;
 pub mod print;
 #[cfg(target_os = "none")]
 pub mod profile;
+#[cfg(target_os = "none")]
+pub mod program;
 pub mod recordings;
 #[cfg(target_os = "none")]
 pub mod rereader;

@@ -1,12 +1,11 @@
 //! Reads recordings again and again for a model that runs in passes, and prints what comes of them.
 
-use core::fmt;
-
-use crate::host::{self, File, HostError};
+use crate::host::File;
+use crate::program::{self, InRow};
 use crate::recordings::{RecordingError, Recordings};
 use crate::{counter, println, stack};
 use fixformer::memory::Once;
-use fixformer::{Arena, ArenaError, Digest, Embedded, InPasses, PassError, Passes, Recording, Scores};
+use fixformer::{ArenaError, Digest, Embedded, PassError, Passes, Recording, Scores};
 
 /// Values between two lines that say how far a pass is.
 const PROGRESS: usize = 1 << 14;
@@ -14,31 +13,11 @@ const PROGRESS: usize = 1 << 14;
 /// Runs the recordings that `-append FILE` names, and prints for each, every so often, a line `values N` with the number of
 /// those that were read in all passes so far, and at its end a line `passes row=R values=N digest=H instructions=SUM
 /// arena=BYTES stack=BYTES`.
-///
-/// The passes lie in `place`: their parsed model and their plan are not small, and would be on the stack while it runs.
 pub fn all<M: Embedded>(
-    arena: &'static Arena<M, InPasses>,
+    take: fn() -> Result<Passes<'static>, ArenaError>,
     place: &'static Once<Option<Passes<'static>>>,
 ) -> Result<(), Error> {
-    let file = host::argument(File::open).and_then(|file| file).map_err(Error::Host)?;
-    let place = place.take().ok_or(Error::Arena(ArenaError::Taken))?;
-    begin(arena, place)?;
-    // By reference: another copy would stay on the stack.
-    match (place, &mut Recordings::open(file, M::MODEL.input.step_values())) {
-        (Some(passes), Ok(recordings)) => each(passes, recordings),
-        (None, _) => Err(Error::Arena(ArenaError::Taken)),
-        (_, Err(error)) => Err(Error::Recording(*error)),
-    }
-}
-
-/// Not inlined: the passes on their way would stay on the stack.
-#[inline(never)]
-fn begin<M: Embedded>(
-    arena: &'static Arena<M, InPasses>,
-    place: &mut Option<Passes<'static>>,
-) -> Result<(), Error> {
-    *place = Some(arena.take().map_err(Error::Arena)?);
-    Ok(())
+    program::in_place(take, place, M::MODEL.input.step_values(), each)
 }
 
 fn each(passes: &mut Passes<'_>, recordings: &mut Recordings<File>) -> Result<(), Error> {
@@ -51,7 +30,7 @@ fn each(passes: &mut Passes<'_>, recordings: &mut Recordings<File>) -> Result<()
         let deepest = stack::high_water();
         match ran {
             Err(PassError::Recording(error)) => return Err(Error::Recording(error)),
-            Err(error) => return Err(Error::Pass { row, error }),
+            Err(error) => return Err(Error::Run(InRow { row, error })),
             _ if deepest == stack::size() => return Err(Error::Stack { size: deepest }),
             Ok(scores) => print(row, values, &scores, executed, [arena, deepest]),
         }
@@ -111,24 +90,4 @@ fn print(row: u32, values: u32, scores: &Scores<'_>, executed: u64, [arena, stac
 }
 
 /// What keeps a program from running in passes.
-#[derive(Clone, Copy, Debug)]
-#[allow(missing_docs, reason = "the message of each says what its fields are")]
-pub enum Error {
-    Arena(ArenaError),
-    Host(HostError),
-    Recording(RecordingError),
-    Pass { row: u32, error: PassError<RecordingError> },
-    Stack { size: usize },
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Arena(error) => error.fmt(f),
-            Self::Host(error) => error.fmt(f),
-            Self::Recording(error) => error.fmt(f),
-            Self::Pass { row, error } => write!(f, "recording {row}: {error}"),
-            Self::Stack { size } => write!(f, "the stack of {size} bytes overflowed"),
-        }
-    }
-}
+pub type Error = program::Error<InRow<PassError<RecordingError>>>;

@@ -2,6 +2,7 @@
 
 use crate::classifier::{Error, print_row};
 use crate::host::File;
+use crate::program::InRow;
 use crate::recordings::Recordings;
 use crate::{counter, println};
 use fixformer::Session;
@@ -17,7 +18,7 @@ const PERIOD: u64 = 16_000;
 pub fn all(net: &mut Session<'_>, recordings: &mut Recordings<File>, input: &mut [i16]) -> Result<(), Error> {
     let mut row = 0;
     while let Some(samples) = recordings.next(input).map_err(Error::Recording)? {
-        let mut running = net.start(samples).map_err(|error| Error::Input { row, error })?;
+        let mut running = net.start(samples).map_err(|error| Error::Run(InRow { row, error }))?;
         let mut largest = [0; Stage::ALL.len()];
         let mut ticks = Ticks { due: counter::now() + PERIOD, count: 0, longest_wait: 0 };
         loop {
@@ -27,7 +28,7 @@ pub fn all(net: &mut Session<'_>, recordings: &mut Recordings<File>, input: &mut
                 *largest = instructions.max(*largest);
             }
             ticks.serve();
-            if step.map_err(|error| Error::Input { row, error })?.is_ready() {
+            if step.map_err(|error| Error::Run(InRow { row, error }))?.is_ready() {
                 break;
             }
         }

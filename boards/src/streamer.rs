@@ -2,11 +2,11 @@
 
 use core::fmt;
 
-use crate::host::{self, File, HostError};
-use crate::recordings::{RecordingError, Recordings};
-use crate::{counter, println, stack};
+use crate::host::File;
+use crate::recordings::Recordings;
+use crate::{counter, println, program, stack};
 use fixformer::memory::Once;
-use fixformer::{Arena, ArenaError, Digest, Embedded, InputError, Stream, Streamed};
+use fixformer::{ArenaError, Digest, Embedded, InputError, Stream};
 
 /// Most values of a step.
 const CHANNELS: usize = 16;
@@ -21,31 +21,11 @@ const SPAN: u32 = 1_000;
 ///
 /// The digest is that of the scores after every token. `late` are the instructions of the last [`SPAN`] tokens, `early`
 /// those of as many a power of two of tokens before, at least half of the recording.
-///
-/// The stream lies in `place`: its parsed model and its plan are not small, and would be on the stack while it runs.
 pub fn all<M: Embedded>(
-    arena: &'static Arena<M, Streamed>,
+    take: fn() -> Result<Stream<'static>, ArenaError>,
     place: &'static Once<Option<Stream<'static>>>,
 ) -> Result<(), Error> {
-    let file = host::argument(File::open).and_then(|file| file).map_err(Error::Host)?;
-    let place = place.take().ok_or(Error::Arena(ArenaError::Taken))?;
-    begin(arena, place)?;
-    // By reference: another copy would stay on the stack.
-    match (place, &mut Recordings::open(file, M::MODEL.input.step_values())) {
-        (Some(stream), Ok(recordings)) => each(stream, recordings),
-        (None, _) => Err(Error::Arena(ArenaError::Taken)),
-        (_, Err(error)) => Err(Error::Recording(*error)),
-    }
-}
-
-/// Not inlined: the stream on its way would stay on the stack.
-#[inline(never)]
-fn begin<M: Embedded>(
-    arena: &'static Arena<M, Streamed>,
-    place: &mut Option<Stream<'static>>,
-) -> Result<(), Error> {
-    *place = Some(arena.take().map_err(Error::Arena)?);
-    Ok(())
+    program::in_place(take, place, M::MODEL.input.step_values(), each)
 }
 
 fn each(stream: &mut Stream<'_>, recordings: &mut Recordings<File>) -> Result<(), Error> {
@@ -76,7 +56,7 @@ struct Ran {
 fn one(stream: &mut Stream<'_>, recordings: &mut Recordings<File>, values: u32) -> Result<Ran, Error> {
     let (channels, window) = (stream.model().input.step_values(), stream.model().input.window());
     let mut step = [0; CHANNELS];
-    let step = step.get_mut(..channels).ok_or(Error::Channels)?;
+    let step = step.get_mut(..channels).ok_or(Error::Run(StepError::Channels))?;
     let tokens = window.tokens(values as usize / channels.max(1)) as u32;
     let span = SPAN.min(tokens / 4);
     let (late, before) = (tokens - span, (tokens - 2 * span).checked_ilog2().map_or(0, |log| 1 << log));
@@ -88,7 +68,7 @@ fn one(stream: &mut Stream<'_>, recordings: &mut Recordings<File>, values: u32) 
             *value = recordings.value(values, first + index).map_err(Error::Recording)?;
         }
         let (pushed, executed) = counter::measure(|| stream.push(step));
-        let pushed = pushed.map_err(|error| Error::Input { step: first, error })?;
+        let pushed = pushed.map_err(|error| Error::Run(StepError::Input { step: first, error }))?;
         let complete = pushed.is_some();
         if let Some(scores) = pushed {
             digest.scores(scores.raw());
@@ -123,26 +103,21 @@ fn print(row: u32, stream: &Stream<'_>, ran: &Ran, deepest: usize) {
 }
 
 /// What keeps a program from streaming.
+pub type Error = program::Error<StepError>;
+
+/// What is wrong with a step.
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs, reason = "the message of each says what its fields are")]
-pub enum Error {
-    Arena(ArenaError),
-    Host(HostError),
-    Recording(RecordingError),
+pub enum StepError {
     Channels,
     Input { step: u32, error: InputError },
-    Stack { size: usize },
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for StepError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Arena(error) => error.fmt(f),
-            Self::Host(error) => error.fmt(f),
-            Self::Recording(error) => error.fmt(f),
             Self::Channels => write!(f, "a step of this model has more than {CHANNELS} values"),
             Self::Input { step, error } => write!(f, "value {step}: {error}"),
-            Self::Stack { size } => write!(f, "the stack of {size} bytes overflowed"),
         }
     }
 }

@@ -7,6 +7,7 @@ mod cases;
 mod command;
 mod demo;
 mod difference;
+mod drawn;
 mod elf;
 mod firmware;
 mod golden;

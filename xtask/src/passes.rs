@@ -3,13 +3,13 @@
 use crate::board::Board;
 use crate::cases::Recordings;
 use crate::command::target;
+use crate::drawn::{self, VOCABULARY};
 use crate::{demo, elf, firmware, host, qemu, report};
 use anyhow::{Context, Result, anyhow, ensure};
 use fixformer::host::calibrate::calibrate;
-use fixformer::host::draw::{RowLength, Source, favor_projection};
+use fixformer::host::draw::Source;
 use fixformer::host::quantize::{Precision, integers};
-use fixformer::host::reference::favor::{Favor, Features, Offsets};
-use fixformer::host::reference::{self as float, AttentionKind};
+use fixformer::host::reference::{Network, Positions};
 use fixformer::{Digest, Model, Passes, Plan, Recording, Session};
 use serde_json::{Value, json};
 use std::convert::Infallible;
@@ -28,11 +28,7 @@ const LIMIT: Duration = Duration::from_secs(1800);
 /// What everything but the recording may take of RAM.
 const RAM: u64 = 24 * 1024;
 
-const WIDTH: usize = 32;
-const HEADS: usize = 2;
 const LAYERS: usize = 2;
-const HIDDEN: usize = 64;
-const VOCABULARY: usize = 16;
 const NAME: &str = "passes-favor";
 
 /// A model, a recording, and what the host makes of it.
@@ -142,7 +138,7 @@ fn name(tokens: usize) -> String {
     format!("{NAME}-{tokens}.rec")
 }
 
-fn integers_of(network: &float::Network) -> Result<Vec<u8>> {
+fn integers_of(network: &Network) -> Result<Vec<u8>> {
     let mut source = Source(5);
     let mut recording = || (0..256).map(|_| source.below(VOCABULARY) as i16).collect::<Vec<_>>();
     let recordings = [recording(), recording(), recording(), recording()];
@@ -151,65 +147,10 @@ fn integers_of(network: &float::Network) -> Result<Vec<u8>> {
     Ok(file.bytes())
 }
 
-/// Weights at random: it is bits, memory and instructions that count here. 64 directions, and 16 keys a tile: more would not
-/// leave enough of the RAM.
-fn network() -> float::Network {
-    let mut source = Source(3);
-    let mut values = |count: usize, most: f64| -> Vec<f64> {
-        (0..count).map(|_| most * (source.below(2001) as f64 / 1000.0 - 1.0)).collect()
-    };
-    let mut linear = |inputs: usize, outputs: usize| float::Linear {
-        inputs,
-        outputs,
-        weights: values(inputs * outputs, 2.0 / (inputs as f64).sqrt()),
-        bias: vec![0.0; outputs],
-    };
-    let norm = || float::Norm { gain: vec![1.0; WIDTH], bias: vec![0.0; WIDTH], epsilon: 1e-5 };
-    let width = WIDTH / HEADS;
-    let blocks = (0..LAYERS).map(|layer| {
-        let favor = Favor {
-            features: Features::Exponential,
-            projection: Some(favor_projection(64, width, RowLength::Random, 0, layer)),
-            causal: false,
-            input_scale: (width as f64).powf(-0.25),
-            epsilon: 0.0,
-            offsets: Offsets::Projection,
-            guard: 0.0,
-            key_sum_epsilon: 0.0,
-            renormalize: true,
-            tile: Some(16),
-        };
-        let attention = float::Attention {
-            heads: HEADS,
-            causal: false,
-            kind: AttentionKind::Favor(favor),
-            query: linear(WIDTH, WIDTH),
-            key: Some(linear(WIDTH, WIDTH)),
-            value: linear(WIDTH, WIDTH),
-            output: linear(WIDTH, WIDTH),
-        };
-        let feed_forward = float::FeedForward {
-            expand: linear(WIDTH, HIDDEN),
-            activation: float::Activation::GeluErf,
-            contract: linear(HIDDEN, WIDTH),
-        };
-        let order = float::NormOrder::Pre;
-        float::Block { order, attention, norm1: norm(), feed_forward, norm2: norm() }
-    });
-    let blocks = blocks.collect();
-    float::Network {
-        name: NAME.to_owned(),
-        input: float::Input::Tokens { vocabulary: VOCABULARY, table: linear(VOCABULARY, WIDTH).weights },
-        positions: float::Positions::Sinusoidal,
-        embedding_norm: None,
-        blocks,
-        final_norm: Some(norm()),
-        pooling: float::Pooling::Mean,
-        head: linear(WIDTH, 4),
-        hidden: None,
-        max_tokens: WHOLE,
-        horizon: None,
-    }
+/// With 16 keys a tile: more would not leave enough of the RAM.
+fn network() -> Network {
+    let mechanisms = (0..LAYERS).map(|layer| drawn::favor(layer, Some(16))).collect();
+    drawn::network(NAME, mechanisms, false, Positions::Sinusoidal, WHOLE)
 }
 
 /// What a board made of a long recording.

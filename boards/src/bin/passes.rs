@@ -20,6 +20,6 @@ mod board {
     static PASSES: Once<Option<Passes<'static>>> = Once::new(None);
 
     pub(crate) fn main() -> Result<(), Error> {
-        rereader::all(&MEMORY, &PASSES)
+        rereader::all::<Net>(|| MEMORY.take(), &PASSES)
     }
 }

@@ -20,6 +20,6 @@ mod board {
     static STREAM: Once<Option<Stream<'static>>> = Once::new(None);
 
     pub(crate) fn main() -> Result<(), Error> {
-        streamer::all(&MEMORY, &STREAM)
+        streamer::all::<Net>(|| MEMORY.take(), &STREAM)
     }
 }

@@ -1,9 +1,10 @@
 //! Where the words of a head lie that takes in all keys before all queries.
 
+use super::blocks::has_epsilon;
 use super::features::rows;
 use crate::attention::{Head, KEY_TILE, ROW_TILE, TileBuffer};
 use crate::memory::{Carver, halves};
-use crate::model::{Epsilon, Favor};
+use crate::model::Favor;
 
 /// Sums, total and top of every feature, a tile of keys and values, and what epsilon is multiplied with.
 pub(super) const fn memory(parameters: &Favor<'_>, tokens: usize, width: usize) -> usize {
@@ -32,10 +33,6 @@ const fn tile_rows(parameters: &Favor<'_>, tokens: usize) -> usize {
 /// A tile, a row of sums, and two rows.
 pub(super) const fn scratch(width: usize) -> usize {
     TileBuffer::WORDS + 2 * width
-}
-
-pub(super) const fn has_epsilon(parameters: &Favor<'_>) -> bool {
-    !matches!(parameters.epsilon, Epsilon::Zero)
 }
 
 /// A word of [`Means::places`].

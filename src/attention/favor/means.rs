@@ -8,8 +8,9 @@
 
 use core::ops::Range;
 
+use super::blocks::has_epsilon;
 use super::features::{feature, keep, peak, rows, signs, stride, tile};
-use super::layout::{Means, Place, has_epsilon, key_tile};
+use super::layout::{Means, Place, key_tile};
 use super::norm;
 use crate::attention::accumulator::State;
 use crate::attention::life::{Memory, Room};

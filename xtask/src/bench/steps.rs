@@ -5,16 +5,16 @@ use crate::board::Board;
 use crate::boards::REPLAY;
 use crate::cases::{Recordings, digits_file};
 use crate::demo::write;
+use crate::drawn::{self, HEADS, VOCABULARY, WIDTH};
 use crate::host::fixed;
 use crate::model::folder;
 use crate::{firmware, qemu};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use fixformer::host::calibrate::calibrate;
-use fixformer::host::draw::{RowLength, Source, bigbird_plan, favor_projection, lsh_signs};
+use fixformer::host::draw::{Source, bigbird_plan, lsh_signs};
 use fixformer::host::quantize::{Precision, integers};
 use fixformer::host::reference as float;
 use fixformer::host::reference::bigbird::{BigBird, Pattern, Window};
-use fixformer::host::reference::favor::{Favor, Features, Offsets};
 use fixformer::host::reference::hierarchical::{Hierarchical, Interpolation};
 use fixformer::host::reference::local::Local;
 use fixformer::host::reference::lsh::{Duplicates, Lsh, ScoreScale};
@@ -26,10 +26,6 @@ use std::time::Duration;
 /// Two cores unlike each other, on boards with memory for so long a sequence; others take `--core`.
 pub(super) const CORES: [&str; 2] = ["m4", "riscv32"];
 const TOKENS: usize = 16_384;
-const WIDTH: usize = 32;
-const HEADS: usize = 2;
-const HIDDEN: usize = 64;
-const VOCABULARY: usize = 16;
 /// Exact attention sees 134 million pairs.
 const LIMIT: Duration = Duration::from_secs(1200);
 
@@ -91,48 +87,10 @@ fn of_mechanism(board: &Board, elf: &Path, mechanism: &str) -> Result<Vec<Row>> 
     Ok(rows)
 }
 
-/// A layer of width 32 with two heads and 64 hidden columns with GELU.
 fn model(mechanism: &str) -> Result<file::File> {
-    let mut source = Source(3);
-    let mut values = |count: usize, most: f64| -> Vec<f64> {
-        (0..count).map(|_| most * (source.below(2001) as f64 / 1000.0 - 1.0)).collect()
-    };
-    let mut linear = |inputs: usize, outputs: usize| float::Linear {
-        inputs,
-        outputs,
-        weights: values(inputs * outputs, 2.0 / (inputs as f64).sqrt()),
-        bias: vec![0.0; outputs],
-    };
-    let norm = || float::Norm { gain: vec![1.0; WIDTH], bias: vec![0.0; WIDTH], epsilon: 1e-5 };
-    let attention = float::Attention {
-        heads: HEADS,
-        causal: mechanism.ends_with("causal"),
-        kind: kind(mechanism)?,
-        query: linear(WIDTH, WIDTH),
-        key: Some(linear(WIDTH, WIDTH)),
-        value: linear(WIDTH, WIDTH),
-        output: linear(WIDTH, WIDTH),
-    };
-    let feed_forward = float::FeedForward {
-        expand: linear(WIDTH, HIDDEN),
-        activation: float::Activation::GeluErf,
-        contract: linear(HIDDEN, WIDTH),
-    };
-    let block =
-        float::Block { order: float::NormOrder::Pre, attention, norm1: norm(), feed_forward, norm2: norm() };
-    let network = float::Network {
-        name: mechanism.to_owned(),
-        input: float::Input::Tokens { vocabulary: VOCABULARY, table: linear(VOCABULARY, WIDTH).weights },
-        positions: float::Positions::None,
-        embedding_norm: None,
-        blocks: vec![block],
-        final_norm: Some(norm()),
-        pooling: float::Pooling::Mean,
-        head: linear(WIDTH, 4),
-        hidden: None,
-        max_tokens: TOKENS,
-        horizon: None,
-    };
+    let causal = mechanism.ends_with("causal");
+    let mechanisms = vec![kind(mechanism)?];
+    let network = drawn::network(mechanism, mechanisms, causal, float::Positions::None, TOKENS);
     let recording: Vec<i16> = (0..64).map(|token| token % VOCABULARY as i16).collect();
     let ranges = calibrate(&network, &[recording], || {}).map_err(|error| anyhow!("{error}"))?;
     integers(&network, &ranges, &Precision::new()).map_err(|error| anyhow!("{error}"))
@@ -140,7 +98,6 @@ fn model(mechanism: &str) -> Result<file::File> {
 
 /// The mechanisms as they are measured head by head, by name.
 fn kind(mechanism: &str) -> Result<float::AttentionKind> {
-    let width = WIDTH / HEADS;
     Ok(match mechanism.trim_end_matches("-causal") {
         "exact" => float::AttentionKind::Exact,
         "hierarchical" => {
@@ -161,18 +118,7 @@ fn kind(mechanism: &str) -> Result<float::AttentionKind> {
             let parameters = BigBird { block: 16, random: 0, pattern, causal: false, dense_up_to: 0 };
             float::AttentionKind::BigBird { parameters, plans: Vec::new() }
         }
-        "favor" => float::AttentionKind::Favor(Favor {
-            features: Features::Exponential,
-            projection: Some(favor_projection(64, width, RowLength::Random, 0, 0)),
-            causal: false,
-            input_scale: (width as f64).powf(-0.25),
-            epsilon: 0.0,
-            offsets: Offsets::Projection,
-            guard: 0.0,
-            key_sum_epsilon: 0.0,
-            renormalize: true,
-            tile: mechanism.ends_with("-causal").then_some(8),
-        }),
+        "favor" => drawn::favor(0, mechanism.ends_with("-causal").then_some(8)),
         "lsh" => {
             let parameters = Lsh {
                 buckets: vec![16, 16],

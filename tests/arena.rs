@@ -6,11 +6,11 @@ use fixformer::Model;
 use fixformer::host::calibrate::calibrate;
 use fixformer::host::draw::{RowLength, bigbird_plan, favor_projection, lsh_signs};
 use fixformer::host::quantize::{Precision, integers};
-use fixformer::host::reference::bigbird::{BigBird, Pattern};
-use fixformer::host::reference::favor::{Favor, Features, Offsets};
-use fixformer::host::reference::hierarchical::{Hierarchical, Interpolation};
-use fixformer::host::reference::local::Local;
-use fixformer::host::reference::lsh::{Duplicates, Lsh, ScoreScale};
+use fixformer::host::reference::attention::bigbird::{BigBird, Pattern, Window};
+use fixformer::host::reference::attention::favor::{Favor, Features, Offsets};
+use fixformer::host::reference::attention::hierarchical::{Hierarchical, Interpolation};
+use fixformer::host::reference::attention::local::Local;
+use fixformer::host::reference::attention::lsh::{Duplicates, Lsh, ScoreScale};
 use fixformer::host::reference::*;
 use fixformer::session::Plan;
 use random::{Options, Source, network};
@@ -74,7 +74,7 @@ fn local() -> AttentionKind {
 }
 
 fn window() -> AttentionKind {
-    let pattern = Pattern::Extended { global: 0, window: bigbird::Window::Tokens(64) };
+    let pattern = Pattern::Extended { global: 0, window: Window::Tokens(64) };
     let parameters = BigBird { block: 32, random: 0, pattern, causal: false, dense_up_to: 0 };
     AttentionKind::BigBird { parameters, plans: Vec::new() }
 }

@@ -7,8 +7,8 @@ use fixformer::host::calibrate::calibrate;
 use fixformer::host::draw::{RowLength, orthogonal_projection};
 use fixformer::host::quantize::{Settings, extra_bits, integers, quantize};
 use fixformer::host::reference as float;
-use fixformer::host::reference::favor::Offsets;
-use fixformer::host::reference::hierarchical::Interpolation;
+use fixformer::host::reference::attention::favor::Offsets;
+use fixformer::host::reference::attention::hierarchical::Interpolation;
 use fixformer::kernels::VALUE_LIMIT;
 use fixformer::model::{
     AttentionKind, Causality, Epsilon, Favor, FavorInput, Features, Hierarchical, Local, write,
@@ -41,7 +41,7 @@ fn causal(source: &mut Source, tokens: usize, kind: float::AttentionKind) -> flo
 
 fn hierarchical(block: usize) -> float::AttentionKind {
     let interpolation = Interpolation::Constant;
-    let parameters = float::hierarchical::Hierarchical {
+    let parameters = float::attention::hierarchical::Hierarchical {
         block,
         causal: true,
         interpolation,
@@ -245,8 +245,8 @@ fn extra_bits_are_those_that_the_means_leave_room_for() {
 fn epsilon_is_relative_to_the_keys_seen_where_the_network_says_so() {
     let mut source = Source(11);
     let favor = |offsets| {
-        float::AttentionKind::Favor(float::favor::Favor {
-            features: float::favor::Features::Exponential,
+        float::AttentionKind::Favor(float::attention::favor::Favor {
+            features: float::attention::favor::Features::Exponential,
             projection: Some(orthogonal_projection(16, 8, RowLength::Random, 1)),
             causal: true,
             input_scale: 8_f64.powf(-0.25),

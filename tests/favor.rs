@@ -15,7 +15,7 @@ use fixformer::host::engine::Engine;
 use fixformer::host::golden::{self, Case, Extra, Loaded, Mechanism};
 use fixformer::host::quantize::favor::*;
 use fixformer::host::quantize::integers;
-use fixformer::host::reference::favor::{Favor, Features, Offsets};
+use fixformer::host::reference::attention::favor::{Favor, Features, Offsets};
 use fixformer::model::{self, AttentionKind, write};
 use heads::integer_maps;
 use random::{Options, Source, all_wide, length, network};

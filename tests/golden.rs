@@ -9,9 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use fixformer::host::golden::{self, Case, GoldenError, Loaded};
+use fixformer::host::reference::attention::favor::{Favor, Features, Offsets};
+use fixformer::host::reference::attention::hierarchical::{Hierarchical, Interpolation, Masks};
 use fixformer::host::reference::attention::{Visible, exact};
-use fixformer::host::reference::favor::{Favor, Features, Offsets};
-use fixformer::host::reference::hierarchical::{Hierarchical, Interpolation, Masks};
 
 fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")

@@ -11,7 +11,7 @@ use fixformer::host::golden::{self, Case, Loaded};
 use fixformer::host::import;
 use fixformer::host::quantize::lsh::lsh_rotations;
 use fixformer::host::quantize::{Settings, quantize};
-use fixformer::host::reference::lsh as reference;
+use fixformer::host::reference::attention::lsh as reference;
 use fixformer::kernels::{VALUE_LIMIT, dot_limit};
 use fixformer::model::{AttentionKind, Lsh, Rotations, write};
 use fixformer::num::Requant;

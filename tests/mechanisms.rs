@@ -1,10 +1,10 @@
 //! Models with each mechanism of attention: the engine against the reference, and what the quantiser refuses.
 
 use fixformer::host::quantize::{Precision, Settings, integers, quantize};
-use fixformer::host::reference::bigbird::{BigBird, Pattern, Window};
-use fixformer::host::reference::favor::{Favor, Features, Offsets};
-use fixformer::host::reference::hierarchical::{Hierarchical, Interpolation};
-use fixformer::host::reference::lsh::{Duplicates, Lsh};
+use fixformer::host::reference::attention::bigbird::{BigBird, Pattern, Window};
+use fixformer::host::reference::attention::favor::{Favor, Features, Offsets};
+use fixformer::host::reference::attention::hierarchical::{Hierarchical, Interpolation};
+use fixformer::host::reference::attention::lsh::{Duplicates, Lsh};
 use fixformer::host::reference::*;
 use fixformer::host::{calibrate::calibrate, report};
 use fixformer::session::Plan;

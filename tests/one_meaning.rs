@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use fixformer::attention::Budget;
 use fixformer::host::calibrate::calibrate;
 use fixformer::host::quantize::integers;
-use fixformer::host::reference::favor::Offsets;
+use fixformer::host::reference::attention::favor::Offsets;
 use fixformer::host::reference::{AttentionKind, Input, Level, Network, Pooling, PoolingWindow};
 use fixformer::session::{Plan, Running, Stage};
 use fixformer::trace::{Row, Rows, Tensor};

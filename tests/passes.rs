@@ -4,7 +4,7 @@ use std::task::Poll;
 
 use fixformer::host::calibrate::calibrate;
 use fixformer::host::quantize::integers;
-use fixformer::host::reference::favor::Offsets;
+use fixformer::host::reference::attention::favor::Offsets;
 use fixformer::host::reference::{AttentionKind, Input, Level, Network, Pooling, PoolingWindow, Positions};
 use fixformer::session::{Impassable, ShortRecording, Stage};
 use fixformer::{InputError, Model, PassError, Passes, PassesError, Plan, Recording, Session};

@@ -1,9 +1,9 @@
 //! LSH, local and BigBird attention of the float reference, against what they have to be by construction.
 
+use fixformer::host::reference::attention::bigbird::{BigBird, Pattern, Window};
+use fixformer::host::reference::attention::local::Local;
+use fixformer::host::reference::attention::lsh::{Duplicates, Lsh, ScoreScale, sort_by_bucket};
 use fixformer::host::reference::attention::{Visible, exact};
-use fixformer::host::reference::bigbird::{BigBird, Pattern, Window};
-use fixformer::host::reference::local::Local;
-use fixformer::host::reference::lsh::{Duplicates, Lsh, ScoreScale, sort_by_bucket};
 use proptest::prelude::*;
 
 /// A fixed sequence of numbers in -1 to 1, one for each `seed`.

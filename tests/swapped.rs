@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 
 use fixformer::Model;
 use fixformer::host::draw::{RowLength, bigbird_plan, favor_projection, lsh_signs};
-use fixformer::host::reference::bigbird::{BigBird, Pattern};
-use fixformer::host::reference::favor::{Favor, Features, Offsets};
-use fixformer::host::reference::hierarchical::{Hierarchical, Interpolation};
-use fixformer::host::reference::lsh::{Duplicates, Lsh, ScoreScale};
+use fixformer::host::reference::attention::bigbird::{BigBird, Pattern};
+use fixformer::host::reference::attention::favor::{Favor, Features, Offsets};
+use fixformer::host::reference::attention::hierarchical::{Hierarchical, Interpolation};
+use fixformer::host::reference::attention::lsh::{Duplicates, Lsh, ScoreScale};
 use fixformer::host::reference::{AttentionKind, Network};
 use fixformer::host::{data, evaluate, import, quantize};
 

@@ -10,7 +10,7 @@ use fixformer::Model;
 use fixformer::host::count::thousands;
 use fixformer::kernels::Activation;
 use fixformer::model::{
-    AttentionKind, Causality, Input, Level, NormOrder, Pooling, PoolingWindow, Positions, VERSION, Window,
+    Causality, Input, Level, NormOrder, Pooling, PoolingWindow, Positions, VERSION, Window,
 };
 use fixformer::session::Plan;
 
@@ -157,7 +157,7 @@ fn blocks(model: &Model<'_>) -> String {
                 Causality::Strict => "strictly causal",
             };
             let hidden = block.feed_forward.expand.outputs;
-            let mechanism = mechanism(&block.attention.kind);
+            let mechanism = block.attention.kind.to_string();
             format!("{causal} {mechanism} attention, {hidden} hidden {activation}, {order} each sublayer")
         })
         .collect();
@@ -193,27 +193,4 @@ fn parameters(model: &Model<'_>, out: &mut impl Write) -> Result<()> {
     table.row(header);
     table.row(total);
     Ok(table.write(out)?)
-}
-
-fn mechanism(kind: &AttentionKind<'_>) -> String {
-    match kind {
-        AttentionKind::Exact => "exact".to_owned(),
-        AttentionKind::Local(parameters) => format!("local (chunks of {})", parameters.chunk),
-        AttentionKind::BigBirdExtended(parameters) => format!(
-            "bigbird (blocks of {}, {} global tokens, {} random)",
-            parameters.block, parameters.global, parameters.random
-        ),
-        AttentionKind::Lsh(parameters) => {
-            let (buckets, rounds) = (parameters.bucket_count(), parameters.rounds);
-            format!("lsh ({rounds} rounds of {buckets} buckets, chunks of {})", parameters.chunk)
-        }
-        AttentionKind::Hierarchical(parameters) => format!("hierarchical (blocks of {})", parameters.block),
-        AttentionKind::BigBird(parameters) => {
-            format!("BigBird (blocks of {}, {} random)", parameters.block, parameters.random)
-        }
-        AttentionKind::Favor(parameters) => {
-            format!("FAVOR+ ({:?} features, {} directions)", parameters.features, parameters.directions)
-        }
-        _ => "other".to_owned(),
-    }
 }

@@ -36,11 +36,7 @@ impl Way {
             AttentionKind::Hierarchical(_) if strict => (Order::Together, true),
             AttentionKind::Hierarchical(_) => (Order::Backwards, false),
             AttentionKind::Local(_) | AttentionKind::BigBirdExtended(_) if strict => (Order::Together, true),
-            AttentionKind::Exact
-            | AttentionKind::BigBird(_)
-            | AttentionKind::Lsh(_)
-            | AttentionKind::Local(_)
-            | AttentionKind::BigBirdExtended(_) => (Order::KeysFirst, false),
+            _ => (Order::KeysFirst, false),
         };
         Self { order, constant }
     }

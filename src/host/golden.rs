@@ -16,10 +16,10 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::quantize::QuantizeError;
 use super::reference::ReferenceError;
-use super::reference::bigbird::BigBird;
-use super::reference::favor::Favor;
-use super::reference::hierarchical::{Hierarchical, Masks};
-use super::reference::lsh::Lsh;
+use super::reference::attention::bigbird::BigBird;
+use super::reference::attention::favor::Favor;
+use super::reference::attention::hierarchical::{Hierarchical, Masks};
+use super::reference::attention::lsh::Lsh;
 
 mod engine;
 mod hierarchical_favor;

@@ -15,6 +15,8 @@ pub use hierarchical::Hierarchical;
 pub use local::Local;
 pub use lsh::{Lsh, Rotations};
 
+use core::fmt;
+
 use super::read::{Reader, tri};
 use super::{ModelError, Shape};
 
@@ -60,10 +62,6 @@ impl Causality {
         }
     }
 }
-
-/// Any number that no other mechanism has is read as exact attention; this one is written.
-#[cfg(feature = "std")]
-pub(super) const EXACT: usize = 0;
 
 impl<'a> AttentionKind<'a> {
     /// Number of mechanisms.
@@ -121,6 +119,72 @@ impl<'a> AttentionKind<'a> {
             Self::Lsh(lsh) => lsh.check(shape),
             Self::Local(local) => local.check(shape),
             Self::BigBirdExtended(extended) => extended.check(shape),
+        }
+    }
+}
+
+/// In words, with what tells one from another of its mechanism.
+impl fmt::Display for AttentionKind<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact => f.write_str("exact"),
+            Self::Hierarchical(Hierarchical { block, .. }) => write!(f, "hierarchical (blocks of {block})"),
+            Self::BigBird(BigBird { block, random, .. }) => {
+                write!(f, "BigBird (blocks of {block}, {random} random)")
+            }
+            Self::Favor(Favor { features, directions, .. }) => {
+                write!(f, "FAVOR+ ({features:?} features, {directions} directions)")
+            }
+            Self::Lsh(lsh) => {
+                let (buckets, rounds, chunk) = (lsh.bucket_count(), lsh.rounds, lsh.chunk);
+                write!(f, "lsh ({rounds} rounds of {buckets} buckets, chunks of {chunk})")
+            }
+            Self::Local(Local { chunk, .. }) => write!(f, "local (chunks of {chunk})"),
+            Self::BigBirdExtended(BigBirdExtended { block, global, random, .. }) => {
+                write!(f, "bigbird (blocks of {block}, {global} global tokens, {random} random)")
+            }
+        }
+    }
+}
+
+/// To write a file.
+#[cfg(feature = "std")]
+pub(super) mod write {
+    use super::Local;
+    pub use super::bigbird::write::BigBird;
+    pub use super::bigbird_extended::write::BigBirdExtended;
+    pub use super::favor::write::Favor;
+    pub use super::hierarchical::write::Hierarchical;
+    pub use super::lsh::write::{Lsh, Rotations};
+    use crate::model::write::Words;
+
+    /// Any number that no other mechanism has is read as exact attention; this one is written.
+    const EXACT: usize = 0;
+
+    /// A mechanism of attention; see [`super::AttentionKind`].
+    #[derive(Clone, Debug)]
+    #[allow(missing_docs)] // The variants are those of `super::AttentionKind`.
+    pub enum AttentionKind {
+        Exact,
+        Hierarchical(Hierarchical),
+        BigBird(BigBird),
+        Favor(Favor),
+        Lsh(Lsh),
+        Local(Local),
+        BigBirdExtended(BigBirdExtended),
+    }
+
+    impl AttentionKind {
+        pub(in crate::model) fn write(&self, out: &mut Words) {
+            match self {
+                Self::Exact => out.sizes(&[EXACT]),
+                Self::Hierarchical(hierarchical) => hierarchical.write(out),
+                Self::BigBird(bigbird) => bigbird.write(out),
+                Self::Favor(favor) => favor.write(out),
+                Self::Lsh(lsh) => lsh.write(out),
+                Self::Local(local) => local.write(out),
+                Self::BigBirdExtended(extended) => extended.write(out),
+            }
         }
     }
 }

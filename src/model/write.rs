@@ -3,13 +3,9 @@
 use std::vec::Vec;
 
 use super::crc::crc32;
-pub use super::kind::bigbird::write::BigBird;
-pub use super::kind::bigbird_extended::write::BigBirdExtended;
-pub use super::kind::favor::write::Favor;
-pub use super::kind::hierarchical::write::Hierarchical;
-pub use super::kind::lsh::write::{Lsh, Rotations};
+pub use super::kind::write::*;
 use super::sections::{ENTRY, NAME, NAME_WORDS, NEEDED, NETWORK, UNIT};
-use super::{Level, MAGIC, NormOrder, PREAMBLE, Pooling, VERSION, Window, kind};
+use super::{Level, MAGIC, NormOrder, PREAMBLE, Pooling, VERSION, Window};
 use crate::kernels::{Activation, pair_len};
 use crate::num::Requant;
 
@@ -92,19 +88,6 @@ pub enum Positions {
 pub struct Hidden {
     pub linear: Linear,
     pub activation: Activation,
-}
-
-/// A mechanism of attention; see [`super::AttentionKind`].
-#[derive(Clone, Debug)]
-#[allow(missing_docs)] // The variants are those of `super::AttentionKind`.
-pub enum AttentionKind {
-    Exact,
-    Hierarchical(Hierarchical),
-    BigBird(BigBird),
-    Favor(Favor),
-    Lsh(Lsh),
-    Local(super::Local),
-    BigBirdExtended(BigBirdExtended),
 }
 
 /// An encoder block; see [`super::Block`].
@@ -327,21 +310,9 @@ impl Words {
         }
     }
 
-    fn kind(&mut self, kind: &AttentionKind) {
-        match kind {
-            AttentionKind::Exact => self.sizes(&[kind::EXACT]),
-            AttentionKind::Hierarchical(hierarchical) => hierarchical.write(self),
-            AttentionKind::BigBird(bigbird) => bigbird.write(self),
-            AttentionKind::Favor(favor) => favor.write(self),
-            AttentionKind::Lsh(lsh) => lsh.write(self),
-            AttentionKind::Local(local) => local.write(self),
-            AttentionKind::BigBirdExtended(extended) => extended.write(self),
-        }
-    }
-
     fn block(&mut self, block: &Block) {
         self.0.push(block.order as u32);
-        self.kind(&block.kind);
+        block.kind.write(self);
         self.0.push(u32::from(block.causal));
         self.requant(block.scale);
         self.0.push(block.gain);

@@ -2,8 +2,8 @@
 
 use fixformer::host::draw::{RowLength, bigbird_plan, favor_projection, lsh_signs};
 use fixformer::host::reference::AttentionKind;
-use fixformer::host::reference::favor::{Features, Offsets};
-use fixformer::host::reference::lsh::{Duplicates, ScoreScale};
+use fixformer::host::reference::attention::favor::{Features, Offsets};
+use fixformer::host::reference::attention::lsh::{Duplicates, ScoreScale};
 
 use super::Case;
 

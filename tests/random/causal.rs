@@ -2,7 +2,7 @@
 
 use fixformer::host::calibrate::calibrate;
 use fixformer::host::quantize::integers;
-use fixformer::host::reference::favor::Offsets;
+use fixformer::host::reference::attention::favor::Offsets;
 use fixformer::host::reference::{AttentionKind, Input, Level, Network, Pooling};
 
 use super::kinds::{kinds, options};

@@ -1,11 +1,11 @@
 //! Every mechanism of attention, with parameters at random.
 
 use fixformer::host::draw::{RowLength, bigbird_plan, bigbird_plan_extended, favor_projection, lsh_signs};
-use fixformer::host::reference::bigbird::{BigBird, Pattern, Window};
-use fixformer::host::reference::favor::{Favor, Features, Offsets};
-use fixformer::host::reference::hierarchical::{Hierarchical, Interpolation};
-use fixformer::host::reference::local::Local;
-use fixformer::host::reference::lsh::{Duplicates, Lsh, ScoreScale};
+use fixformer::host::reference::attention::bigbird::{BigBird, Pattern, Window};
+use fixformer::host::reference::attention::favor::{Favor, Features, Offsets};
+use fixformer::host::reference::attention::hierarchical::{Hierarchical, Interpolation};
+use fixformer::host::reference::attention::local::Local;
+use fixformer::host::reference::attention::lsh::{Duplicates, Lsh, ScoreScale};
 use fixformer::host::reference::*;
 
 use super::{Options, Source};

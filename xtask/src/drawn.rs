@@ -2,7 +2,7 @@
 
 use fixformer::host::draw::{RowLength, Source, favor_projection};
 use fixformer::host::reference as float;
-use fixformer::host::reference::favor::{Favor, Features, Offsets};
+use fixformer::host::reference::attention::favor::{Favor, Features, Offsets};
 
 pub(crate) const WIDTH: usize = 32;
 pub(crate) const HEADS: usize = 2;

@@ -9,9 +9,9 @@ use super::{Case, Extra, Mechanism};
 use crate::attention::{self, Given};
 use crate::host::quantize::favor::{Formats, KeyOffset, favor_parameters};
 use crate::host::quantize::{Peaks, Runs, fractional_bits, log_scores, score_scale};
-use crate::host::reference::bigbird::{Pattern, Window};
-use crate::host::reference::favor::Offsets;
-use crate::host::reference::hierarchical::Interpolation;
+use crate::host::reference::attention::bigbird::{Pattern, Window};
+use crate::host::reference::attention::favor::Offsets;
+use crate::host::reference::attention::hierarchical::Interpolation;
 use crate::kernels::{VALUE_LIMIT, dot_limit};
 use crate::model::{AttentionKind, BigBird, BigBirdExtended, Hierarchical};
 

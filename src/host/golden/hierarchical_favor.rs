@@ -12,8 +12,8 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::meta::Meta;
 use super::{Case, Extra, GoldenError, Head, Mechanism, Metadata, split_heads, tensor};
-use crate::host::reference::favor::{Favor, Features, Offsets};
-use crate::host::reference::hierarchical::{Hierarchical, Interpolation};
+use crate::host::reference::attention::favor::{Favor, Features, Offsets};
+use crate::host::reference::attention::hierarchical::{Hierarchical, Interpolation};
 
 /// The case of a file with the metadata key `meta`.
 pub(super) fn load(

@@ -9,8 +9,8 @@ use std::vec::Vec;
 
 use safetensors::{Dtype, SafeTensors};
 
-use super::super::reference::bigbird::{BigBird, Pattern, Window};
-use super::super::reference::lsh::{Duplicates, Lsh, ScoreScale};
+use super::super::reference::attention::bigbird::{BigBird, Pattern, Window};
+use super::super::reference::attention::lsh::{Duplicates, Lsh, ScoreScale};
 use super::{Case, Extra, GoldenError, Head, Mechanism, Metadata};
 
 /// The case of a file with the metadata key `algo`.

@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 use super::exp2;
 use crate::attention::ROW_TILE;
-use crate::host::reference::favor as float;
+use crate::host::reference::attention::favor as float;
 use crate::kernels::dot_limit;
 use crate::model::{Epsilon, Favor, FavorInput, Features, write};
 use crate::num::Requant;

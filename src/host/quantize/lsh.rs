@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 use super::{exp2, fractional_bits};
 use crate::attention::lsh::KEY_FRAC;
-use crate::host::reference::lsh::{Duplicates, Lsh, ScoreScale};
+use crate::host::reference::attention::lsh::{Duplicates, Lsh, ScoreScale};
 use crate::kernels::dot_limit;
 use crate::model::{self, write};
 use crate::num::Requant;

@@ -1,7 +1,90 @@
-//! One attention head, `[tokens, d]` in and out.
+//! The mechanisms of attention, one head at a time.
 
-use std::vec;
 use std::vec::Vec;
+
+use bigbird::BigBird;
+pub use exact::exact;
+use favor::Favor;
+use hierarchical::{Hierarchical, Masks};
+use local::Local;
+use lsh::Lsh;
+
+pub mod bigbird;
+mod candidates;
+mod exact;
+pub mod favor;
+pub mod hierarchical;
+pub mod local;
+pub mod lsh;
+
+/// The mechanism of a block's heads. `causal` among its parameters is not read: that of [`Attention`](super::Attention) is.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum AttentionKind {
+    /// Softmax over every key: [`exact`](exact()).
+    Exact,
+    /// Near keys one by one, far keys as means of runs: H-Transformer-1D.
+    Hierarchical {
+        /// Shared by the heads.
+        parameters: Hierarchical,
+        /// Relative position bias of each head, `[4 Nr - 1]`; empty without.
+        bias: Vec<Vec<f64>>,
+    },
+    /// Global, window and random blocks.
+    BigBird {
+        /// Shared by the heads.
+        parameters: BigBird,
+        /// The [plan](bigbird::Plan) of each head, for the longest input; empty without random blocks.
+        plans: Vec<Vec<Vec<usize>>>,
+    },
+    /// Kernel features: FAVOR+, shared by the heads.
+    Favor(Favor),
+    /// Hashed to buckets: Reformer. Queries are keys too.
+    Lsh {
+        /// Shared by the heads.
+        parameters: Lsh,
+        /// Rotations of each head, `[d, rounds, columns]`; a single one is shared.
+        rotations: Vec<Vec<f64>>,
+    },
+    /// A window of chunks: the other layers of Reformer models.
+    Local(Local),
+}
+
+impl AttentionKind {
+    /// Whether queries are keys too.
+    pub fn shares_query(&self) -> bool {
+        matches!(self, Self::Lsh { .. })
+    }
+
+    /// One head; `q`, `k`, `v` and the result are `[tokens, d]`, q unscaled.
+    pub(super) fn attend(
+        &self,
+        head: usize,
+        [q, k, v]: [&[f64]; 3],
+        d: usize,
+        Visible { causal, keys }: Visible<'_>,
+    ) -> Vec<f64> {
+        match self {
+            Self::Exact => exact(q, k, v, d, Visible { causal, keys }),
+            Self::Hierarchical { parameters, bias } => {
+                let bias = bias.get(head).map(Vec::as_slice);
+                let masks = Masks { queries: keys, keys };
+                Hierarchical { causal, ..*parameters }.attend(q, k, v, d, bias, masks)
+            }
+            Self::BigBird { parameters, plans } => {
+                let plan = plans.get(head).map_or(&[][..], Vec::as_slice);
+                BigBird { causal, ..*parameters }.attend(q, k, v, d, plan, keys)
+            }
+            Self::Favor(parameters) => Favor { causal, ..parameters.clone() }.attend(q, k, v, d, keys, None),
+            Self::Lsh { parameters, rotations } => {
+                let lsh = Lsh { causal, ..parameters.clone() };
+                let rotations = &rotations[head % rotations.len()];
+                lsh.attend(q, v, d, &lsh.hash(q, d, rotations, keys), keys)
+            }
+            Self::Local(parameters) => Local { causal, ..*parameters }.attend(q, k, v, d, keys),
+        }
+    }
+}
 
 /// The keys a query may see.
 #[derive(Debug, Clone, Copy, Default)]
@@ -10,67 +93,4 @@ pub struct Visible<'a> {
     pub causal: bool,
     /// One flag per key, false: never a key. Every key when absent.
     pub keys: Option<&'a [bool]>,
-}
-
-/// Exact attention, softmax(q kᵀ / sqrt(d)) v, for one head.
-///
-/// `q`, `k`, `v` are `[tokens, d]`, q unscaled; so is the result. A query that sees no key gives zeros.
-pub fn exact(q: &[f64], k: &[f64], v: &[f64], d: usize, visible: Visible<'_>) -> Vec<f64> {
-    let keys = k.len() / d;
-    let scale = 1.0 / (d as f64).sqrt();
-    // Keys as [d, keys]: the inner loop then runs over keys, without a chain of dependent sums.
-    let mut transposed = vec![0.0; k.len()];
-    for (j, row) in k.chunks_exact(d).enumerate() {
-        for (c, &x) in row.iter().enumerate() {
-            transposed[c * keys + j] = x;
-        }
-    }
-
-    let mut out = vec![0.0; q.len()];
-    let mut weights = vec![0.0; keys];
-    for (i, (query, row)) in q.chunks_exact(d).zip(out.chunks_exact_mut(d)).enumerate() {
-        let seen = if visible.causal { (i + 1).min(keys) } else { keys };
-        let weights = &mut weights[..seen];
-        weights.fill(0.0);
-        for (&x, column) in query.iter().zip(transposed.chunks_exact(keys)) {
-            let x = x * scale;
-            for (w, &y) in weights.iter_mut().zip(column) {
-                *w += x * y;
-            }
-        }
-        if let Some(flags) = visible.keys {
-            for (w, &flag) in weights.iter_mut().zip(flags) {
-                if !flag {
-                    *w = f64::NEG_INFINITY;
-                }
-            }
-        }
-        let sum = exponentials(weights);
-        if sum == 0.0 {
-            continue;
-        }
-        for (&w, value) in weights.iter().zip(v.chunks_exact(d)) {
-            for (o, &x) in row.iter_mut().zip(value) {
-                *o += w * x;
-            }
-        }
-        for o in row.iter_mut() {
-            *o /= sum;
-        }
-    }
-    out
-}
-
-/// Replaces scores by exp(score - maximum) and returns their sum: 0 when every score is hidden.
-fn exponentials(scores: &mut [f64]) -> f64 {
-    let maximum = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if maximum == f64::NEG_INFINITY {
-        return 0.0;
-    }
-    let mut sum = 0.0;
-    for s in scores.iter_mut() {
-        *s = (*s - maximum).exp();
-        sum += *s;
-    }
-    sum
 }

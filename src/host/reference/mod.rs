@@ -8,23 +8,13 @@
 use std::string::String;
 use std::vec::Vec;
 
-use bigbird::BigBird;
-use favor::Favor;
-use hierarchical::Hierarchical;
+pub use attention::AttentionKind;
 pub use level::Level;
-use local::Local;
-use lsh::Lsh;
 pub use pooling::{Pooling, PoolingWindow};
 
 pub mod attention;
-pub mod bigbird;
-mod candidates;
-pub mod favor;
-pub mod hierarchical;
 pub mod layers;
 mod level;
-pub mod local;
-pub mod lsh;
 mod network;
 mod pooling;
 
@@ -227,46 +217,6 @@ pub struct Attention {
     pub value: Linear,
     /// From the heads side by side back to the stream.
     pub output: Linear,
-}
-
-/// The mechanism of a block's heads. `causal` among its parameters is not read: that of [`Attention`] is.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum AttentionKind {
-    /// Softmax over every key: [`attention::exact`].
-    Exact,
-    /// Near keys one by one, far keys as means of runs: H-Transformer-1D.
-    Hierarchical {
-        /// Shared by the heads.
-        parameters: Hierarchical,
-        /// Relative position bias of each head, `[4 Nr - 1]`; empty without.
-        bias: Vec<Vec<f64>>,
-    },
-    /// Global, window and random blocks.
-    BigBird {
-        /// Shared by the heads.
-        parameters: BigBird,
-        /// The [plan](bigbird::Plan) of each head, for the longest input; empty without random blocks.
-        plans: Vec<Vec<Vec<usize>>>,
-    },
-    /// Kernel features: FAVOR+, shared by the heads.
-    Favor(Favor),
-    /// Hashed to buckets: Reformer. Queries are keys too.
-    Lsh {
-        /// Shared by the heads.
-        parameters: Lsh,
-        /// Rotations of each head, `[d, rounds, columns]`; a single one is shared.
-        rotations: Vec<Vec<f64>>,
-    },
-    /// A window of chunks: the other layers of Reformer models.
-    Local(Local),
-}
-
-impl AttentionKind {
-    /// Whether queries are keys too.
-    pub fn shares_query(&self) -> bool {
-        matches!(self, AttentionKind::Lsh { .. })
-    }
 }
 
 /// Two linear maps with an activation between them.

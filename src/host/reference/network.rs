@@ -3,16 +3,10 @@
 use std::vec;
 use std::vec::Vec;
 
-use super::attention::{Visible, exact};
-use super::bigbird::BigBird;
-use super::favor::Favor;
-use super::hierarchical::{Hierarchical, Masks};
+use super::attention::Visible;
 use super::layers::sinusoid;
-use super::local::Local;
-use super::lsh::Lsh;
 use super::{
-    Attention, AttentionKind, Axial, Block, FeedForward, Input, Network, NormOrder, Positions,
-    ReferenceError, Site, Window,
+    Attention, Axial, Block, FeedForward, Input, Network, NormOrder, Positions, ReferenceError, Site, Window,
 };
 
 impl Network {
@@ -246,39 +240,6 @@ impl Attention {
         }
         observer("attended", &attended);
         self.output.apply(&attended)
-    }
-}
-
-impl AttentionKind {
-    /// One head; `q`, `k`, `v` and the result are `[tokens, d]`, q unscaled.
-    fn attend(
-        &self,
-        head: usize,
-        [q, k, v]: [&[f64]; 3],
-        d: usize,
-        Visible { causal, keys }: Visible<'_>,
-    ) -> Vec<f64> {
-        match self {
-            AttentionKind::Exact => exact(q, k, v, d, Visible { causal, keys }),
-            AttentionKind::Hierarchical { parameters, bias } => {
-                let bias = bias.get(head).map(Vec::as_slice);
-                let masks = Masks { queries: keys, keys };
-                Hierarchical { causal, ..*parameters }.attend(q, k, v, d, bias, masks)
-            }
-            AttentionKind::BigBird { parameters, plans } => {
-                let plan = plans.get(head).map_or(&[][..], Vec::as_slice);
-                BigBird { causal, ..*parameters }.attend(q, k, v, d, plan, keys)
-            }
-            AttentionKind::Favor(parameters) => {
-                Favor { causal, ..parameters.clone() }.attend(q, k, v, d, keys, None)
-            }
-            AttentionKind::Lsh { parameters, rotations } => {
-                let lsh = Lsh { causal, ..parameters.clone() };
-                let rotations = &rotations[head % rotations.len()];
-                lsh.attend(q, v, d, &lsh.hash(q, d, rotations, keys), keys)
-            }
-            AttentionKind::Local(parameters) => Local { causal, ..*parameters }.attend(q, k, v, d, keys),
-        }
     }
 }
 

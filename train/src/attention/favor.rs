@@ -1,7 +1,7 @@
 //! FAVOR+ attention: kernel features.
 
 use burn::tensor::{Tensor, TensorData, activation};
-use fixformer::host::reference::favor::{Favor, Features};
+use fixformer::host::reference::attention::favor::{Favor, Features};
 
 use super::{HIDDEN, Heads, Lengths, matrix};
 

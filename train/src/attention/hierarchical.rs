@@ -1,7 +1,7 @@
 //! Hierarchical attention: every level is a batch of small blocks, linear in the tokens.
 
 use burn::tensor::Tensor;
-use fixformer::host::reference::hierarchical::Hierarchical;
+use fixformer::host::reference::attention::hierarchical::Hierarchical;
 
 use super::{HIDDEN, Heads, Lengths, indices, matrix};
 

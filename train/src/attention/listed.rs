@@ -3,8 +3,8 @@
 //! gather keys up to a thousand tokens.
 
 use burn::tensor::{Tensor, TensorData, activation};
-use fixformer::host::reference::bigbird::BigBird;
-use fixformer::host::reference::lsh::{Duplicates, Lsh, ScoreScale, sort_by_bucket};
+use fixformer::host::reference::attention::bigbird::BigBird;
+use fixformer::host::reference::attention::lsh::{Duplicates, Lsh, ScoreScale, sort_by_bucket};
 
 use super::{HIDDEN, Heads, Lengths};
 

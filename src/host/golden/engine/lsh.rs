@@ -7,7 +7,7 @@ use super::super::{Case, Extra, Head, Mechanism};
 use super::{fractional_bits, integers, peak};
 use crate::attention::{self, lsh};
 use crate::host::quantize::lsh::{lsh_record, lsh_scale};
-use crate::host::reference::lsh::Lsh;
+use crate::host::reference::attention::lsh::Lsh;
 use crate::kernels::{VALUE_LIMIT, dot_limit};
 use crate::model::{self, AttentionKind, Rotations, write};
 use crate::num::Requant;

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use super::super::checkpoint::Extent::{self, Exactly, Free};
 use super::{Problem, Tensors, positive};
 use crate::host::reference::AttentionKind;
-use crate::host::reference::hierarchical::{Hierarchical, Interpolation};
-use crate::host::reference::local as float;
+use crate::host::reference::attention::hierarchical::{Hierarchical, Interpolation};
+use crate::host::reference::attention::local as float;
 
 mod bigbird;
 mod favor;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{Place, Problem, Tensors, at_most, check_block, problem, unused};
 use crate::host::draw::{bigbird_plan, bigbird_plan_extended};
 use crate::host::reference::AttentionKind;
-use crate::host::reference::bigbird::{self as float, Pattern, Window};
+use crate::host::reference::attention::bigbird::{self as float, Pattern, Window};
 
 /// `encoder.attention` of the kind `bigbird`.
 #[derive(Debug, Clone, Deserialize)]

@@ -10,7 +10,7 @@ use super::{Place, Problem, Tensors, at_most, positive, problem, unused};
 use crate::attention::ROW_TILE;
 use crate::host::draw::{RowLength, favor_projection};
 use crate::host::reference::AttentionKind;
-use crate::host::reference::favor as float;
+use crate::host::reference::attention::favor as float;
 use crate::model;
 
 /// `encoder.attention` of the kind `favor`.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{Place, Problem, Tensors, at_most, check_chunks, one, positive, problem, unused};
 use crate::host::draw::lsh_signs;
 use crate::host::reference::AttentionKind;
-use crate::host::reference::lsh as float;
+use crate::host::reference::attention::lsh as float;
 use crate::model;
 
 /// `encoder.attention` of the kind `lsh`.

@@ -5,8 +5,8 @@ use std::iter::once;
 use std::ops::Range;
 use std::vec::Vec;
 
-use super::attention::{Visible, exact};
 use super::candidates::{Candidates, dot, row};
+use super::{Visible, exact};
 
 /// What BigBird attention is told beside its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

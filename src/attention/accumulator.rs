@@ -5,7 +5,9 @@ use crate::kernels::{
 };
 use crate::memory::Carver;
 use crate::model::{Favor, MAX_TOKENS};
-use crate::num::{Factor, LogScore, Requant, log2, recip, round_shift, saturate};
+use crate::num::{
+    Factor, LogScore, Probability, Requant, exp2_neg, log2, recip, round_shift, round_shift_wide, saturate,
+};
 
 /// Most keys of a [`KeyTile`].
 pub const KEY_TILE: usize = 64;
@@ -16,10 +18,7 @@ pub const KEY_TILE: usize = 64;
 pub struct Accumulator<'a> {
     /// `[width]`, weighted values; `WEIGHT_FRAC - SUM_SHIFT` fractional bits more than the values.
     sum: &'a mut [i32],
-    /// Sum of the weights, [`WEIGHT_FRAC`] fractional bits.
-    total: u32,
-    /// Weights are relative to `2^top`.
-    top: i32,
+    state: State,
     buffer: TileBuffer<'a>,
 }
 
@@ -50,24 +49,50 @@ impl<'a> TileBuffer<'a> {
 /// An accumulator without its sums.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct State {
+    /// Sum of the weights, [`WEIGHT_FRAC`] fractional bits.
     pub(super) total: u32,
+    /// Weights are relative to `2^top`.
     pub(super) top: i32,
+    /// Of powers of two: the fraction of an octave above `2^top`, [`Favor::LOG_FRAC`] fractional bits, to which weights are
+    /// relative.
+    pub(super) base: i32,
 }
 
 impl State {
     /// What [`State::words`] gave.
     pub(super) const fn of([total, top]: [u32; 2]) -> Self {
-        Self { total, top: top as i32 }
+        Self { total, top: top as i32, base: 0 }
     }
 
-    /// As two words of the arena.
+    /// As two words of the arena, where keys are no powers of two.
     pub(super) const fn words(self) -> [u32; 2] {
         [self.total, self.top as u32]
     }
 
     /// Logarithm of the sum of the weights, [`Favor::LOG_FRAC`] fractional bits.
     pub(super) fn log2(self) -> i32 {
-        (self.top << Favor::LOG_FRAC) + log2(self.total).to_bits() - ((WEIGHT_FRAC << Favor::LOG_FRAC) as i32)
+        (self.top << Favor::LOG_FRAC) + self.base + log2(self.total).to_bits()
+            - ((WEIGHT_FRAC << Favor::LOG_FRAC) as i32)
+    }
+
+    /// Makes weights relative to `exponent`, which lies above, so that the largest has all the bits that there are.
+    fn rise(&mut self, sums: &mut [i32], exponent: i32) {
+        const UNIT: u32 = Favor::LOG_FRAC - LogScore::FRAC_NBITS;
+        const FRACTION: i32 = (1 << Favor::LOG_FRAC) - 1;
+        /// The natural logarithm of 2, [`Favor::LOG_FRAC`] fractional bits.
+        const LN_2: i64 = 11357;
+        if self.total > 0 {
+            let distance = exponent.saturating_sub(self.top << Favor::LOG_FRAC | self.base);
+            let octaves = (distance >> Favor::LOG_FRAC).clamp(0, 31) as u32;
+            let coarse = i64::from(exp2_neg(LogScore::from_bits((distance & FRACTION) >> UNIT)).to_bits());
+            // What lies between two entries of the table of powers is nearly linear.
+            let fine = i64::from(distance & ((1 << UNIT) - 1)) * LN_2;
+            let factor = coarse - (coarse * fine >> (2 * Favor::LOG_FRAC));
+            let scaled = |x: i64| round_shift_wide(x * factor, Probability::FRAC_NBITS + octaves);
+            sums.iter_mut().for_each(|sum| *sum = scaled((*sum).into()) as i32);
+            self.total = scaled(self.total.into()) as u32;
+        }
+        (self.top, self.base) = (exponent >> Favor::LOG_FRAC, exponent & FRACTION);
     }
 }
 
@@ -110,8 +135,6 @@ pub enum Weight<'a> {
     Power {
         /// Of each key, what is added to its exponent.
         offsets: &'a [i32],
-        /// What is subtracted from every exponent.
-        base: i32,
         /// Fractional bits that these values have more than those of the tokens.
         extra: u32,
     },
@@ -121,17 +144,17 @@ impl<'a> Accumulator<'a> {
     /// Empty; `sum` is scratch of the width of a value row.
     pub fn new(sum: &'a mut [i32], buffer: TileBuffer<'a>) -> Self {
         sum.fill(0);
-        Self { sum, total: 0, top: 0, buffer }
+        Self { sum, state: State::default(), buffer }
     }
 
     /// Goes on from `state` with the sums that it left in `sum`.
     pub fn resume(sum: &'a mut [i32], buffer: TileBuffer<'a>, state: State) -> Self {
-        Self { sum, total: state.total, top: state.top, buffer }
+        Self { sum, state, buffer }
     }
 
     /// What [`Accumulator::resume`] needs besides the sums.
     pub fn state(&self) -> State {
-        State { total: self.total, top: self.top }
+        self.state
     }
 
     /// Adds the visible keys of one tile.
@@ -152,16 +175,33 @@ impl<'a> Accumulator<'a> {
             Weight::Power { extra, .. } => (0, SUM_SHIFT + extra),
         };
         let scale = score(products, q, tile, scale);
+        let is_power = matches!(tile.weight, Weight::Power { .. });
+        if is_power {
+            lower(products, self.state.base);
+        }
 
         // A key of level `l` stands for `2^l` tokens: `l` in units of log2. Mostly no key lies above the top.
-        let relative = |top: i32, weights: &mut [i16]| softmax_weights(products, scale, top - level, weights);
-        let known = if self.total == 0 { Err(largest(products)) } else { relative(self.top, weights) };
+        let known = match self.state.total {
+            0 => Err(largest(products)),
+            _ => softmax_weights(products, scale, self.state.top - level, weights),
+        };
         let mut total = match known {
             Ok(total) => total,
             Err(HIDDEN) => return,
+            Err(largest) if is_power => {
+                let before = self.state.base;
+                self.state.rise(self.sum, largest.saturating_add(before));
+                lower(products, self.state.base - before);
+                softmax_weights(products, scale, self.state.top, weights).unwrap_or_default()
+            }
             Err(largest) => {
-                raise(self.sum, &mut self.total, &mut self.top, ceil(-scale.apply(-largest)) + level);
-                relative(self.top, weights).unwrap_or_default()
+                raise(
+                    self.sum,
+                    &mut self.state.total,
+                    &mut self.state.top,
+                    ceil(-scale.apply(-largest)) + level,
+                );
+                softmax_weights(products, scale, self.state.top - level, weights).unwrap_or_default()
             }
         };
         if let Some(unpaired) = weights.get_mut(n) {
@@ -174,22 +214,22 @@ impl<'a> Accumulator<'a> {
         if let Weight::Coarse { level, counts: Some(counts), .. } = tile.weight {
             total = scale_by_counts(weights, counts, level.min(MOST_COUNTED));
         }
-        self.total += total;
+        self.state.total += total;
         let run = if total <= (SAFE_KEYS as u32) << WEIGHT_FRAC { KEY_TILE } else { SAFE_KEYS };
         weighted_sum(weights, tile.values, run, shift, self.sum);
     }
 
     /// Makes room for so many more keys, where there were more than in the longest whole run: the sums keep one bit less.
     pub(super) fn make_room(&mut self, keys: usize) {
-        if self.total > (MAX_TOKENS - keys as u32) << WEIGHT_FRAC {
-            let top = self.top + 1;
-            raise(self.sum, &mut self.total, &mut self.top, top);
+        if self.state.total > (MAX_TOKENS - keys as u32) << WEIGHT_FRAC {
+            let top = self.state.top + 1;
+            raise(self.sum, &mut self.state.total, &mut self.state.top, top);
         }
     }
 
     /// Whether no key was visible.
     pub fn is_empty(&self) -> bool {
-        self.total == 0
+        self.state.total == 0
     }
 
     /// The weighted mean, with `gain` more fractional bits than the values; zero if nothing was visible.
@@ -197,7 +237,7 @@ impl<'a> Accumulator<'a> {
         if self.is_empty() {
             return out.fill(0);
         }
-        let reciprocal = recip(self.total);
+        let reciprocal = recip(self.state.total);
         // No sum exceeds `VALUE_LIMIT total / 2^SUM_SHIFT` by much: there is room for what a short shift lacks.
         let factor = Factor::new(reciprocal.mantissa, reciprocal.exponent - SUM_SHIFT - gain);
         for (&sum, out) in self.sum.iter().zip(out) {
@@ -221,6 +261,11 @@ pub(super) fn raise(sums: &mut [i32], total: &mut u32, top: &mut i32, limit: i32
 /// A product that no visible key has.
 pub(super) const HIDDEN: i32 = -i32::MAX;
 
+/// Subtracts from exponents that are not hidden.
+fn lower(exponents: &mut [i32], amount: i32) {
+    exponents.iter_mut().for_each(|exponent| *exponent = (*exponent).max(HIDDEN + amount.max(0)) - amount);
+}
+
 /// Puts `value` in the place of what is not visible.
 fn hide<T: Copy>(items: &mut [T], visible: u64, value: T) {
     for (j, item) in items.iter_mut().enumerate() {
@@ -240,7 +285,7 @@ fn score(products: &mut [i32], q: &[i16], tile: KeyTile<'_>, scale: Requant) -> 
         Weight::Coarse { bias: Some((first, bias)), .. } => {
             add_bias(products.get_mut(first..).unwrap_or_default(), scale, bias)
         }
-        Weight::Power { offsets, base, .. } => add_offsets(products, scale, offsets, base),
+        Weight::Power { offsets, .. } => add_offsets(products, scale, offsets),
         _ => scale,
     };
     if !tile.visible << (KEY_TILE - products.len()) != 0 {
@@ -261,11 +306,11 @@ fn add_bias(products: &mut [i32], scale: Requant, bias: &[i16]) -> Requant {
 }
 
 /// Turns products into exponents, which makes them products with another scale.
-fn add_offsets(products: &mut [i32], scale: Requant, offsets: &[i32], base: i32) -> Requant {
+fn add_offsets(products: &mut [i32], scale: Requant, offsets: &[i32]) -> Requant {
     const SIXTEENTH: Requant = Requant { multiplier: 1 << 13, shift: 1 };
     const _: () = assert!(Favor::LOG_FRAC - LogScore::FRAC_NBITS == 4);
     for (product, &offset) in products.iter_mut().zip(offsets) {
-        *product = scale.apply(*product) + offset - base;
+        *product = scale.apply(*product) + offset;
     }
     SIXTEENTH
 }

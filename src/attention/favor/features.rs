@@ -19,7 +19,7 @@ pub(super) const fn rows(parameters: &Favor<'_>) -> usize {
     signs(parameters) * stride(parameters)
 }
 
-/// Sums of feature `row`, and what belongs to them.
+/// Sums of feature `row`, and what belongs to them; `tops` have [`Favor::LOG_FRAC`] fractional bits.
 pub(super) fn feature<'f>(
     sums: &'f mut [i32],
     totals: &[u32],
@@ -27,9 +27,11 @@ pub(super) fn feature<'f>(
     row: usize,
     width: usize,
 ) -> (&'f mut [i32], State) {
+    let top = tops.get(row).copied().unwrap_or_default();
     let state = State {
         total: totals.get(row).copied().unwrap_or_default(),
-        top: tops.get(row).copied().unwrap_or_default(),
+        top: top >> Favor::LOG_FRAC,
+        base: top & ((1 << Favor::LOG_FRAC) - 1),
     };
     (sums.get_mut(row * width..(row + 1) * width).unwrap_or_default(), state)
 }
@@ -37,7 +39,7 @@ pub(super) fn feature<'f>(
 /// Notes what belongs to the sums of feature `row`.
 pub(super) fn keep(totals: &mut [u32], tops: &mut [i32], row: usize, state: State) {
     if let (Some(total), Some(top)) = (totals.get_mut(row), tops.get_mut(row)) {
-        (*total, *top) = (state.total, state.top);
+        (*total, *top) = (state.total, state.top << Favor::LOG_FRAC | state.base);
     }
 }
 

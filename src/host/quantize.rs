@@ -2,7 +2,8 @@
 //!
 //! Activations get one power-of-two scale each, from their calibrated range. Weights get a free scale per
 //! output channel, *derived from* the integer multiplier that undoes it, so that the scale itself has no
-//! error. Weights have 8 bits; a layer in [`Precision`] has 16.
+//! error. Weights have 8 bits; a layer in [`Precision`] has 16. The bias of a layer belongs to the weights as rounded: it
+//! gives back what they lose of the mean of their inputs.
 
 mod attention;
 mod ends;
@@ -116,13 +117,15 @@ impl Builder<'_> {
             Some(layer) => {
                 let activation = engine_activation(layer.activation);
                 let finer = self.activated_frac(None, layer.activation);
-                let linear = self.linear("hidden", &layer.map, frac, finer)?;
+                let linear = self.linear("hidden", &layer.map, frac, finer, &ranges.means(None, "pooled"))?;
                 frac = linear.frac;
                 Some(write::Hidden { linear, activation })
             }
             None => None,
         };
-        let head = self.linear("head", &network.head, frac, self.frac(None, "scores", i16::MAX))?;
+        let before = if network.hidden.is_some() { "hidden" } else { "pooled" };
+        let scores = self.frac(None, "scores", i16::MAX);
+        let head = self.linear("head", &network.head, frac, scores, &ranges.means(None, before))?;
         let sample_scale = match &network.input {
             float::Input::Samples { scale, .. } => *scale as f32,
             _ => 0.0,
@@ -180,21 +183,28 @@ impl Builder<'_> {
             float::NormOrder::Reversible => NormOrder::Reversible,
         };
 
+        let means = |tensor| self.ranges.means(Some(index), tensor);
         let x = if order == NormOrder::Post { streams[0] } else { frac("norm1", i16::MAX) };
+        let of_x = match (order, index.checked_sub(1)) {
+            (NormOrder::Post, None) => self.ranges.means(None, "embedding"),
+            (NormOrder::Post, before) => self.ranges.means(before, "norm2"),
+            _ => means("norm1"),
+        };
         let limit = dot_limit(head_width);
-        let query = self.linear(&name("query"), &attention.query, x, frac("query", limit))?;
+        let query = self.linear(&name("query"), &attention.query, x, frac("query", limit), &of_x)?;
         let key = match &attention.key {
             Some(key) if !attention.kind.shares_query() => {
-                Some(self.linear(&name("key"), key, x, frac("key", limit))?)
+                Some(self.linear(&name("key"), key, x, frac("key", limit), &of_x)?)
             }
             _ => None,
         };
         let key_frac = key.as_ref().map_or(query.frac, |key| key.frac);
-        let value = self.linear(&name("value"), &attention.value, x, frac("value", VALUE_LIMIT))?;
+        let value = self.linear(&name("value"), &attention.value, x, frac("value", VALUE_LIMIT), &of_x)?;
         let gain = (frac("attended", i16::MAX) - value.frac).clamp(0, Attention::MAX_GAIN as i32);
         let attended = value.frac + gain;
         let residual1 = frac("residual1", i16::MAX);
-        let output = self.linear(&name("output"), &attention.output, attended, residual1)?;
+        let output =
+            self.linear(&name("output"), &attention.output, attended, residual1, &means("attended"))?;
         let scale = match &attention.kind {
             float::AttentionKind::Lsh { parameters, .. } => {
                 lsh::lsh_scale(parameters.scale, head_width, query.frac)
@@ -214,9 +224,11 @@ impl Builder<'_> {
 
         let x = if order == NormOrder::Post { norm1.frac } else { frac("norm2", i16::MAX) };
         let hidden = self.activated_frac(Some(index), network.activation);
-        let expand = self.linear(&name("expand"), &network.expand, x, hidden)?;
+        let of_x = means(if order == NormOrder::Post { "norm1" } else { "norm2" });
+        let expand = self.linear(&name("expand"), &network.expand, x, hidden, &of_x)?;
         let residual2 = frac("residual2", i16::MAX);
-        let contract = self.linear(&name("contract"), &network.contract, expand.frac, residual2)?;
+        let contract =
+            self.linear(&name("contract"), &network.contract, expand.frac, residual2, &means("hidden"))?;
         let norm2_input = if order == NormOrder::Post { contract.frac } else { output.frac };
         let norm2 = self.norm(&name("norm2"), &block.norm2, norm2_input, frac("norm2", i16::MAX))?;
         Ok(write::Block {
@@ -260,17 +272,20 @@ impl Builder<'_> {
         if self.precision.contains(name) { 16 } else { 8 }
     }
 
+    /// Integers of a layer whose inputs have these `means`.
     fn linear(
         &self,
         name: &str,
         linear: &float::Linear,
         input_frac: i32,
         output_frac: i32,
+        means: &[f64],
     ) -> Result<write::Linear, QuantizeError> {
         finite(name, linear.weights.iter().chain(&linear.bias))?;
         let columns = Columns {
             weights: &linear.weights,
             bias: &linear.bias,
+            means,
             bits: self.bits(name),
             input_frac,
             output_frac,
@@ -294,6 +309,7 @@ impl Builder<'_> {
         let columns = Columns {
             weights: values,
             bias: &none,
+            means: &[],
             bits: self.bits(name),
             input_frac: Table::ONE_SHIFT as i32,
             output_frac: frac,

@@ -36,12 +36,12 @@ impl Builder<'_> {
                     window: windows(window),
                     shift: shift as u32,
                     level,
-                    stem: self.linear("stem", &folded, shift, frac)?,
+                    stem: self.linear("stem", &folded, shift, frac, &self.ranges.means_of_windows())?,
                 }
             }
             float::Input::OneHot { symbols, window, stem } => {
                 const ONE: i32 = 14;
-                let stem = self.linear("stem", stem, ONE, frac)?;
+                let stem = self.linear("stem", stem, ONE, frac, &self.ranges.means_of_windows())?;
                 write::Input::OneHot { symbols: *symbols, window: windows(window), shift: ONE as u32, stem }
             }
             float::Input::Tokens { table, .. } => {

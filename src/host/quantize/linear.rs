@@ -12,6 +12,8 @@ pub(super) struct Columns<'a> {
     pub(super) weights: &'a [f64],
     /// `[outputs]`.
     pub(super) bias: &'a [f64],
+    /// `[inputs]`, the mean of what is multiplied; empty where it is not known.
+    pub(super) means: &'a [f64],
     /// 8 or 16.
     pub(super) bits: u32,
     pub(super) input_frac: i32,
@@ -49,7 +51,11 @@ pub(super) fn quantize_columns(columns: Columns<'_>) -> Option<write::Linear> {
         let multiplier = (step / unit).ceil().max(1.0);
         let step = multiplier * unit;
         let most = largest_integer(columns.bits);
-        weights.extend(column.iter().map(|weight| (weight / step).round().clamp(-most, most) as i16));
+        let rounded = column.iter().map(|weight| (weight / step).round().clamp(-most, most));
+        weights.extend(rounded.clone().map(|weight| weight as i16));
+        // What rounding takes from the weights of a constant, the bias gives back.
+        let lost = column.iter().zip(rounded).map(|(weight, rounded)| weight - rounded * step);
+        let offset = offset + lost.zip(columns.means).map(|(lost, mean)| lost * mean).sum::<f64>();
         multipliers.push(multiplier as i16);
         bias.push((offset * exp2(columns.input_frac) / step).round() as i32);
     }
@@ -88,10 +94,11 @@ fn best_step(column: &[f64], bias: f64, columns: Columns<'_>) -> f64 {
     best.max(accumulator_step(column, bias, columns.input_frac))
 }
 
-/// The smallest step with which `sum |w| * 2^15 + |bias| < 2^31` holds, whatever the rounding of the weights.
+/// The smallest step with which `sum |w| * 2^15 + |bias| < 2^31` holds, whatever rounding does to the weights and, for a
+/// constant, to the bias.
 fn accumulator_step(column: &[f64], bias: f64, input_frac: i32) -> f64 {
     let weights: f64 = column.iter().map(|w| w.abs()).sum();
     let offset = bias.abs() * exp2(input_frac - 15);
-    let room = 65_535.0 - 0.5 * column.len() as f64 - 1.0;
+    let room = 65_535.0 - column.len() as f64 - 1.0;
     (weights + offset) / room
 }

@@ -82,12 +82,12 @@ impl State {
         /// The natural logarithm of 2, [`Favor::LOG_FRAC`] fractional bits.
         const LN_2: i64 = 11357;
         if self.total > 0 {
-            let distance = exponent.saturating_sub(self.top << Favor::LOG_FRAC | self.base);
+            let distance = exponent.saturating_sub((self.top << Favor::LOG_FRAC) | self.base);
             let octaves = (distance >> Favor::LOG_FRAC).clamp(0, 31) as u32;
             let coarse = i64::from(exp2_neg(LogScore::from_bits((distance & FRACTION) >> UNIT)).to_bits());
             // What lies between two entries of the table of powers is nearly linear.
             let fine = i64::from(distance & ((1 << UNIT) - 1)) * LN_2;
-            let factor = coarse - (coarse * fine >> (2 * Favor::LOG_FRAC));
+            let factor = coarse - ((coarse * fine) >> (2 * Favor::LOG_FRAC));
             let scaled = |x: i64| round_shift_wide(x * factor, Probability::FRAC_NBITS + octaves);
             sums.iter_mut().for_each(|sum| *sum = scaled((*sum).into()) as i32);
             self.total = scaled(self.total.into()) as u32;

@@ -39,7 +39,7 @@ pub(super) fn feature<'f>(
 /// Notes what belongs to the sums of feature `row`.
 pub(super) fn keep(totals: &mut [u32], tops: &mut [i32], row: usize, state: State) {
     if let (Some(total), Some(top)) = (totals.get_mut(row), tops.get_mut(row)) {
-        (*total, *top) = (state.total, state.top << Favor::LOG_FRAC | state.base);
+        (*total, *top) = (state.total, (state.top << Favor::LOG_FRAC) | state.base);
     }
 }
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::model_file::ModelFile;
 use crate::network::Checkpoint;
 use crate::progress::bar;
-use crate::recordings::{Reading, Split, Wanted};
+use crate::recordings::{Labels, Reading, Split, Wanted};
 use crate::table::{Table, percent};
 
 /// Widest confusion matrix that is printed whole.
@@ -28,12 +28,12 @@ pub(crate) struct Arguments {
     /// Model file
     #[arg(value_name = "FXM")]
     file: PathBuf,
-    /// Recordings: .npz, .npy or .csv
+    /// Recordings: .npz, .npy, .csv, .tsv, .ts, .wav, or a folder with one for each class
     #[arg(value_name = "DATA")]
     data: PathBuf,
     #[command(flatten)]
     checkpoint: Checkpoint,
-    /// Which part of an .npz
+    /// Which part of an .npz or of a folder
     #[arg(long, value_enum, default_value_t = Split::Test)]
     split: Split,
     /// Only the first so many recordings
@@ -56,7 +56,8 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
     let file = ModelFile::read(&arguments.file)?;
     let model = file.model()?;
     let network = arguments.checkpoint.import(&arguments.file, &model)?;
-    let mut recordings = arguments.reading.load(&arguments.data, arguments.split, &wanted(&model))?;
+    let labels = Labels::Of(model.classes);
+    let mut recordings = arguments.reading.load(&arguments.data, arguments.split, &wanted(&model), labels)?;
     if let Some(rows) = arguments.rows {
         recordings.rows.truncate(rows as usize);
         if let Some(labels) = &mut recordings.labels {
@@ -129,6 +130,15 @@ fn in_words(
             "correct the value, or give the data of this model".to_owned()
         }
         Problem::Input(InputError::Channels { .. }) => "give whole steps".to_owned(),
+        // A data set that counts its classes from 1 has one too many for the numbers from 0.
+        &Problem::Label { label, last } if label == last + 1 => {
+            let counted: Vec<String> = (1..=label).map(|class| class.to_string()).collect();
+            format!(
+                "if the classes count from 1, add `--classes {}`; else correct or remove the label, or give the data of \
+                 this model",
+                counted.join(",")
+            )
+        }
         Problem::Label { .. } => "correct or remove the label, or give the data of this model".to_owned(),
         _ => "give the data and the checkpoint of this model".to_owned(),
     };

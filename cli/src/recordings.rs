@@ -119,6 +119,11 @@ impl Reading {
         Ok(recordings)
     }
 
+    /// What the classes are called, in order, if that was listed.
+    pub(crate) fn names(&self) -> Option<&[String]> {
+        self.classes.as_deref()
+    }
+
     fn options(&self, labels: Labels) -> Options<'_> {
         let label = match self.label.as_deref() {
             None if self.labelled => Some(Label::Last),

@@ -12,6 +12,8 @@ use super::Number;
 
 /// Most bytes of an array: raw values of it fit in the memory of any desk.
 const MOST_BYTES: u64 = 1 << 32;
+/// Bytes before a header, at least.
+const START: u64 = 10;
 /// Most bytes of a header; numpy's own have some hundred.
 const MOST_HEADER: u64 = 1 << 20;
 
@@ -57,6 +59,7 @@ impl Array {
     /// Reads a whole array to the end of its file, which has `available` bytes; an error is a sentence for the user.
     pub(super) fn read(mut reader: impl Read, available: u64) -> Result<Self, String> {
         let header = header(&mut reader)?;
+        let available = available.saturating_sub(header.len() as u64 + START);
         let description = entry(&header, "descr")?;
         let (element, big_endian) = element_type(description)?;
         let fortran = entry(&header, "fortran_order")?.starts_with("True");
@@ -165,7 +168,7 @@ fn damaged(error: std::io::Error) -> String {
 /// The text of the header.
 fn header(reader: &mut impl Read) -> Result<String, String> {
     let not_npy = |_| "not a numpy array; write it with `numpy.save` or `numpy.savez`".to_string();
-    let mut start = [0; 10];
+    let mut start = [0; START as usize];
     reader.read_exact(&mut start).map_err(not_npy)?;
     if !start.starts_with(b"\x93NUMPY") {
         return Err(not_npy(std::io::ErrorKind::InvalidData.into()));

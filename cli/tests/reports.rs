@@ -273,3 +273,23 @@ fn what_is_advised_works() {
     let turned = &bench.json(&[&eval[..], &["--json"]].concat())[0];
     assert_eq!(turned["digest"], plain["digest"]);
 }
+
+/// The page of data files has every option about them, and no other.
+#[test]
+fn the_page_of_data_files_has_the_options() {
+    let page = fs::read_to_string(workspace().join("docs/data.md")).unwrap();
+    let help = Bench::new().command(&["run", "--help"]).output().unwrap().stdout;
+    let help = String::from_utf8(help).unwrap();
+    let options = |text: &str| -> std::collections::BTreeSet<String> {
+        let words = text.split("--").skip(1);
+        let name =
+            |word: &str| word.split(|c: char| !c.is_ascii_lowercase()).next().unwrap_or_default().to_owned();
+        words.map(name).filter(|name| !name.is_empty()).collect()
+    };
+    let mut expected = options(&help);
+    // About the answers, not the data.
+    for other in ["threshold", "scores", "json", "help"] {
+        assert!(expected.remove(other), "{other}");
+    }
+    assert_eq!(options(&page), expected);
+}

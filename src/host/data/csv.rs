@@ -46,7 +46,7 @@ pub(super) fn load(path: &Path, mut options: Options<'_>) -> Result<Recordings, 
             raw(path, number, options.scale, || line.place(column))
         };
         rows.push(columns.iter().map(value).collect::<Result<Vec<i16>, _>>()?);
-        texts.extend(label.map(|label| line.field(label).to_owned()));
+        texts.extend(label.map(|label| table.label(line, label)));
     }
     if rows.is_empty() {
         return Err(DataError::Empty { path: path.to_owned(), place: "the file".to_string() });

@@ -63,7 +63,8 @@ pub(super) fn raw(
             Err(DataError::NotFinite { path: path.to_owned(), place: place(), value })
         }
         (Number::Real(value), None) => {
-            let value = value.to_string();
+            // With its point, which is what makes it real.
+            let value = format!("{value:?}");
             Err(DataError::NeedsScale { path: path.to_owned(), place: place(), value })
         }
         (Number::Real(value), Some(scale)) => {

@@ -102,6 +102,13 @@ impl Table {
         })
     }
 
+    /// The label in a column of a line; a number of it has no decimal comma.
+    pub(super) fn label(&self, line: &Line, column: usize) -> String {
+        let text = line.field(column);
+        let number = Number::parse(text, self.comma).filter(|_| self.comma && text.contains(','));
+        number.map_or(text.to_owned(), |number| number.to_string())
+    }
+
     /// The column of that name.
     pub(super) fn named(&self, path: &Path, name: &str) -> Result<usize, DataError> {
         let is_it = |&&column: &&usize| self.names.as_ref().is_some_and(|names| names[column] == name);

@@ -1,14 +1,10 @@
 //! Loading recordings: the formats, and what is refused with which words.
 
+mod data_files;
 mod shared;
 
-use std::io::Write;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
+use data_files::{File, npy, says};
 use fixformer::host::data::{self, DataError, Options, Recordings, Split};
-use zip::CompressionMethod;
-use zip::write::{SimpleFileOptions, ZipWriter};
 
 #[test]
 fn npz_of_every_integer_type() {
@@ -39,7 +35,7 @@ fn npz_with_everything() {
     let loaded = data::load(&file.path, Split::Validation, Options::default()).unwrap();
     let rows = vec![vec![1, 2, 3, 4], vec![7, 8, 9, 10, 11, 12]];
     let labels = Some(vec![7, 0]);
-    assert_eq!(loaded, Recordings { channels: 2, rows, labels, scale: Some(0.5) });
+    assert_eq!(loaded, Recordings { channels: 2, rows, labels, scale: Some(0.5), ..Recordings::default() });
     assert_eq!(data::array(&file.path, "scale").unwrap(), (vec![], vec![0.5]));
     let error = file.load().unwrap_err();
     assert!(matches!(error, DataError::MissingKey { .. }));
@@ -109,8 +105,9 @@ fn bad_arrays() {
         (vec![("x_test", npy("<f4", "1, 2", &nan))], &["`x_test`[0, 0]", "NaN"]),
         (vec![("x_test", npy("|u1", "4,", &[1, 2, 3, 4]))], &["[4]", "[rows, steps]"]),
         (vec![("x_test", npy("|u1", "0, 4", &[]))], &["no recordings"]),
-        (vec![("x_test", npy("|u1", "2, 2", &[1, 2, 3]))], &["`x_test`", "3 of 4 bytes"]),
-        (vec![("x_test", npy("<U4", "1, 1", &[0; 16]))], &["<U4", "astype"]),
+        (vec![("x_test", npy("|u1", "2, 2", &[1, 2, 3]))], &["`x_test`", "4 bytes, but the file has 3"]),
+        (vec![("x_test", npy("<U4", "1, 1", &[0; 16]))], &["text", "astype('float32')"]),
+        (vec![("x_test", npy("<c8", "1, 1", &[0; 8]))], &["<c8", "astype"]),
         (vec![("x_test", npy("|u1", "99999999999, 99999999999", &[]))], &["any memory"]),
         (vec![("x_test", b"something else".to_vec())], &["`x_test`", "not a numpy array"]),
         (vec![x(), ("y_test", npy("|i1", "2,", &[0, 255]))], &["`y_test`[1]", "label -1"]),
@@ -133,43 +130,9 @@ fn bad_files() {
     let plain = File::new("x.npz").bytes(b"not a zip archive");
     assert!(matches!(plain.load(), Err(DataError::Archive { .. })));
     says(&plain.load().unwrap_err(), &["x.npz", "not an npz file", "numpy.savez"]);
-    says(&File::new("x.wav").bytes(b"").load().unwrap_err(), &["x.wav", "unknown format", ".csv"]);
+    says(&File::new("x.mat").bytes(b"").load().unwrap_err(), &["x.mat", "unknown format", ".csv"]);
     for name in ["x.npz", "x.npy", "x.csv"] {
         assert!(matches!(File::new(name).load(), Err(DataError::Read { .. })), "{name}");
-    }
-}
-
-#[test]
-fn csv_files() {
-    let labelled = Options { labelled: true, ..Options::default() };
-    let load = |text: &str, options| {
-        let file = File::new("x.csv").bytes(text.as_bytes());
-        data::load(&file.path, Split::Test, options)
-    };
-    let plain = load("1,2,-3\n4, 5 ,6\n\n", Options::default()).unwrap();
-    assert_eq!((plain.rows, plain.labels), (vec![vec![1, 2, -3], vec![4, 5, 6]], None));
-    let headed = load("0,1,label\n1,2,0\n3.0,4e0,2.0\n", labelled).unwrap();
-    assert_eq!((headed.rows, headed.labels), (vec![vec![1, 2], vec![3, 4]], Some(vec![0, 2])));
-    let options = Options { scale: Some(0.5), channels: Some(2), labelled: true };
-    let real = load("1,2.2,0\n", options).unwrap();
-    assert_eq!((real.rows, real.channels, real.scale), (vec![vec![2, 4]], 2, Some(0.5)));
-
-    for (text, options, words) in [
-        ("1,2\n3\n", Options::default(), &["x.csv", "line 2 has 1 fields, the first has 2"][..]),
-        ("", Options::default(), &["no recordings"]),
-        ("a,b\n", Options::default(), &["no recordings"]),
-        ("1,2\n3,four\n", Options::default(), &["line 2, column 2", "`four` is not a number"]),
-        ("1,2x\n", Options::default(), &["line 1, column 2", "`2x`"]),
-        ("1,\n", Options::default(), &["line 1, column 2", "``"]),
-        ("1,2.5\n", Options::default(), &["line 1, column 2", "give the scale"]),
-        ("nan,2\n", Options::default(), &["line 1, column 1", "NaN is not finite"]),
-        ("1,40000\n", Options::default(), &["line 1, column 2", "40000 is outside"]),
-        ("1,-1\n", labelled, &["line 1, column 2", "label -1"]),
-        ("1,0.5\n", labelled, &["label 0.5"]),
-        ("1\n", labelled, &["line 1 has 0 values"]),
-        ("1,2,0\n", Options { channels: Some(3), ..labelled }, &["2 values", "3 channels"]),
-    ] {
-        says(&load(text, options).unwrap_err(), words);
     }
 }
 
@@ -192,65 +155,5 @@ fn real_data_sets() {
         let total: usize = loaded.rows.iter().map(Vec::len).sum();
         assert_eq!((loaded.len(), loaded.channels, total, loaded.scale), (rows, channels, values, scale));
         assert_eq!(loaded.labels.map(|labels| labels.len()), Some(rows));
-    }
-}
-
-fn says(error: &DataError, words: &[&str]) {
-    let message = error.to_string();
-    for word in words {
-        assert!(message.contains(word), "no {word:?} in: {message}");
-    }
-}
-
-/// A numpy array of that type and shape, version 1.
-fn npy(kind: &str, shape: &str, bytes: &[u8]) -> Vec<u8> {
-    let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({shape}), }}\n");
-    let mut array = b"\x93NUMPY\x01\x00".to_vec();
-    array.extend((header.len() as u16).to_le_bytes());
-    array.extend(header.as_bytes());
-    array.extend(bytes);
-    array
-}
-
-/// A file in a folder of its own, removed at the end.
-struct File {
-    path: PathBuf,
-}
-
-impl File {
-    fn new(name: &str) -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let folder = format!("fixformer-data-{}-{count}", std::process::id());
-        let folder = std::env::temp_dir().join(folder);
-        std::fs::create_dir_all(&folder).unwrap();
-        File { path: folder.join(name) }
-    }
-
-    fn bytes(self, bytes: &[u8]) -> Self {
-        std::fs::write(&self.path, bytes).unwrap();
-        self
-    }
-
-    fn npz(self, arrays: &[(&str, Vec<u8>)]) -> Self {
-        let mut zip = ZipWriter::new(std::fs::File::create(&self.path).unwrap());
-        for (index, (name, bytes)) in arrays.iter().enumerate() {
-            let methods = [CompressionMethod::Deflated, CompressionMethod::Stored];
-            let options = SimpleFileOptions::default().compression_method(methods[index % 2]);
-            zip.start_file(format!("{name}.npy"), options).unwrap();
-            zip.write_all(bytes).unwrap();
-        }
-        zip.finish().unwrap();
-        self
-    }
-
-    fn load(&self) -> Result<Recordings, DataError> {
-        data::load(&self.path, Split::Test, Options::default())
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(self.path.parent().unwrap());
     }
 }

@@ -6,17 +6,24 @@ use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
 use clap::Args;
+use fixformer::Model;
 use fixformer::host::count::thousands;
 use fixformer::host::engine::{Decided, Rereads, Streams};
-use fixformer::host::evaluate::{EvaluateError, Evaluation, Problem, evaluate, evaluate_by};
-use fixformer::{InputError, Model};
+use fixformer::host::evaluate::{EvaluateError, Evaluation, evaluate, evaluate_by};
+use fixformer::host::metrics::classes;
 use serde::Serialize;
 
 use crate::model_file::ModelFile;
 use crate::network::Checkpoint;
+use crate::problem::remedy;
 use crate::progress::bar;
-use crate::recordings::{Reading, Split, Wanted};
+use crate::recordings::{Labels, Reading, Split, Wanted};
+use crate::scores::Scored;
 use crate::table::{Table, percent};
+use crate::threshold::{self, Threshold};
+use quality::Quality;
+
+mod quality;
 
 /// Widest confusion matrix that is printed whole.
 const MATRIX_CLASSES: usize = 24;
@@ -28,12 +35,12 @@ pub(crate) struct Arguments {
     /// Model file
     #[arg(value_name = "FXM")]
     file: PathBuf,
-    /// Recordings: .npz, .npy or .csv
+    /// Recordings: .npz, .npy, .csv, .tsv, .ts, .wav, or a folder with one for each class
     #[arg(value_name = "DATA")]
     data: PathBuf,
     #[command(flatten)]
     checkpoint: Checkpoint,
-    /// Which part of an .npz
+    /// Which part of an .npz or of a folder
     #[arg(long, value_enum, default_value_t = Split::Test)]
     split: Split,
     /// Only the first so many recordings
@@ -47,6 +54,13 @@ pub(crate) struct Arguments {
     /// Read every recording again and again, in memory that does not depend on its length
     #[arg(long, conflicts_with = "stream")]
     passes: bool,
+    /// Of two classes, the probability above which the answer is the second; or how these recordings choose it: `f1`
+    /// for the largest F1, `recall=R` for the highest that finds at least the share R of class 1
+    #[arg(long, value_name = "PROBABILITY|f1|recall=R", value_parser = threshold::parse)]
+    threshold: Option<Threshold>,
+    /// Write label, class and scores of every recording to a .csv
+    #[arg(long, value_name = "CSV")]
+    scores: Option<PathBuf>,
     /// Print one JSON object instead of the tables
     #[arg(long)]
     json: bool,
@@ -56,7 +70,8 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
     let file = ModelFile::read(&arguments.file)?;
     let model = file.model()?;
     let network = arguments.checkpoint.import(&arguments.file, &model)?;
-    let mut recordings = arguments.reading.load(&arguments.data, arguments.split, &wanted(&model))?;
+    let labels = Labels::Of(model.classes);
+    let mut recordings = arguments.reading.load(&arguments.data, arguments.split, &wanted(&model), labels)?;
     if let Some(rows) = arguments.rows {
         recordings.rows.truncate(rows as usize);
         if let Some(labels) = &mut recordings.labels {
@@ -84,10 +99,25 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
     };
     bar.finish_and_clear();
     let evaluation = result.map_err(|error| in_words(arguments, &model, &error))?;
+    let threshold =
+        arguments.threshold.map(|threshold| threshold.of(model.classes, &evaluation.scores, labels));
+    let threshold = threshold.transpose()?;
+    let margin = threshold.map(|found| found.margin);
+    let evaluation = evaluation.judged(labels, margin);
+    if let Some(path) = &arguments.scores {
+        Scored { scores: &evaluation.scores, labels, saturated: None, threshold: margin }.write(path)?;
+    }
+    let quality = match labels {
+        Some(labels) => {
+            let classes = classes::evaluate(&evaluation.scores, labels, margin);
+            Quality::of_classes(&classes, recordings.classes.as_deref(), threshold)
+        }
+        None => Quality::unlabelled(threshold),
+    };
 
     let name = file.name(&model);
     if arguments.json {
-        json(&name, &evaluation, decided, out)?;
+        json(&name, &evaluation, quality, decided, out)?;
     } else {
         let data = arguments.data.file_name().unwrap_or_default().to_string_lossy();
         let rows = thousands(evaluation.rows);
@@ -96,14 +126,22 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
         if let Some(decision) = &decided {
             decision.write(out)?;
         }
+        quality.write(out)?;
         if let Some(confusion) = &evaluation.confusion {
             matrix(confusion, out)?;
         }
     }
+    if arguments.threshold.is_some_and(Threshold::is_chosen) {
+        eprintln!(
+            "note: the threshold was chosen on these recordings, so their figures are too good; choose it on others \
+             (`--split val`) and give it as a probability"
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-fn wanted(model: &Model<'_>) -> Wanted {
+/// What a model asks of its recordings.
+pub(crate) fn wanted(model: &Model<'_>) -> Wanted {
     let scale = f32::from_bits(model.sample_scale_bits());
     // By its decimal text: 0.1 as an f32 is to be 0.1, not 0.10000000149.
     let scale = scale.to_string().parse().ok().filter(|&scale: &f64| scale > 0.0);
@@ -116,23 +154,8 @@ fn in_words(
     model: &Model<'_>,
     EvaluateError { row, problem }: &EvaluateError,
 ) -> anyhow::Error {
-    let data = arguments.data.display();
-    let steps = model.max_input() / model.input.step_values();
-    let remedy = match problem {
-        Problem::Input(InputError::TooLong { .. }) => {
-            format!("cut the recordings to {steps} steps, or import the model with a larger `max_tokens`")
-        }
-        Problem::Input(InputError::TooShort { .. } | InputError::Empty) => {
-            "remove that recording or pad it".to_owned()
-        }
-        Problem::Input(InputError::Token { .. }) => {
-            "correct the value, or give the data of this model".to_owned()
-        }
-        Problem::Input(InputError::Channels { .. }) => "give whole steps".to_owned(),
-        Problem::Label { .. } => "correct or remove the label, or give the data of this model".to_owned(),
-        _ => "give the data and the checkpoint of this model".to_owned(),
-    };
-    anyhow!("{data}: {} split, row {row}: {problem}; {remedy}", arguments.split.name())
+    let (data, split) = (arguments.data.display(), arguments.split.name());
+    anyhow!("{data}: {split} split, row {row}: {problem}; {}", remedy(model, problem))
 }
 
 fn summary(evaluation: &Evaluation, out: &mut impl Write) -> Result<()> {
@@ -243,12 +266,15 @@ struct Line<'a> {
     digest: String,
     confusion: Option<&'a Vec<Vec<usize>>>,
     #[serde(flatten)]
+    quality: Quality,
+    #[serde(flatten)]
     decision: Option<Decision>,
 }
 
 fn json(
     model: &str,
     evaluation: &Evaluation,
+    quality: Quality,
     decision: Option<Decision>,
     out: &mut impl Write,
 ) -> Result<()> {
@@ -262,6 +288,7 @@ fn json(
         logit_rel_l2: evaluation.score_error,
         digest: evaluation.digest.to_string(),
         confusion: evaluation.confusion.as_ref(),
+        quality,
         decision,
     };
     writeln!(out, "{}", serde_json::to_string(&line)?)?;

@@ -13,10 +13,14 @@ mod layers;
 mod model_file;
 mod network;
 mod plan;
+mod problem;
 mod progress;
 mod quantize;
 mod recordings;
+mod run;
+mod scores;
 mod table;
+mod threshold;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -41,6 +45,9 @@ enum Command {
     /// Compares a model file with its labels and with the float checkpoint it was made of
     #[command(after_help = EXIT_CODES)]
     Eval(eval::Arguments),
+    /// Says the class of recordings that have no labels
+    #[command(after_help = EXIT_CODES)]
+    Run(run::Arguments),
     /// Says whether a model fits a microcontroller, and which knob to turn if not
     #[command(after_help = EXIT_CODES)]
     Fit(fit::Arguments),
@@ -57,6 +64,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Quantize(arguments) => quantize::run(&arguments, out),
         Command::Eval(arguments) => eval::run(&arguments, out),
+        Command::Run(arguments) => run::run(&arguments, out),
         Command::Fit(arguments) => fit::run(&arguments, out),
         Command::Diff(arguments) => diff::run(&arguments, out),
         Command::Inspect(arguments) => inspect::run(&arguments, out),

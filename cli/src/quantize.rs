@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::network::{Open, wanted};
 use crate::progress::bar;
-use crate::recordings::{Reading, Split};
+use crate::recordings::{Labels, Reading, Split};
 use crate::table::{Table, percent};
 
 /// Layers whose weights can have 16 bits, in each block: query, key, value, output, expand, contract.
@@ -57,7 +57,8 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCode> {
     let network = arguments.open.network(arguments.model.as_deref(), &arguments.weights)?;
-    let recordings = arguments.reading.load(&arguments.calibrate, Split::Train, &wanted(&network))?;
+    let recordings =
+        arguments.reading.load(&arguments.calibrate, Split::Train, &wanted(&network), Labels::Aside)?;
     let settings = Settings { score_error: arguments.error, probes: arguments.probes as usize };
     let quantized = with_progress(&network, &recordings.rows, settings)
         .map_err(|error| in_words(arguments, &network, error))?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
 use clap::{Args, ValueEnum};
-use fixformer::host::data::{self, DataError, Options, Recordings};
+use fixformer::host::data::{self, DataError, Label, Options, Recordings};
 
 /// What the data file does not say itself.
 #[derive(Args)]
@@ -12,12 +12,63 @@ pub(crate) struct Reading {
     /// Real value of one raw unit; needed for data that are not whole numbers
     #[arg(long, value_name = "REAL")]
     scale: Option<f64>,
-    /// Values per step, for .csv lines and for arrays without an axis of channels
+    /// Values per step, for lines of text and for arrays without an axis of channels
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     channels: Option<u16>,
-    /// The last column of a .csv is the class
-    #[arg(long)]
+    /// Column of a text file that is the class: `first`, `last`, `none` or its name [default: the one that is called
+    /// label, labels, class or target]
+    #[arg(long, value_name = "NAME|first|last|none")]
+    label: Option<String>,
+    /// The same as `--label last`
+    #[arg(long, conflicts_with = "label")]
     labelled: bool,
+    /// The labels in the order of the model's scores, separated by commas [default: numbers from 0; words by the
+    /// alphabet]
+    #[arg(long, value_name = "LABEL,…", value_delimiter = ',', allow_hyphen_values = true)]
+    classes: Option<Vec<String>>,
+    /// Columns of a text file to leave out, by name
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    ignore: Vec<String>,
+    /// Whether the first line of a text file names its columns [default: found out, and asked for where it could be
+    /// either]
+    #[arg(long, value_enum, value_name = "yes|no")]
+    header: Option<Header>,
+    /// What separates the values of a text file: `,`, `;`, `tab` or another character [default: found out]
+    #[arg(long, value_name = "CHARACTER", value_parser = delimiter)]
+    delimiter: Option<u8>,
+    /// Samples a second that .wav files must have; nothing is resampled
+    #[arg(long, value_name = "HZ")]
+    rate: Option<u32>,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Header {
+    Yes,
+    No,
+}
+
+fn delimiter(text: &str) -> Result<u8, String> {
+    match (text, text.as_bytes()) {
+        ("tab" | "\\t", _) => Ok(b'\t'),
+        ("comma", _) => Ok(b','),
+        ("semicolon", _) => Ok(b';'),
+        ("space", _) => Ok(b' '),
+        (_, &[byte]) if byte.is_ascii() && !byte.is_ascii_alphanumeric() && !b".+-\"\r\n".contains(&byte) => {
+            Ok(byte)
+        }
+        _ => {
+            Err("expected `,`, `;`, `tab` or another single character that is no part of a number".to_owned())
+        }
+    }
+}
+
+/// What a command does with the classes of recordings.
+#[derive(Clone, Copy)]
+pub(crate) enum Labels {
+    /// Compares them with those of a model, which has so many.
+    Of(usize),
+    /// Leaves them aside.
+    Aside,
 }
 
 /// Part of a data set.
@@ -38,10 +89,14 @@ pub(crate) struct Wanted {
 
 impl Reading {
     /// Loads one split and checks it against the model.
-    pub(crate) fn load(&self, path: &Path, split: Split, wanted: &Wanted) -> Result<Recordings> {
-        let channels = self.channels.map(usize::from);
-        let options = Options { scale: self.scale, channels, labelled: self.labelled };
-        let recordings = data::load(path, split.into(), options);
+    pub(crate) fn load(
+        &self,
+        path: &Path,
+        split: Split,
+        wanted: &Wanted,
+        labels: Labels,
+    ) -> Result<Recordings> {
+        let recordings = data::load(path, split.into(), self.options(labels));
         let recordings = recordings.map_err(|error| match (&error, wanted.scale) {
             (DataError::NeedsScale { .. }, Some(scale)) => {
                 anyhow!("{error}. The model counts in units of {scale}: add `--scale {scale}`")
@@ -49,23 +104,80 @@ impl Reading {
             _ => error.into(),
         })?;
         if recordings.channels != wanted.channels {
-            // One value a step may only mean that the file does not say how many there are.
-            let remedy = match recordings.channels {
-                1 => {
-                    format!("add `--channels {}` if the values of a step follow one another", wanted.channels)
-                }
-                _ => "give the data of this model".to_owned(),
-            };
             bail!(
-                "{}: a step of the recordings has {}, the model takes {}; {remedy}",
+                "{}: a step of the recordings has {}, the model takes {}; {}",
                 path.display(),
                 values(recordings.channels),
                 values(wanted.channels),
+                remedy(&recordings, wanted.channels)
             );
         }
         warn_of_scale(path, recordings.scale, wanted.scale);
+        if let (Labels::Of(count), None, Some(classes)) = (labels, &self.classes, &recordings.classes) {
+            check_classes(path, classes, count)?;
+        }
         Ok(recordings)
     }
+
+    /// What the classes are called, in order, if that was listed.
+    pub(crate) fn names(&self) -> Option<&[String]> {
+        self.classes.as_deref()
+    }
+
+    fn options(&self, labels: Labels) -> Options<'_> {
+        let label = match self.label.as_deref() {
+            None if self.labelled => Some(Label::Last),
+            None => None,
+            Some("first") => Some(Label::First),
+            Some("last") => Some(Label::Last),
+            Some("none") => Some(Label::None),
+            Some(name) => Some(Label::Named(name)),
+        };
+        Options {
+            scale: self.scale,
+            channels: self.channels.map(usize::from),
+            label,
+            classes: self.classes.as_deref(),
+            without_labels: matches!(labels, Labels::Aside),
+            ignore: &self.ignore,
+            header: self.header.map(|header| header == Header::Yes),
+            delimiter: self.delimiter,
+            rate: self.rate,
+        }
+    }
+}
+
+/// What to do where the recordings have other channels.
+fn remedy(recordings: &Recordings, wanted: usize) -> String {
+    let whole = recordings.rows.iter().all(|row| row.len().is_multiple_of(wanted));
+    let steps = recordings.rows.iter().all(|row| row.len() == wanted * recordings.channels);
+    match recordings.channels {
+        // One value a step may only mean that the file does not say how many there are.
+        1 if whole => format!("add `--channels {wanted}` if the values of a step follow one another"),
+        // Another order in memory: a reshape would mix the channels.
+        _ if steps => format!(
+            "if the recordings are [{wanted} channels, {} steps], transpose them: `x.transpose(0, 2, 1)`",
+            recordings.channels
+        ),
+        _ => "give the data of this model".to_owned(),
+    }
+}
+
+/// Words are numbered by the alphabet, which is right only if all of them are there.
+fn check_classes(path: &Path, classes: &[String], count: usize) -> Result<()> {
+    let path = path.display();
+    if classes.len() != count {
+        bail!(
+            "{path}: the labels are {}, but the model has {count} classes; list all of them in the order of its scores: \
+             `--classes {}`",
+            classes.join(", "),
+            classes.join(",")
+        );
+    }
+    let numbered: Vec<String> =
+        classes.iter().enumerate().map(|(index, class)| format!("{index} is {class}")).collect();
+    eprintln!("note: {path}: class {}; `--classes` gives them another order", numbered.join(", "));
+    Ok(())
 }
 
 impl From<Split> for data::Split {

@@ -1,30 +1,43 @@
-//! Recordings for calibration and tests, from `.npz`, `.npy` and `.csv` files.
+//! Recordings for calibration and tests, from files as people have them.
 //!
-//! - **`.npz`**: for a split `S` of `train`, `val`, `test`: either `x_S`, `[rows, steps]` or
-//!   `[rows, steps, channels]`, with optional lengths `len_S` in steps; or recordings of any length
-//!   laid end to end in `tok_S` with `off_S`, `[rows + 1]`, where each starts. Labels in `y_S`
-//!   (optional), the real value of one raw unit in `scale` (optional).
-//! - **`.npy`**: `x` alone; the split does not matter.
-//! - **`.csv`**: one recording a line, values separated by commas, step by step, all lines equally
-//!   long; the split does not matter. With [`Options::labelled`] the last column is the label. The
-//!   first line is a header if one of its fields starts with a letter (but is no `nan` or `inf`).
+//! - **`.npz`**: arrays of one or more splits; [`KEYS`] has their names and shapes.
+//! - **`.npy`**: one array `x`; the split does not matter.
+//! - **`.csv`, `.tsv`, `.txt`**: one recording a line, step by step, all lines equally long; the split does not
+//!   matter. Separators, a decimal comma, a header and the index of a spreadsheet are found, or asked for where they
+//!   could be either. Files `NAME_TRAIN.tsv` and `NAME_TEST.tsv` are those of the UCR archive: the label comes first,
+//!   and NaN at the end of a line is padding.
+//! - **`.ts`**: a file of the time series classification archive; channels one after the other.
+//! - **`.wav`**: one recording, its samples as 16-bit raw values.
+//! - **a folder**: each file one recording, in a folder for each class; folders named after the splits come first.
 //!
-//! Integer arrays of any type are raw values and must fit in 16 bits. Real values (float arrays, and
-//! every `.csv` for which [`Options::scale`] is given) become raw ones by rounding x / scale to the
-//! nearest integer, ties up; a value that would saturate is refused.
+//! Integers are raw values and must fit in 16 bits. Real values (float arrays, numbers with a decimal point, and every
+//! text file for which [`Options::scale`] is given) become raw ones by rounding x / scale to the nearest integer, ties
+//! up; a value that would saturate is refused.
 
 use std::borrow::ToOwned;
-use std::format;
-use std::path::{Path, PathBuf};
-use std::string::{String, ToString};
+use std::path::Path;
+use std::string::String;
 use std::vec::Vec;
 
 mod csv;
+mod error;
+mod folder;
+mod keys;
+mod labels;
 mod npy;
 mod npz;
+mod number;
+mod text;
+mod ts;
+mod wav;
+
+pub use error::DataError;
+pub use keys::{KEYS, Key, reference};
+
+use number::{Number, check_scale, raw};
 
 /// Raw recordings of one split.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Recordings {
     /// Values per step.
     pub channels: usize,
@@ -32,8 +45,12 @@ pub struct Recordings {
     pub rows: Vec<Vec<i16>>,
     /// The class of each recording, if the file says.
     pub labels: Option<Vec<usize>>,
+    /// What the classes are called, if the labels are words or were listed in [`Options::classes`].
+    pub classes: Option<Vec<String>>,
     /// Real value of one raw unit, if the file or the caller says.
     pub scale: Option<f64>,
+    /// The file of each recording, where each has its own.
+    pub files: Option<Vec<String>>,
 }
 
 impl Recordings {
@@ -68,159 +85,65 @@ impl Split {
 
 /// What the file does not say itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Options {
+pub struct Options<'a> {
     /// Real value of one raw unit; needed for real values, overrides the file's for integers.
     pub scale: Option<f64>,
     /// Values per step, for lines and arrays without an axis of channels; 1 when absent.
     pub channels: Option<usize>,
-    /// Whether the last column of a `.csv` is the label.
-    pub labelled: bool,
+    /// Which column of a text file is the label; when absent that called `label`, `labels`, `class` or `target`.
+    pub label: Option<Label<'a>>,
+    /// The labels in the order of the model's scores; when absent they are numbers from 0, or words by the alphabet.
+    pub classes: Option<&'a [String]>,
+    /// Labels are left aside, whatever they are.
+    pub without_labels: bool,
+    /// Columns of a text file to leave out, by name.
+    pub ignore: &'a [String],
+    /// Whether the first line of a text file names the columns; found out when absent.
+    pub header: Option<bool>,
+    /// What separates the values of a text file; found out when absent.
+    pub delimiter: Option<u8>,
+    /// Samples a second that sound must have.
+    pub rate: Option<u32>,
 }
 
-/// Loads one split of a data file; its extension says the format.
-pub fn load(path: &Path, split: Split, options: Options) -> Result<Recordings, DataError> {
+/// A column of a text file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Label<'a> {
+    /// None is the label, whatever it is called.
+    None,
+    /// The first.
+    First,
+    /// The last.
+    Last,
+    /// The one of that name.
+    Named(&'a str),
+}
+
+/// Loads one split of a data file or of a folder; the extension says the format.
+pub fn load(path: &Path, split: Split, options: Options<'_>) -> Result<Recordings, DataError> {
     if let Some(scale) = options.scale {
         check_scale(path, scale)?;
     }
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("npz") => npz::load(path, split, options),
-        Some("npy") => npz::load_array(path, options),
-        Some("csv") => csv::load(path, options),
+    if path.is_dir() {
+        return folder::load(path, split, options);
+    }
+    match extension(path).as_str() {
+        "npz" => npz::load(path, split, options),
+        "npy" => npz::load_array(path, options),
+        "csv" | "tsv" | "txt" => csv::load(path, options),
+        "ts" => ts::load(path, options),
+        "wav" => wav::load(path, options),
         _ => Err(DataError::Format { path: path.to_owned() }),
     }
+}
+
+/// In small letters.
+fn extension(path: &Path) -> String {
+    path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
 }
 
 /// One array of an `.npz` as it is, for example reference scores: its shape and its values in
 /// row-major order.
 pub fn array(path: &Path, key: &str) -> Result<(Vec<usize>, Vec<f64>), DataError> {
     npz::real_array(path, key)
-}
-
-/// Why a data file cannot be loaded.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-#[expect(missing_docs, reason = "the messages say what the fields mean")]
-pub enum DataError {
-    /// The file cannot be read.
-    #[error("{}: cannot be read: {source}; check the path and the permissions", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
-    /// An unknown extension.
-    #[error("{}: unknown format; give a file that ends in .npz, .npy or .csv", path.display())]
-    Format { path: PathBuf },
-    /// Not a zip archive.
-    #[error("{}: not an npz file ({message}); write one with `numpy.savez`", path.display())]
-    Archive { path: PathBuf, message: String },
-    /// One array is damaged or of a type that cannot be used.
-    #[error("{}: array `{key}`: {problem}", path.display())]
-    Array { path: PathBuf, key: String, problem: String },
-    /// The archive does not have the split.
-    #[error(
-        "{}: no array `{key}`; the file has {}. Choose another split or rename the array",
-        path.display(), present.join(", ")
-    )]
-    MissingKey { path: PathBuf, key: String, present: Vec<String> },
-    /// Wrong dimensions.
-    #[error("{}: array `{key}` has shape {found:?}, expected {expected}", path.display())]
-    Shape { path: PathBuf, key: String, found: Vec<usize>, expected: String },
-    /// A row whose length is no multiple of the channels.
-    #[error(
-        "{}: {place} has {values} values, not a multiple of {channels} channels; correct the \
-         number of channels", path.display()
-    )]
-    Channels { path: PathBuf, place: String, values: usize, channels: usize },
-    /// A length or an offset outside the data.
-    #[error("{}: `{key}`[{row}] is {value}, expected {expected}", path.display())]
-    Length { path: PathBuf, key: String, row: usize, value: String, expected: String },
-    /// A label that is no class index.
-    #[error(
-        "{}: {place}: label {value} is not a whole number from 0; number the classes 0, 1, 2, …",
-        path.display()
-    )]
-    Label { path: PathBuf, place: String, value: String },
-    /// A raw value that does not fit.
-    #[error(
-        "{}: {place}: {value} is outside -32768..=32767; divide the data by a power of two (and \
-         multiply the scale by it), or save real values and give a larger scale", path.display()
-    )]
-    OutsideRange { path: PathBuf, place: String, value: String },
-    /// NaN or infinity.
-    #[error("{}: {place}: {value} is not finite; remove or repair that recording", path.display())]
-    NotFinite { path: PathBuf, place: String, value: String },
-    /// Real values without a scale.
-    #[error(
-        "{}: {place}: {value} is a real number; give the scale, the real value of one raw unit \
-         (for example the largest magnitude / 32767), or save integers", path.display()
-    )]
-    NeedsScale { path: PathBuf, place: String, value: String },
-    /// A scale that is not above 0.
-    #[error("{}: the scale is {value}; give a finite number above 0", path.display())]
-    Scale { path: PathBuf, value: f64 },
-    /// A line of another length.
-    #[error(
-        "{}: line {line} has {found} fields, the first has {expected}; make all equally long, or \
-         use an .npz with `len_test`", path.display()
-    )]
-    Ragged { path: PathBuf, line: u64, found: usize, expected: usize },
-    /// Not a number.
-    #[error("{}: {place}: `{text}` is not a number", path.display())]
-    Number { path: PathBuf, place: String, text: String },
-    /// No recordings.
-    #[error("{}: {place} has no recordings; give at least one", path.display())]
-    Empty { path: PathBuf, place: String },
-}
-
-/// Integers stay raw; reals need a scale.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Number {
-    Integer(i64),
-    Real(f64),
-}
-
-/// The raw value of `number`, found at `place`.
-fn raw(
-    path: &Path,
-    number: Number,
-    scale: Option<f64>,
-    place: impl Fn() -> String,
-) -> Result<i16, DataError> {
-    let outside = |value: String| DataError::OutsideRange { path: path.to_owned(), place: place(), value };
-    match (number, scale) {
-        (Number::Integer(value), _) => i16::try_from(value).map_err(|_| outside(value.to_string())),
-        (Number::Real(value), _) if !value.is_finite() => {
-            let value = value.to_string();
-            Err(DataError::NotFinite { path: path.to_owned(), place: place(), value })
-        }
-        (Number::Real(value), None) => {
-            let value = value.to_string();
-            Err(DataError::NeedsScale { path: path.to_owned(), place: place(), value })
-        }
-        (Number::Real(value), Some(scale)) => {
-            let quotient = value / scale;
-            let floor = quotient.floor();
-            let rounded = if quotient - floor >= 0.5 { floor + 1.0 } else { floor };
-            if !(-32768.0..=32767.0).contains(&rounded) {
-                return Err(outside(format!("{value} / {scale}")));
-            }
-            Ok(rounded as i16)
-        }
-    }
-}
-
-/// The class index that `number` is, found at `place`.
-fn label(path: &Path, number: Number, place: impl Fn() -> String) -> Result<usize, DataError> {
-    let (index, text) = match number {
-        Number::Integer(value) => (usize::try_from(value).ok(), value.to_string()),
-        Number::Real(value) => {
-            let whole = value.fract() == 0.0 && (0.0..=u32::MAX.into()).contains(&value);
-            (whole.then_some(value as usize), value.to_string())
-        }
-    };
-    index.ok_or_else(|| DataError::Label { path: path.to_owned(), place: place(), value: text })
-}
-
-fn check_scale(path: &Path, value: f64) -> Result<(), DataError> {
-    if value.is_finite() && value > 0.0 {
-        return Ok(());
-    }
-    Err(DataError::Scale { path: path.to_owned(), value })
 }

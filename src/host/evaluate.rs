@@ -1,13 +1,13 @@
 //! The engine and the float reference over a test set: accuracy, agreement, digest.
 
 use std::string::{String, ToString};
-use std::vec;
 use std::vec::Vec;
 
 use super::engine::{Cores, RowError, Runner};
+use super::metrics::classes::{answer, confusion};
 use super::parallel;
 use super::reference::Network;
-use super::report::{best, relative_l2};
+use super::report::relative_l2;
 use crate::digest::Digest;
 use crate::model::Model;
 use crate::session::InputError;
@@ -29,6 +29,10 @@ pub struct Evaluation {
     pub digest: Digest,
     /// `[label][prediction]` of the engine; absent without labels.
     pub confusion: Option<Vec<Vec<usize>>>,
+    /// The engine's scores of each recording.
+    pub scores: Vec<Vec<f64>>,
+    /// Those of the reference; absent without one.
+    pub float_scores: Option<Vec<Vec<f64>>>,
 }
 
 impl Evaluation {
@@ -36,6 +40,29 @@ impl Evaluation {
     pub fn share(&self, count: usize) -> f64 {
         count as f64 / self.rows.max(1) as f64
     }
+
+    /// The same scores, judged anew: of two classes the second is the answer where it scores more than `threshold` above
+    /// the first.
+    #[must_use]
+    pub fn judged(self, labels: Option<&[usize]>, threshold: Option<f64>) -> Self {
+        let answers = |scores: &[Vec<f64>]| -> Vec<usize> {
+            scores.iter().map(|scores| answer(scores, threshold)).collect()
+        };
+        let (fixed, float) = (answers(&self.scores), self.float_scores.as_deref().map(answers));
+        let right = |answers: &[usize]| labels.map(|labels| equal(answers, labels));
+        let classes = self.scores.first().map_or(0, Vec::len);
+        Evaluation {
+            fixed_right: right(&fixed),
+            float_right: float.as_deref().and_then(right),
+            agree: float.as_deref().map(|float| equal(&fixed, float)),
+            confusion: labels.map(|labels| confusion(&fixed, labels, classes)),
+            ..self
+        }
+    }
+}
+
+fn equal(answers: &[usize], others: &[usize]) -> usize {
+    answers.iter().zip(others).filter(|(answer, other)| answer == other).count()
 }
 
 /// A recording that cannot be evaluated.
@@ -115,69 +142,45 @@ pub fn evaluate_by(
     let unit = f64::powi(0.5, model.head.frac);
     let row = |raw: &[i16]| raw.iter().map(|&score| f64::from(score) * unit).collect();
     let scores: Vec<Vec<f64>> = raw.chunks(model.classes).map(row).collect();
-    let floats = network.map(|network| floats(network, &recordings, &scores, progress)).transpose()?;
+    let floats = network.map(|network| floats(network, &recordings, progress)).transpose()?;
 
     let mut digest = Digest::new();
     digest.scores(&raw);
-    let fixed: Vec<usize> = scores.iter().map(|scores| best(scores)).collect();
-    Ok(summarise(&fixed, floats.as_deref(), labels, model.classes, digest))
+    let error = |floats: &Vec<Vec<f64>>| {
+        scores.iter().zip(floats).map(|(fixed, float)| relative_l2(fixed, float)).sum::<f64>()
+            / scores.len().max(1) as f64
+    };
+    let evaluation = Evaluation {
+        rows: scores.len(),
+        fixed_right: None,
+        float_right: None,
+        agree: None,
+        score_error: floats.as_ref().map(error),
+        digest,
+        confusion: None,
+        scores,
+        float_scores: floats,
+    };
+    Ok(evaluation.judged(labels, None))
 }
 
-/// What the reference makes of a recording.
-struct Float {
-    best: usize,
-    /// How far the engine's scores are from its own.
-    error: f64,
-}
-
-/// Of every recording; `fixed` are the engine's scores.
+/// The reference's scores of every recording.
 fn floats(
     network: &Network,
     recordings: &[&[i16]],
-    fixed: &[Vec<f64>],
     progress: &(impl Fn() + Sync),
-) -> Result<Vec<Float>, EvaluateError> {
-    let rows: Vec<(&[i16], &Vec<f64>)> = recordings.iter().copied().zip(fixed).collect();
-    let shares = parallel::shares(&rows, |first, rows| {
-        let one = |(index, (recording, fixed)): (usize, &(&[i16], &Vec<f64>))| {
+) -> Result<Vec<Vec<f64>>, EvaluateError> {
+    let shares = parallel::shares(recordings, |first, rows| {
+        let one = |(index, recording): (usize, &&[i16])| {
             let expected = network.forward(recording, None, &mut |_, _| {}).map_err(|error| {
                 EvaluateError { row: first + index, problem: Problem::Reference(error.to_string()) }
             })?;
             progress();
-            Ok(Float { best: best(&expected), error: relative_l2(fixed, &expected) })
+            Ok(expected)
         };
         rows.iter().enumerate().map(one).collect::<Result<Vec<_>, EvaluateError>>()
     });
     // In row order, so that the first error is the first row's.
     let shares = shares.into_iter().collect::<Result<Vec<_>, _>>()?;
     Ok(shares.into_iter().flatten().collect())
-}
-
-fn summarise(
-    fixed: &[usize],
-    floats: Option<&[Float]>,
-    labels: Option<&[usize]>,
-    classes: usize,
-    digest: Digest,
-) -> Evaluation {
-    let right = |predictions: &mut dyn Iterator<Item = usize>| {
-        labels.map(|labels| predictions.zip(labels).filter(|(found, label)| found == *label).count())
-    };
-    let confusion = labels.map(|labels| {
-        let mut counts = vec![vec![0; classes]; classes];
-        fixed.iter().zip(labels).for_each(|(&found, &label)| counts[label][found] += 1);
-        counts
-    });
-    let agree =
-        |floats: &[Float]| fixed.iter().zip(floats).filter(|(fixed, float)| **fixed == float.best).count();
-    let error = |floats: &[Float]| floats.iter().map(|float| float.error).sum::<f64>();
-    Evaluation {
-        rows: fixed.len(),
-        fixed_right: right(&mut fixed.iter().copied()),
-        float_right: floats.and_then(|floats| right(&mut floats.iter().map(|float| float.best))),
-        agree: floats.map(agree),
-        score_error: floats.map(|floats| error(floats) / fixed.len().max(1) as f64),
-        digest,
-        confusion,
-    }
 }

@@ -11,6 +11,7 @@ pub mod file;
 pub mod fit;
 pub mod golden;
 pub mod import;
+pub mod metrics;
 mod parallel;
 pub mod quantize;
 pub mod reference;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, anyhow, bail, ensure};
-use fixformer::host::data::{self, DataError, Options, Recordings, Split};
+use fixformer::host::data::{self, DataError, Label, Options, Recordings, Split};
 use fixformer::host::draw::Source;
 use fixformer::host::import::description::InputKind;
 
@@ -82,7 +82,7 @@ fn load(recipe: &Recipe, path: &Path, split: Split) -> Result<Recordings, DataEr
         InputKind::Samples { channels, scale, .. } => (Some(*channels), Some(*scale)),
         _ => (None, None),
     };
-    let options = Options { scale: None, channels, labelled: true };
+    let options = Options { channels, label: Some(Label::Last), ..Options::default() };
     match data::load(path, split, options) {
         Err(DataError::NeedsScale { .. }) if scale.is_some() => {
             data::load(path, split, Options { scale, ..options })

@@ -6,72 +6,99 @@ use std::path::Path;
 use std::string::ToString;
 use std::vec::Vec;
 
-use csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
+use super::labels::{self, Labels};
+use super::{DataError, Label, Number, Options, Recordings, raw};
 
-use super::{DataError, Number, Options, Recordings, label, raw};
+mod dialect;
+mod header;
+mod table;
 
-pub(super) fn load(path: &Path, options: Options) -> Result<Recordings, DataError> {
-    let reader = ReaderBuilder::new().has_headers(false).flexible(true).trim(Trim::All).from_path(path);
-    let failed = |error: csv::Error| {
-        let message = error.to_string();
-        let source = match error.into_kind() {
-            ErrorKind::Io(source) => source,
-            _ => std::io::Error::new(std::io::ErrorKind::InvalidData, message),
-        };
-        DataError::Read { path: path.to_owned(), source }
-    };
-    let mut reader = reader.map_err(failed)?;
+pub(super) use table::{Line, Table};
+
+/// Headings of a column that is the label where nobody says which is.
+const LABEL_NAMES: [&str; 4] = ["label", "labels", "class", "target"];
+
+pub(super) fn load(path: &Path, mut options: Options<'_>) -> Result<Recordings, DataError> {
+    let archive = is_of_ucr(path);
+    if archive {
+        options.label = options.label.or(Some(Label::First));
+    }
+    let table = Table::read(path, options)?;
+    let label = label_column(path, &table, options)?;
+    let columns: Vec<usize> = table.columns.iter().copied().filter(|&column| Some(column) != label).collect();
     let channels = options.channels.unwrap_or(1);
-    let mut rows = Vec::new();
-    let mut labels = Vec::new();
-    let mut fields = None;
-    for (index, record) in reader.records().enumerate() {
-        let record = record.map_err(failed)?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let found = record.len();
-        let expected = *fields.get_or_insert(found);
-        if found != expected {
-            return Err(DataError::Ragged { path: path.to_owned(), line, found, expected });
+    let mut rows = Vec::with_capacity(table.lines.len());
+    let mut texts = Vec::new();
+    for line in &table.lines {
+        let end = if archive { unpadded(line, &columns) } else { columns.len() };
+        let columns = &columns[..end];
+        if columns.is_empty() || channels == 0 || !columns.len().is_multiple_of(channels) {
+            let (path, place) = (path.to_owned(), format!("line {}", line.number));
+            return Err(DataError::Channels { path, place, values: columns.len(), channels });
         }
-        if index == 0 && is_header(&record) {
-            continue;
-        }
-
-        let place = |column: usize| format!("line {line}, column {}", column + 1);
-        let values = found - usize::from(options.labelled);
-        if values == 0 || channels == 0 || !values.is_multiple_of(channels) {
-            let (path, place) = (path.to_owned(), format!("line {line}"));
-            return Err(DataError::Channels { path, place, values, channels });
-        }
-        let mut row = Vec::with_capacity(values);
-        for (column, text) in record.iter().enumerate() {
-            let Ok(value) = text.parse::<f64>() else {
-                let (path, text) = (path.to_owned(), text.to_string());
-                return Err(DataError::Number { path, place: place(column), text });
+        let value = |&column: &usize| {
+            let number = table.number(path, line, column, label.is_none())?;
+            // With a scale every number is a real one, also where a spreadsheet left out the point.
+            let number = match (number, options.scale) {
+                (Number::Integer(value), Some(_)) => Number::Real(value as f64),
+                (number, _) => number,
             };
-            if column == values {
-                labels.push(label(path, Number::Real(value), || place(column))?);
-                continue;
-            }
-            // Without a scale a whole number is a raw value, however it is written.
-            let number = match options.scale {
-                None if value.fract() == 0.0 => Number::Integer(value as i64),
-                _ => Number::Real(value),
-            };
-            row.push(raw(path, number, options.scale, || place(column))?);
-        }
-        rows.push(row);
+            raw(path, number, options.scale, || line.place(column))
+        };
+        rows.push(columns.iter().map(value).collect::<Result<Vec<i16>, _>>()?);
+        texts.extend(label.map(|label| table.label(line, label)));
     }
     if rows.is_empty() {
         return Err(DataError::Empty { path: path.to_owned(), place: "the file".to_string() });
     }
-    let labels = options.labelled.then_some(labels);
-    Ok(Recordings { channels, rows, labels, scale: options.scale })
+    let labels = match label.filter(|_| !options.without_labels) {
+        None => None,
+        Some(column) => {
+            let place = |row: usize| table.lines[row].place(column);
+            Some(labels::resolve(path, &texts, options.classes, place)?)
+        }
+    };
+    let (labels, classes) =
+        labels.map_or((None, None), |Labels { indices, classes }| (Some(indices), classes));
+    Ok(Recordings { channels, rows, labels, classes, scale: options.scale, files: None })
 }
 
-/// Whether a field starts with a letter, and is not one of the words that mean a number.
-fn is_header(record: &StringRecord) -> bool {
-    record.iter().any(|text| {
-        text.starts_with(|first: char| first.is_alphabetic() || first == '_') && text.parse::<f64>().is_err()
-    })
+/// The column of the label, if there is one.
+fn label_column(path: &Path, table: &Table, options: Options<'_>) -> Result<Option<usize>, DataError> {
+    match options.label {
+        Some(Label::None) => Ok(None),
+        Some(Label::First) => Ok(table.columns.first().copied()),
+        Some(Label::Last) => Ok(table.columns.last().copied()),
+        Some(Label::Named(name)) => table.named(path, name).map(Some),
+        None => {
+            let is_label = |&&column: &&usize| {
+                let name = table.names.as_ref().map(|names| names[column].to_lowercase());
+                name.is_some_and(|name| LABEL_NAMES.contains(&name.as_str()))
+            };
+            // Two of them are more than a guess can tell.
+            let mut found = table.columns.iter().filter(is_label);
+            match (found.next(), found.next()) {
+                (Some(&column), None) => Ok(Some(column)),
+                (Some(_), Some(_)) => Err(DataError::NoColumn {
+                    path: path.to_owned(),
+                    name: "label: `--label NAME`, or `--label none`, says which of several it is".to_string(),
+                    present: table.present(),
+                }),
+                (None, _) => Ok(None),
+            }
+        }
+    }
+}
+
+/// Whether the name is one of the UCR archive, `NAME_TRAIN.tsv` or `NAME_TEST.tsv`.
+fn is_of_ucr(path: &Path) -> bool {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().to_ascii_uppercase();
+    let text = ["tsv", "txt"].contains(&super::extension(path).as_str());
+    text && (stem.ends_with("_TRAIN") || stem.ends_with("_TEST"))
+}
+
+/// How many of `columns` come before the NaN that the archive pads with.
+fn unpadded(line: &Line, columns: &[usize]) -> usize {
+    let is_padding = |&column: &usize| line.field(column).eq_ignore_ascii_case("nan");
+    columns.iter().rposition(|column| !is_padding(column)).map_or(0, |last| last + 1)
 }

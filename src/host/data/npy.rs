@@ -10,6 +10,13 @@ use std::vec::Vec;
 
 use super::Number;
 
+/// Most bytes of an array: raw values of it fit in the memory of any desk.
+const MOST_BYTES: u64 = 1 << 32;
+/// Bytes before a header, at least.
+const START: u64 = 10;
+/// Most bytes of a header; numpy's own have some hundred.
+const MOST_HEADER: u64 = 1 << 20;
+
 /// An array in row-major order.
 pub(super) struct Array {
     pub(super) shape: Vec<usize>,
@@ -25,6 +32,11 @@ enum Element {
     Signed(usize),
     Unsigned(usize),
     Float(usize),
+    /// Characters, padded with zeros: of 4 bytes each, or of 1.
+    Text {
+        characters: usize,
+        wide: bool,
+    },
 }
 
 impl Element {
@@ -32,14 +44,22 @@ impl Element {
         match self {
             Element::Bool => 1,
             Element::Signed(size) | Element::Unsigned(size) | Element::Float(size) => size,
+            Element::Text { characters, wide } => {
+                if wide {
+                    4 * characters
+                } else {
+                    characters
+                }
+            }
         }
     }
 }
 
 impl Array {
-    /// Reads a whole array; an error is a sentence for the user.
-    pub(super) fn read(mut reader: impl Read) -> Result<Self, String> {
+    /// Reads a whole array to the end of its file, which has `available` bytes; an error is a sentence for the user.
+    pub(super) fn read(mut reader: impl Read, available: u64) -> Result<Self, String> {
         let header = header(&mut reader)?;
+        let available = available.saturating_sub(header.len() as u64 + START);
         let description = entry(&header, "descr")?;
         let (element, big_endian) = element_type(description)?;
         let fortran = entry(&header, "fortran_order")?.starts_with("True");
@@ -47,11 +67,31 @@ impl Array {
 
         let size = shape.iter().try_fold(element.size(), |size, &n| size.checked_mul(n));
         let size = size.ok_or_else(|| format!("shape {shape:?} is larger than any memory"))?;
+        // Before any memory is taken: a header can claim whatever it likes.
+        if size as u64 > MOST_BYTES && size as u64 <= available {
+            return Err(format!(
+                "{size} bytes are more than {MOST_BYTES}; save its recordings in several files"
+            ));
+        }
+        if size as u64 > available {
+            return Err(format!(
+                "shape {shape:?} makes {size} bytes, but the file has {available} for it: it is cut off or damaged; \
+                 copy or download it again"
+            ));
+        }
         let mut bytes = Vec::new();
-        reader.take(size as u64).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        reader.by_ref().take(size as u64).read_to_end(&mut bytes).map_err(damaged)?;
         if bytes.len() < size {
             let got = bytes.len();
             return Err(format!("cut off: {got} of {size} bytes; copy or download it again"));
+        }
+        // The checksum of a member is compared at its end.
+        let mut rest = [0; 1];
+        if reader.read(&mut rest).map_err(damaged)? > 0 {
+            return Err(format!(
+                "there is more after its {size} bytes; write one array a file with `numpy.save`, or several with \
+                 `numpy.savez`"
+            ));
         }
         if fortran {
             bytes = row_major(&bytes, &shape, element.size());
@@ -61,12 +101,43 @@ impl Array {
 
     /// Number of elements.
     pub(super) fn len(&self) -> usize {
-        self.bytes.len() / self.element.size()
+        self.bytes.len() / self.element.size().max(1)
     }
 
-    /// The elements in row-major order.
+    /// Elements that are text as they are; none if they are numbers.
+    pub(super) fn texts(&self) -> Option<Vec<String>> {
+        let Element::Text { characters, wide } = self.element else { return None };
+        let character = |bytes: &[u8]| {
+            let mut code = [0; 4];
+            code[..bytes.len()].copy_from_slice(bytes);
+            if self.big_endian {
+                code.reverse();
+            }
+            char::from_u32(u32::from_le_bytes(code)).unwrap_or(char::REPLACEMENT_CHARACTER)
+        };
+        let text = |index: usize| -> String {
+            let size = self.element.size();
+            let bytes = &self.bytes[index * size..][..size];
+            // As bytes they may be UTF-8.
+            let text = match wide {
+                true => bytes.chunks_exact(4).map(character).collect(),
+                false => String::from_utf8_lossy(bytes).into_owned(),
+            };
+            text.trim_end_matches('\0').to_string()
+        };
+        let count = if characters == 0 { 0 } else { self.len() };
+        Some((0..count).map(text).collect())
+    }
+
+    /// Whether the elements are numbers.
+    pub(super) fn is_numeric(&self) -> bool {
+        !matches!(self.element, Element::Text { .. })
+    }
+
+    /// The elements in row-major order; none if they are text.
     pub(super) fn numbers(&self) -> impl Iterator<Item = Number> + '_ {
-        self.bytes.chunks_exact(self.element.size()).map(|bytes| self.number(bytes))
+        let bytes = if self.is_numeric() { self.bytes.as_slice() } else { &[] };
+        bytes.chunks_exact(self.element.size().max(1)).map(|bytes| self.number(bytes))
     }
 
     fn number(&self, bytes: &[u8]) -> Number {
@@ -84,15 +155,20 @@ impl Array {
             // Whatever does not fit here fits in no 16 bits either.
             Element::Unsigned(_) => Number::Integer(unsigned.try_into().unwrap_or(i64::MAX)),
             Element::Float(4) => Number::Real(f32::from_bits(unsigned as u32).into()),
-            Element::Float(_) => Number::Real(f64::from_bits(unsigned)),
+            Element::Float(_) | Element::Text { .. } => Number::Real(f64::from_bits(unsigned)),
         }
     }
+}
+
+/// What a member's reader says of bytes that are not those that were written.
+fn damaged(error: std::io::Error) -> String {
+    format!("damaged ({error}); copy or download the file again")
 }
 
 /// The text of the header.
 fn header(reader: &mut impl Read) -> Result<String, String> {
     let not_npy = |_| "not a numpy array; write it with `numpy.save` or `numpy.savez`".to_string();
-    let mut start = [0; 10];
+    let mut start = [0; START as usize];
     reader.read_exact(&mut start).map_err(not_npy)?;
     if !start.starts_with(b"\x93NUMPY") {
         return Err(not_npy(std::io::ErrorKind::InvalidData.into()));
@@ -102,6 +178,9 @@ fn header(reader: &mut impl Read) -> Result<String, String> {
         let mut rest = [0; 2];
         reader.read_exact(&mut rest).map_err(not_npy)?;
         length |= u64::from(u16::from_le_bytes(rest)) << 16;
+    }
+    if length > MOST_HEADER {
+        return Err(format!("its header claims {length} bytes; it is damaged, copy or download it again"));
     }
     let mut text = Vec::new();
     reader.take(length).read_to_end(&mut text).map_err(|error| error.to_string())?;
@@ -119,8 +198,21 @@ fn entry<'a>(header: &'a str, key: &str) -> Result<&'a str, String> {
 fn element_type(text: &str) -> Result<(Element, bool), String> {
     let description = text.strip_prefix('\'').and_then(|text| text.split('\'').next());
     let refused = || {
-        let found = description.unwrap_or("a structured array");
-        format!("its element type is {found}; convert it with `.astype('int16')` or `.astype('float32')`")
+        match description {
+        None => "its elements are records; make one array of their fields with \
+                 `numpy.lib.recfunctions.structured_to_unstructured`"
+            .to_string(),
+        // Rows of several lengths: no `astype` makes an array of them.
+        Some(found) if found.ends_with('O') => {
+            "its elements are Python objects; recordings `rows` of several lengths go end to end: \
+             `tok_test=numpy.concatenate(rows)`, `off_test=numpy.cumsum([0] + [len(r) for r in rows])`; labels become \
+             text with `.astype(str)`"
+                .to_string()
+        }
+        Some(found) => {
+            format!("its element type is {found}; convert it with `.astype('int16')` or `.astype('float32')`")
+        }
+    }
     };
     let order_and_code = description.ok_or_else(refused)?;
     let code = order_and_code.trim_start_matches(['<', '>', '|', '=']);
@@ -129,6 +221,10 @@ fn element_type(text: &str) -> Result<(Element, bool), String> {
         "i1" | "i2" | "i4" | "i8" => Element::Signed(size_of_code(code)),
         "u1" | "u2" | "u4" | "u8" => Element::Unsigned(size_of_code(code)),
         "f4" | "f8" => Element::Float(size_of_code(code)),
+        _ if code.starts_with(['U', 'S']) => {
+            let characters = code[1..].parse().map_err(|_| refused())?;
+            Element::Text { characters, wide: code.starts_with('U') }
+        }
         _ => return Err(refused()),
     };
     Ok((element, order_and_code.starts_with('>')))

@@ -10,19 +10,21 @@ use std::vec::Vec;
 
 use zip::ZipArchive;
 
+use super::labels::{self, Labels};
 use super::npy::Array;
-use super::{DataError, Number, Options, Recordings, Split, check_scale, label, raw};
+use super::{DataError, Key, Number, Options, Recordings, Split, check_scale, raw};
 
 /// One split of an `.npz`.
-pub(super) fn load(path: &Path, split: Split, options: Options) -> Result<Recordings, DataError> {
+pub(super) fn load(path: &Path, split: Split, options: Options<'_>) -> Result<Recordings, DataError> {
     let mut archive = Archive::open(path)?;
-    let [x, lengths, tokens, offsets, labels] =
-        ["x", "len", "tok", "off", "y"].map(|key| format!("{key}_{}", split.name()));
+    let split = archive.split(split);
+    let [x, lengths, steps, offsets, labels] =
+        [Key::Recordings, Key::Lengths, Key::Steps, Key::Offsets, Key::Labels].map(|key| key.name(split));
     let file_scale = archive.scale()?;
 
-    let (channels, mut rows) = if let Some(array) = archive.array(&tokens)? {
+    let (channels, mut rows) = if let Some(array) = archive.array(&steps)? {
         let starts = archive.required(&offsets)?;
-        (1, Source { path, key: &tokens, options }.end_to_end(&array, &offsets, &starts)?)
+        Source { path, key: &steps, options }.end_to_end(&array, &offsets, &starts)?
     } else {
         let array = archive.required(&x)?;
         Source { path, key: &x, options }.padded(&array)?
@@ -30,36 +32,88 @@ pub(super) fn load(path: &Path, split: Split, options: Options) -> Result<Record
     if let Some(array) = archive.array(&lengths)? {
         cut(path, &lengths, &array, channels, &mut rows)?;
     }
-    let labels = match archive.array(&labels)? {
-        None => None,
-        Some(array) => {
-            expect_shape(path, &labels, &array, rows.len())?;
-            let numbers = array.numbers().enumerate();
-            let one = |(row, number)| label(path, number, || format!("`{labels}`[{row}]"));
-            Some(numbers.map(one).collect::<Result<_, _>>()?)
-        }
-    };
-    Ok(Recordings { channels, rows, labels, scale: options.scale.or(file_scale) })
+    let found = if options.without_labels { None } else { archive.array(&labels)? };
+    let found = found.map(|array| self::labels(path, &labels, &array, rows.len(), options)).transpose()?;
+    let (labels, classes) =
+        found.map_or((None, None), |Labels { indices, classes }| (Some(indices), classes));
+    Ok(Recordings { channels, rows, labels, classes, scale: options.scale.or(file_scale), files: None })
+}
+
+/// The classes of as many recordings.
+fn labels(
+    path: &Path,
+    key: &str,
+    array: &Array,
+    rows: usize,
+    options: Options<'_>,
+) -> Result<Labels, DataError> {
+    // Keras keeps an axis of one; a column of ones and zeros for each class has another meaning.
+    if array.shape != [rows, 1] && array.shape != [rows] {
+        let advice = match array.shape[..] {
+            [found, _] if found == rows => "; of one column a class, save `y.argmax(axis=1)`",
+            _ => "; give one for each recording",
+        };
+        return Err(DataError::Shape {
+            path: path.to_owned(),
+            key: key.to_string(),
+            found: array.shape.clone(),
+            expected: format!("[{rows}]{advice}"),
+        });
+    }
+    let numbers = || array.numbers().map(|number| number.to_string()).collect();
+    let texts: Vec<String> = array.texts().unwrap_or_else(numbers);
+    labels::resolve(path, &texts, options.classes, |row| format!("`{key}`[{row}]"))
 }
 
 /// A single `.npy`, without labels.
-pub(super) fn load_array(path: &Path, options: Options) -> Result<Recordings, DataError> {
-    let array = Array::read(open(path)?).map_err(|problem| DataError::Array {
-        path: path.to_owned(),
-        key: "x".to_string(),
-        problem,
-    })?;
+pub(super) fn load_array(path: &Path, options: Options<'_>) -> Result<Recordings, DataError> {
+    let array = read_array(path)?;
     let (channels, rows) = Source { path, key: "x", options }.padded(&array)?;
-    Ok(Recordings { channels, rows, labels: None, scale: options.scale })
+    Ok(Recordings { channels, rows, scale: options.scale, ..Recordings::default() })
+}
+
+/// A single `.npy` that is one recording, `[steps]` or `[steps, channels]`: its channels and values.
+pub(super) fn load_one(path: &Path, options: Options<'_>) -> Result<(usize, Vec<i16>), DataError> {
+    let array = read_array(path)?;
+    let source = Source { path, key: "x", options };
+    let channels = match array.shape[..] {
+        [_] => options.channels.unwrap_or(1),
+        [_, channels] if options.channels.is_none_or(|given| given == channels) => channels,
+        _ => {
+            return Err(source.shape(
+                &array,
+                match array.shape[..] {
+                    [channels, steps] if options.channels == Some(channels) && channels != steps => {
+                        "[steps, channels]; transpose it: `x.T`"
+                    }
+                    _ => "[steps] or [steps, channels], one recording a file",
+                },
+            ));
+        }
+    };
+    if array.len() == 0 {
+        return Err(source.empty());
+    }
+    let values = source.raw_values(&array)?;
+    if channels == 0 || !values.len().is_multiple_of(channels) {
+        let (path, values) = (path.to_owned(), values.len());
+        return Err(DataError::Channels { path, place: "the recording".to_string(), values, channels });
+    }
+    Ok((channels, values))
+}
+
+fn read_array(path: &Path) -> Result<Array, DataError> {
+    let file = open(path)?;
+    let read = |source| DataError::Read { path: path.to_owned(), source };
+    let available = file.get_ref().metadata().map_err(read)?.len();
+    let problem = |problem| DataError::Array { path: path.to_owned(), key: "x".to_string(), problem };
+    Array::read(file, available).map_err(problem)
 }
 
 /// One array of an `.npz`: its shape and its values in row-major order.
 pub(super) fn real_array(path: &Path, key: &str) -> Result<(Vec<usize>, Vec<f64>), DataError> {
     let array = Archive::open(path)?.required(key)?;
-    let values = array.numbers().map(|number| match number {
-        Number::Integer(value) => value as f64,
-        Number::Real(value) => value,
-    });
+    let values = array.numbers().map(Number::real);
     Ok((array.shape.clone(), values.collect()))
 }
 
@@ -67,7 +121,7 @@ pub(super) fn real_array(path: &Path, key: &str) -> Result<(Vec<usize>, Vec<f64>
 struct Source<'a> {
     path: &'a Path,
     key: &'a str,
-    options: Options,
+    options: Options<'a>,
 }
 
 impl Source<'_> {
@@ -82,15 +136,7 @@ impl Source<'_> {
             [_, steps, channels] if given.is_none_or(|given| given == channels) => {
                 (steps * channels, channels)
             }
-            _ => {
-                let channels = given.map_or("channels".to_string(), |given| given.to_string());
-                return Err(DataError::Shape {
-                    path: self.path.to_owned(),
-                    key: self.key.to_string(),
-                    found: array.shape.clone(),
-                    expected: format!("[rows, steps] or [rows, steps, {channels}]; reshape it"),
-                });
-            }
+            _ => return Err(self.shape(array, &axes(&array.shape, given))),
         };
         if channels == 0 || !values.is_multiple_of(channels) {
             let (path, place) = (self.path.to_owned(), format!("a row of `{}`", self.key));
@@ -100,32 +146,50 @@ impl Source<'_> {
         Ok((channels, all.chunks_exact(values).map(<[i16]>::to_vec).collect()))
     }
 
-    /// Rows laid end to end, each from its offset to the next.
-    fn end_to_end(&self, array: &Array, key: &str, offsets: &Array) -> Result<Vec<Vec<i16>>, DataError> {
-        if array.shape.len() != 1 {
-            return Err(DataError::Shape {
-                path: self.path.to_owned(),
-                key: self.key.to_string(),
-                found: array.shape.clone(),
-                expected: "[tokens]; lay the recordings end to end".to_string(),
-            });
-        }
+    /// Rows laid end to end, each from its offset to the next, and the number of channels.
+    fn end_to_end(
+        &self,
+        array: &Array,
+        key: &str,
+        offsets: &Array,
+    ) -> Result<(usize, Vec<Vec<i16>>), DataError> {
+        let given = self.options.channels;
+        let channels = match array.shape[..] {
+            [_] => given.unwrap_or(1),
+            [_, channels] if given.is_none_or(|given| given == channels) => channels,
+            [channels, _] if Some(channels) == given => {
+                return Err(self.shape(array, "[steps, channels]; transpose it: `tok.T`"));
+            }
+            _ => {
+                let expected = "[steps] or [steps, channels]; lay the recordings end to end";
+                return Err(self.shape(array, expected));
+            }
+        };
         let all = self.raw_values(array)?;
+        if channels == 0 || !all.len().is_multiple_of(channels) {
+            let (path, place) = (self.path.to_owned(), format!("`{}`", self.key));
+            return Err(DataError::Channels { path, place, values: all.len(), channels });
+        }
+        let steps = all.len() / channels;
         let mut offsets = offsets.numbers().enumerate();
         let mut rows = Vec::new();
         let mut start = 0;
         if let Some((_, first)) = offsets.next() {
-            start = whole(self.path, key, 0, first, 0, all.len())?;
+            start = whole(self.path, key, 0, first, 0, steps)?;
         }
         for (row, end) in offsets {
-            let end = whole(self.path, key, row, end, start + 1, all.len())?;
-            rows.push(all[start..end].to_vec());
+            let end = whole(self.path, key, row, end, start + 1, steps)?;
+            rows.push(all[start * channels..end * channels].to_vec());
             start = end;
         }
-        if rows.is_empty() { Err(self.empty()) } else { Ok(rows) }
+        if rows.is_empty() { Err(self.empty()) } else { Ok((channels, rows)) }
     }
 
     fn raw_values(&self, array: &Array) -> Result<Vec<i16>, DataError> {
+        if !array.is_numeric() {
+            let problem = "its elements are text; convert it with `.astype('float32')`".to_string();
+            return Err(DataError::Array { path: self.path.to_owned(), key: self.key.to_string(), problem });
+        }
         let place = |flat: usize| {
             let mut rest = flat;
             let mut index: Vec<usize> = Vec::new();
@@ -139,8 +203,35 @@ impl Source<'_> {
         numbers.map(|(flat, number)| raw(self.path, number, self.options.scale, || place(flat))).collect()
     }
 
+    fn shape(&self, array: &Array, expected: &str) -> DataError {
+        DataError::Shape {
+            path: self.path.to_owned(),
+            key: self.key.to_string(),
+            found: array.shape.clone(),
+            expected: expected.to_string(),
+        }
+    }
+
     fn empty(&self) -> DataError {
         DataError::Empty { path: self.path.to_owned(), place: format!("array `{}`", self.key) }
+    }
+}
+
+/// The axes that recordings have, and what to do with those of this `shape`.
+fn axes(shape: &[usize], given: Option<usize>) -> String {
+    let channels = given.map_or("channels".to_string(), |given| given.to_string());
+    let axes = format!("[rows, steps] or [rows, steps, {channels}]");
+    match shape {
+        [] | [_] => format!("{axes}; of one recording save `x[None]`"),
+        // Another order in memory: a reshape would mix the channels.
+        [_, first, last] if given == Some(*first) && first != last => {
+            format!("{axes}; the channels come before the steps, save `x.transpose(0, 2, 1)`")
+        }
+        [_, _, last] => format!("{axes}; the last axis has {last} channels, correct the number of channels"),
+        _ => format!(
+            "{axes}; if the channels are the last axis, join those of the steps: \
+             `x.reshape(len(x), -1, x.shape[-1])`"
+        ),
     }
 }
 
@@ -199,6 +290,9 @@ fn open(path: &Path) -> Result<BufReader<File>, DataError> {
     file.map(BufReader::new).map_err(|source| DataError::Read { path: path.to_owned(), source })
 }
 
+/// The most that deflating can make smaller.
+const MOST_DEFLATED: u64 = 1032;
+
 /// An open `.npz`.
 struct Archive<'a> {
     path: &'a Path,
@@ -217,10 +311,25 @@ impl<'a> Archive<'a> {
         let problem =
             |problem: String| DataError::Array { path: self.path.to_owned(), key: key.to_string(), problem };
         match self.zip.by_name(&format!("{key}.npy")) {
-            Ok(entry) => Array::read(entry).map(Some).map_err(problem),
+            Ok(entry) => {
+                // The archive's directory can claim whatever it likes too.
+                let available = entry.size().min(entry.compressed_size().saturating_mul(MOST_DEFLATED));
+                Array::read(entry, available).map(Some).map_err(problem)
+            }
             Err(zip::result::ZipError::FileNotFound) => Ok(None),
             Err(error) => Err(problem(error.to_string())),
         }
+    }
+
+    /// The split to read: none, where the file has one set of recordings and says no split.
+    fn split(&self, split: Split) -> Option<Split> {
+        let has = |split: Option<Split>| {
+            let mut names = [Key::Recordings, Key::Steps].into_iter().map(|key| key.name(split) + ".npy");
+            names.any(|name| self.zip.index_for_name(&name).is_some())
+        };
+        let splits = [Split::Train, Split::Validation, Split::Test];
+        let whole = has(None) && !splits.into_iter().any(|split| has(Some(split)));
+        (!whole).then_some(split)
     }
 
     fn required(&mut self, key: &str) -> Result<Array, DataError> {
@@ -239,7 +348,7 @@ impl<'a> Archive<'a> {
 
     /// The real value of one raw unit, if the file says.
     fn scale(&mut self) -> Result<Option<f64>, DataError> {
-        let Some(array) = self.array("scale")? else {
+        let Some(array) = self.array(&Key::Scale.name(None))? else {
             return Ok(None);
         };
         let mut numbers = array.numbers();
@@ -251,10 +360,7 @@ impl<'a> Archive<'a> {
                 expected: "a single number".to_string(),
             });
         };
-        let scale = match number {
-            Number::Integer(value) => value as f64,
-            Number::Real(value) => value,
-        };
+        let scale = number.real();
         check_scale(self.path, scale)?;
         Ok(Some(scale))
     }

@@ -1,0 +1,117 @@
+//! From what files call classes to the indices of a model's scores.
+
+use std::borrow::ToOwned;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use super::{DataError, Number};
+
+/// The classes of recordings.
+pub(super) struct Labels {
+    /// Of each recording.
+    pub(super) indices: Vec<usize>,
+    /// What the classes are called, where they are more than numbers from 0.
+    pub(super) classes: Option<Vec<String>>,
+}
+
+/// Most classes that a message lists.
+const MOST_LISTED: usize = 20;
+
+/// The classes that `texts` name, the text of recording `row` standing at `place(row)`: their places in the list
+/// `given`; or without one the numbers from 0 that they are, or else their places in the alphabet.
+pub(super) fn resolve(
+    path: &Path,
+    texts: &[String],
+    given: Option<&[String]>,
+    place: impl Fn(usize) -> String,
+) -> Result<Labels, DataError> {
+    if let Some(classes) = given {
+        return listed(path, texts, classes, place);
+    }
+    let numbers: Vec<Option<Number>> = texts.iter().map(|text| Number::parse(text, false)).collect();
+    let words = numbers.iter().filter(|number| number.is_none()).count();
+    if words == 0 {
+        let index = |(row, number): (usize, &Option<Number>)| {
+            number.and_then(index).ok_or_else(|| DataError::Label {
+                path: path.to_owned(),
+                place: place(row),
+                value: texts[row].clone(),
+                listed: list(texts),
+            })
+        };
+        let indices = numbers.iter().enumerate().map(index).collect::<Result<_, _>>()?;
+        return Ok(Labels { indices, classes: None });
+    }
+    if words < texts.len() {
+        let word_is_odd = 2 * words < texts.len();
+        let row = numbers.iter().position(|number| number.is_none() == word_is_odd).unwrap_or_default();
+        return Err(DataError::MixedLabels {
+            path: path.to_owned(),
+            place: place(row),
+            value: texts[row].clone(),
+            other: if word_is_odd { "others are numbers" } else { "others are words" }.to_string(),
+            listed: list(texts),
+        });
+    }
+    if let Some(row) = texts.iter().position(String::is_empty) {
+        return Err(DataError::MixedLabels {
+            path: path.to_owned(),
+            place: place(row),
+            value: String::new(),
+            other: "a label cannot be blank".to_string(),
+            listed: list(texts),
+        });
+    }
+    let classes: Vec<String> = texts.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect();
+    listed(path, texts, &classes, place)
+}
+
+fn listed(
+    path: &Path,
+    texts: &[String],
+    classes: &[String],
+    place: impl Fn(usize) -> String,
+) -> Result<Labels, DataError> {
+    for (index, class) in classes.iter().enumerate() {
+        if classes[..index].iter().any(|other| same(other, class)) {
+            return Err(DataError::ClassTwice { path: path.to_owned(), class: class.clone() });
+        }
+    }
+    let index = |(row, text): (usize, &String)| {
+        classes.iter().position(|class| same(class, text)).ok_or_else(|| DataError::UnknownClass {
+            path: path.to_owned(),
+            place: place(row),
+            value: text.clone(),
+            classes: classes.to_vec(),
+        })
+    };
+    let indices = texts.iter().enumerate().map(index).collect::<Result<_, _>>()?;
+    Ok(Labels { indices, classes: Some(classes.to_vec()) })
+}
+
+/// The same word, or the same number: `1` and `1.0`.
+fn same(class: &str, text: &str) -> bool {
+    let number = |text| Number::parse(text, false).map(Number::real);
+    class == text || number(class).is_some_and(|class| number(text) == Some(class))
+}
+
+fn index(number: Number) -> Option<usize> {
+    let value = number.real();
+    (value.fract() == 0.0 && (0.0..=u32::MAX.into()).contains(&value)).then_some(value as usize)
+}
+
+/// All labels in order, as `--classes` takes them.
+fn list(texts: &[String]) -> String {
+    let mut distinct: Vec<&String> = texts.iter().collect::<BTreeSet<_>>().into_iter().collect();
+    let value = |text: &String| Number::parse(text, false).map_or(f64::INFINITY, Number::real);
+    distinct.sort_by(|a, b| value(a).total_cmp(&value(b)));
+    distinct.dedup_by(|a, b| same(a, b));
+    distinct.retain(|text| !text.is_empty());
+    let mut words: Vec<&str> = distinct.iter().take(MOST_LISTED).map(|text| text.as_str()).collect();
+    if distinct.len() > MOST_LISTED {
+        words.push("…");
+    }
+    words.join(",")
+}

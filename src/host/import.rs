@@ -111,16 +111,22 @@ impl Importer<'_> {
         let description = self.description;
         let (encoder, names) = (&description.encoder, &description.tensors);
         let input = self.input()?;
+        let class_token = self.class_token()?;
         let (positions, max_tokens) = self.positions()?;
-        let norm = |this: &mut Self, on: bool, key: &str, names: &NormNames, width| {
-            on.then(|| this.norm(key, names, 0, width)).transpose()
+        let norm = |this: &mut Self, on: bool, key: &str, names: &NormNames, width, epsilon: Option<f64>| {
+            let norm = on.then(|| this.norm(key, names, 0, width)).transpose()?;
+            Ok(norm.map(|norm| Norm { epsilon: epsilon.unwrap_or(norm.epsilon), ..norm }))
         };
+        let (on, epsilon) = (encoder.embedding_norm, encoder.embedding_epsilon);
         let embedding_norm =
-            norm(&mut self, encoder.embedding_norm, "embedding_norm", &names.embedding_norm, encoder.width)?;
+            norm(&mut self, on, "embedding_norm", &names.embedding_norm, encoder.width, epsilon)?;
         let blocks = (0..encoder.layers).map(|layer| self.block(layer, max_tokens));
         let blocks = blocks.collect::<Result<_, _>>()?;
         let output_width = encoder.output_width();
-        let final_norm = norm(&mut self, encoder.final_norm, "final_norm", &names.final_norm, output_width)?;
+        let (on, epsilon) = (encoder.final_norm, encoder.final_epsilon);
+        let final_norm = norm(&mut self, on, "final_norm", &names.final_norm, output_width, epsilon)?;
+        let (on, epsilon) = (description.pooling.norm, description.pooling.epsilon);
+        let pooled_norm = norm(&mut self, on, "pooled_norm", &names.pooled_norm, output_width, epsilon)?;
         let hidden = match description.head.hidden {
             Some(activation) => {
                 let map = self.linear("hidden", &names.hidden, 0, output_width, None)?;
@@ -134,11 +140,13 @@ impl Importer<'_> {
         Ok(Network {
             name: description.name.clone(),
             input,
+            class_token,
             positions,
             embedding_norm,
             blocks,
             final_norm,
             pooling: description.pooling.reference(),
+            pooled_norm,
             hidden,
             head,
             max_tokens,
@@ -197,6 +205,16 @@ impl Importer<'_> {
                 Input::Tokens { vocabulary: shape[0], table }
             }
         })
+    }
+
+    /// The token before those of the input, where the description names one.
+    fn class_token(&mut self) -> Result<Option<Vec<f64>>, ImportError> {
+        let Some(name) = &self.description.tensors.class_token else { return Ok(None) };
+        let width = self.description.encoder.width;
+        // However many axes of length 1 the framework needs to add it to a batch.
+        let mut shape = vec![Exactly(1); self.checkpoint.rank(name).unwrap_or(1).clamp(1, 3)];
+        *shape.last_mut().expect("one axis at least") = Exactly(width);
+        Ok(Some(self.checkpoint.tensor("tensors.class_token", name, &shape)?.1))
     }
 
     /// The positions and the largest number of tokens.

@@ -19,6 +19,7 @@ use serde::Deserialize;
 /// table = "embed"
 /// # token_type = "types", [types, width]: the row of type 0 is added to every token; none without the key
 /// stem = { weight = "stem.w", bias = "stem.b" }
+/// # class_token = "cls", [width] with any axes of length 1: a token before those of the input; none without the key
 /// positions = "pos"
 /// axial = ["pos.0", "pos.1"]   # in place of positions: [A, D1] and [B, D2], or [A, 1, D1] and [1, B, D2]
 /// embedding_norm = { gain = "lne.g", bias = "lne.b" }
@@ -36,6 +37,7 @@ use serde::Deserialize;
 /// expand = { weight = "l{layer}.ff1.w", bias = "l{layer}.ff1.b" }
 /// contract = { weight = "l{layer}.ff2.w", bias = "l{layer}.ff2.b" }
 /// final_norm = { gain = "lnf.g", bias = "lnf.b" }
+/// pooled_norm = { gain = "lnp.g", bias = "lnp.b" }      # of `pooling.norm`
 /// hidden = { weight = "hidden.w", bias = "hidden.b" }   # of the head
 /// head = { weight = "head.w", bias = "head.b" }
 /// ```
@@ -50,6 +52,7 @@ pub struct Tensors {
     pub table: String,
     pub token_type: Option<String>,
     pub stem: AffineNames,
+    pub class_token: Option<String>,
     pub positions: String,
     pub axial: [String; 2],
     pub embedding_norm: NormNames,
@@ -67,6 +70,7 @@ pub struct Tensors {
     pub expand: AffineNames,
     pub contract: AffineNames,
     pub final_norm: NormNames,
+    pub pooled_norm: NormNames,
     pub hidden: AffineNames,
     pub head: AffineNames,
 }
@@ -77,13 +81,14 @@ impl Tensors {
         let affine = [&self.stem, &self.query, &self.key, &self.value, &self.output];
         let affine = affine.into_iter().chain([&self.expand, &self.contract, &self.hidden, &self.head]);
         let affine = affine.chain(&self.query_key);
-        let norms = [&self.embedding_norm, &self.norm1, &self.norm2, &self.final_norm];
+        let norms = [&self.embedding_norm, &self.norm1, &self.norm2, &self.final_norm, &self.pooled_norm];
         let pairs = affine.map(|names| (&names.weight, &names.bias));
         let mut pairs = pairs.chain(norms.into_iter().map(|names| (&names.gain, &names.bias)));
         let single = [&self.mean, &self.deviation, &self.table, &self.positions];
-        let optional = [&self.token_type, &self.position_bias, &self.projection, &self.plan, &self.rotations];
+        let optional = [&self.token_type, &self.class_token, &self.position_bias];
+        let optional = optional.into_iter().chain([&self.projection, &self.plan, &self.rotations]);
         single.into_iter().chain(&self.axial).any(|name| name == tensor)
-            || optional.into_iter().flatten().any(|name| in_some_layer(name, tensor))
+            || optional.flatten().any(|name| in_some_layer(name, tensor))
             || pairs.any(|(name, bias)| {
                 let bias = match bias {
                     BiasName::Tensor(bias) => in_some_layer(bias, tensor),
@@ -108,6 +113,7 @@ impl Default for Tensors {
             table: "embed".to_string(),
             token_type: None,
             stem: affine("stem.w", "stem.b"),
+            class_token: None,
             positions: "pos".to_string(),
             axial: ["pos.0", "pos.1"].map(String::from),
             embedding_norm: norm("lne"),
@@ -125,6 +131,7 @@ impl Default for Tensors {
             expand: affine("l{layer}.ff1.w", "l{layer}.ff1.b"),
             contract: affine("l{layer}.ff2.w", "l{layer}.ff2.b"),
             final_norm: norm("lnf"),
+            pooled_norm: norm("lnp"),
             hidden: affine("hidden.w", "hidden.b"),
             head: affine("head.w", "head.b"),
         }

@@ -32,23 +32,25 @@ use std::vec;
 use std::vec::Vec;
 
 use super::reference::{
-    Attention, AttentionKind, Axial, Block, FeedForward, Hidden, Input, Linear, Network, Norm, Positions,
-    Window,
+    Attention, AttentionKind, Axial, Block, FeedForward, Hidden, Input, Network, Norm, Positions, Window,
 };
 use checkpoint::Checkpoint;
 use checkpoint::Extent::{Exactly, Free};
-use description::{
-    AffineNames, Description, Encoder, InputKind, Layout, NormNames, Place, PositionKind, in_layer,
-};
+use description::{Description, Encoder, InputKind, NormNames, Place, PositionKind};
 
+pub use checkpoint::Precision;
 pub use error::ImportError;
 pub use source::Source;
 
 mod checkpoint;
 pub mod description;
 mod error;
+mod fused;
 mod hugging_face;
+mod linear;
+mod names;
 mod source;
+mod weights;
 
 /// Reads the network that `description` (TOML) and `weights` (safetensors) define together.
 ///
@@ -161,7 +163,7 @@ impl Importer<'_> {
             // Saturation is safe: no tensor is that long, so the shape check refuses it.
             let inputs = window.width.saturating_mul(values);
             let window = Window { width: window.width, stride: window.stride };
-            Ok((window, this.linear("stem", &names.stem, 0, inputs, Some(width))?))
+            Ok((window, this.stem(&names.stem, inputs, window.width, width)?))
         };
         Ok(match &self.description.input {
             InputKind::Samples { channels, scale, normalize, window, .. } => {
@@ -288,19 +290,23 @@ impl Importer<'_> {
         let described = encoder.attention.of(layer);
         let norm1 = self.norm("norm1", &names.norm1, layer, width)?;
         let kind = self.attention_kind(layer, max_tokens)?;
-        let mut project = |key, names| self.linear(key, names, layer, width, Some(heads));
-        let (query, key) = match (described.shares_query(), &names.query_key) {
-            (true, Some(names)) => (project("query_key", names)?, None),
-            (true, None) => (project("query", &names.query)?, None),
-            (false, _) => (project("query", &names.query)?, Some(project("key", &names.key)?)),
+        let both = described.shares_query();
+        let (query, of_query) = match &names.query_key {
+            Some(names) if both => ("query_key", names),
+            _ => ("query", &names.query),
         };
+        let maps = [Some(of_query), (!both).then_some(&names.key), Some(&names.value)];
+        let mut project = |key: &str, at: usize| self.projection(key, maps, at, layer, heads);
+        let query = project(query, 0)?;
+        let key = (!both).then(|| project("key", 1)).transpose()?;
+        let value = project("value", 2)?;
         let attention = Attention {
             heads: encoder.heads,
             causal: described.causal(),
             kind,
             query,
             key,
-            value: project("value", &names.value)?,
+            value,
             output: self.linear("output", &names.output, layer, heads, Some(width))?,
         };
         let norm2 = self.norm("norm2", &names.norm2, layer, width)?;
@@ -318,39 +324,12 @@ impl Importer<'_> {
         let place = place(encoder, layer, max_tokens);
         let stored = match attention.stored(&self.description.tensors, place) {
             Some(stored) => {
-                let name = in_layer(stored.name, layer);
+                let name = self.description.tensors.in_layer(stored.name, layer);
                 Some(self.checkpoint.tensor(stored.key, &name, &stored.shape)?.1)
             }
             None => None,
         };
         attention.kind(place, stored).map_err(|problem| problem.of(self.path))
-    }
-
-    /// A linear map; `outputs` is taken from the file when it is not given.
-    fn linear(
-        &mut self,
-        key: &str,
-        names: &AffineNames,
-        layer: usize,
-        inputs: usize,
-        outputs: Option<usize>,
-    ) -> Result<Linear, ImportError> {
-        let rows = Exactly(inputs);
-        let columns = outputs.map_or(Free("outputs"), Exactly);
-        let weight = format!("tensors.{key}.weight");
-        let name = in_layer(&names.weight, layer);
-        let (outputs, weights) = match self.description.tensors.layout {
-            Layout::InOut => {
-                let (shape, weights) = self.checkpoint.tensor(&weight, &name, &[rows, columns])?;
-                (shape[1], weights)
-            }
-            Layout::OutIn => {
-                let (shape, weights) = self.checkpoint.tensor(&weight, &name, &[columns, rows])?;
-                (shape[0], transposed(&weights, inputs))
-            }
-        };
-        let bias = self.bias(key, &names.bias, layer, outputs)?;
-        Ok(Linear { inputs, outputs, weights, bias })
     }
 
     fn norm(
@@ -360,29 +339,13 @@ impl Importer<'_> {
         layer: usize,
         width: usize,
     ) -> Result<Norm, ImportError> {
-        let gain = self.vector(&format!("{key}.gain"), &in_layer(&names.gain, layer), width)?;
-        let bias = self.bias(key, &names.bias, layer, width)?;
+        let gain = self.vector(
+            &format!("{key}.gain"),
+            &self.description.tensors.in_layer(&names.gain, layer),
+            width,
+        )?;
+        let bias = self.bias(key, &names.bias, layer, width, fused::Part::WHOLE)?;
         Ok(Norm { gain, bias, epsilon: self.description.encoder.epsilon })
-    }
-
-    fn bias(
-        &mut self,
-        key: &str,
-        name: &description::BiasName,
-        layer: usize,
-        length: usize,
-    ) -> Result<Vec<f64>, ImportError> {
-        match name {
-            description::BiasName::Absent => Ok(vec![0.0; length]),
-            description::BiasName::Tensor(name) => {
-                self.vector(&format!("{key}.bias"), &in_layer(name, layer), length)
-            }
-        }
-    }
-
-    fn vector(&mut self, key: &str, name: &str, length: usize) -> Result<Vec<f64>, ImportError> {
-        let key = format!("tensors.{key}");
-        Ok(self.checkpoint.tensor(&key, name, &[Exactly(length)])?.1)
     }
 }
 
@@ -390,9 +353,4 @@ impl Importer<'_> {
 fn place(encoder: &Encoder, layer: usize, tokens: usize) -> Place {
     let (head_width, multiple) = (encoder.head_width(), encoder.attention.multiple());
     Place { layer, heads: encoder.heads, head_width, tokens, multiple }
-}
-
-/// `[outputs, inputs]` to `[inputs, outputs]`.
-fn transposed(weights: &[f64], inputs: usize) -> Vec<f64> {
-    (0..inputs).flat_map(|i| weights.iter().skip(i).step_by(inputs)).copied().collect()
 }

@@ -49,7 +49,7 @@ pub use attention::{
 };
 pub use pooling::{Pooling, PoolingKind, PoolingWindow};
 pub use running::Running;
-pub use tensors::{AffineNames, BiasName, Layout, NormNames, Tensors, in_layer};
+pub use tensors::{AffineNames, BiasName, Fused, Layout, NormNames, Tensors, in_layer};
 
 /// A whole description.
 #[derive(Debug, Clone, Deserialize)]
@@ -272,6 +272,11 @@ pub(super) fn check(description: &Description) -> Result<(), Problem> {
         let problem =
             format!("{heads} does not divide the width {width}; change one of them, or give `head_width`");
         return Err(Problem::Field { field: "encoder.heads".to_string(), problem });
+    }
+    let words = description.tensors.layers.len();
+    if words > 0 && words != encoder.layers {
+        let problem = format!("has {words} words for {} layers; give one for each", encoder.layers);
+        return Err(Problem::Field { field: "tensors.layers".to_string(), problem });
     }
     encoder.attention.check(encoder.layers, &description.tensors)?;
     description.pooling.check()?;

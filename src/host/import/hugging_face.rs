@@ -291,7 +291,7 @@ fn classifier() -> Tensors {
 
 fn affine(name: &str, bias: bool) -> AffineNames {
     let bias = if bias { BiasName::Tensor(format!("{name}.bias")) } else { BiasName::Absent };
-    AffineNames { weight: format!("{name}.weight"), bias }
+    AffineNames { weight: format!("{name}.weight"), bias, rows: None }
 }
 
 fn norm(name: &str) -> NormNames {

@@ -9,10 +9,18 @@ use serde::Deserialize;
 /// `[tensors]`: what the tensors are called; `{layer}` stands for the layer, from 0.
 ///
 /// A linear map is `{ weight, bias }`, a norm `{ gain, bias }`; `bias = false` says that the model
-/// has none there. The defaults:
+/// has none there. Of a linear map `rows = [from, to]` takes these of the tensor's outputs, the last one not among them.
+/// Where `query`, `key` and `value`, or two of them, name one tensor that has the outputs of all, each takes its part in
+/// this order (`in_proj_weight` of PyTorch). The weight of a stem may be that of a convolution over the steps,
+/// `[width, channels, steps]` (PyTorch) or `[steps, channels, width]` (Keras); the kernels of Keras' attention,
+/// `[width, heads, head width]` and `[heads, head width, width]`, are taken as they are; axes of length 1 do not count. A
+/// tensor that is not there is looked for without the words that wrappers put before it, such as `module.`, `_orig_mod.`
+/// and `model.`. The defaults:
 ///
 /// ```toml
 /// layout = "in-out"   # weights are [inputs, outputs]; "out-in" is PyTorch's nn.Linear
+/// fused = "chunked"   # where query, key and value name one tensor; "per-head" has the three of a head side by side
+/// layers = []         # what stands for `{layer}` in each layer, where that is no number from 0
 /// ignore = []         # tensors that are in the file for another purpose; a last `*` is a wildcard
 /// mean = "norm.mean"
 /// deviation = "norm.std"
@@ -46,6 +54,8 @@ use serde::Deserialize;
 #[expect(missing_docs, reason = "the list above says what the keys mean")]
 pub struct Tensors {
     pub layout: Layout,
+    pub fused: Fused,
+    pub layers: Vec<String>,
     pub ignore: Vec<String>,
     pub mean: String,
     pub deviation: String,
@@ -78,6 +88,10 @@ pub struct Tensors {
 impl Tensors {
     /// Whether some key names `tensor`, for whichever layer.
     pub(in crate::host::import) fn cover(&self, tensor: &str) -> bool {
+        let in_some_layer = |pattern: &String, tensor: &str| match self.layers.is_empty() {
+            true => in_some_layer(pattern, tensor),
+            false => (0..self.layers.len()).any(|layer| self.in_layer(pattern, layer) == tensor),
+        };
         let affine = [&self.stem, &self.query, &self.key, &self.value, &self.output];
         let affine = affine.into_iter().chain([&self.expand, &self.contract, &self.hidden, &self.head]);
         let affine = affine.chain(&self.query_key);
@@ -99,14 +113,27 @@ impl Tensors {
     }
 }
 
+impl Tensors {
+    /// The name of a tensor of `layer`, by the `pattern` of the description.
+    pub fn in_layer(&self, pattern: &str, layer: usize) -> String {
+        match self.layers.get(layer) {
+            Some(word) => pattern.replace("{layer}", word),
+            None => in_layer(pattern, layer),
+        }
+    }
+}
+
 impl Default for Tensors {
     fn default() -> Self {
         let bias = |name: &str| BiasName::Tensor(name.to_string());
-        let affine = |weight: &str, b: &str| AffineNames { weight: weight.to_string(), bias: bias(b) };
+        let affine =
+            |weight: &str, b: &str| AffineNames { weight: weight.to_string(), bias: bias(b), rows: None };
         let norm =
             |name: &str| NormNames { gain: format!("{name}.g"), bias: BiasName::Tensor(format!("{name}.b")) };
         Tensors {
             layout: Layout::InOut,
+            fused: Fused::Chunked,
+            layers: Vec::new(),
             ignore: Vec::new(),
             mean: "norm.mean".to_string(),
             deviation: "norm.std".to_string(),
@@ -139,13 +166,23 @@ impl Default for Tensors {
 }
 
 /// The order of a weight matrix's axes.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
     /// `[inputs, outputs]`.
     InOut,
     /// `[outputs, inputs]`.
     OutIn,
+}
+
+/// How the outputs of projections lie that share a tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fused {
+    /// `[projections, heads, head width]`: all heads of one, then those of the next.
+    Chunked,
+    /// `[heads, projections, head width]`.
+    PerHead,
 }
 
 /// The tensors of a linear map.
@@ -155,6 +192,9 @@ pub enum Layout {
 pub struct AffineNames {
     pub weight: String,
     pub bias: BiasName,
+    /// The outputs of the tensors that are taken, from the first up to the second.
+    #[serde(default)]
+    pub rows: Option<[usize; 2]>,
 }
 
 /// The tensors of a norm.

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod diff;
 mod eval;
+mod expect;
 mod fit;
 mod inspect;
 mod layers;

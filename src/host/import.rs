@@ -39,6 +39,7 @@ use checkpoint::Extent::{Exactly, Free};
 use description::{Description, Encoder, InputKind, NormNames, Place, PositionKind};
 
 pub use checkpoint::Precision;
+pub(in crate::host) use checkpoint::half;
 pub use error::ImportError;
 pub use source::Source;
 

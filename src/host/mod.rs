@@ -7,6 +7,7 @@ pub mod difference;
 pub mod draw;
 pub mod engine;
 pub mod evaluate;
+pub mod expect;
 pub mod file;
 pub mod fit;
 pub mod golden;

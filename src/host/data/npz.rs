@@ -53,14 +53,33 @@ pub(super) fn load_array(path: &Path, options: Options) -> Result<Recordings, Da
     Ok(Recordings { channels, rows, labels: None, scale: options.scale })
 }
 
-/// One array of an `.npz`: its shape and its values in row-major order.
-pub(super) fn real_array(path: &Path, key: &str) -> Result<(Vec<usize>, Vec<f64>), DataError> {
-    let array = Archive::open(path)?.required(key)?;
+/// One array of an `.npz`, the first of `keys` that there is: its shape and its values in row-major order.
+pub(super) fn real_array(path: &Path, keys: &[&str]) -> Result<(Vec<usize>, Vec<f64>), DataError> {
+    let mut archive = Archive::open(path)?;
+    for key in keys {
+        if let Some(array) = archive.array(key)? {
+            return Ok(reals(&array));
+        }
+    }
+    Ok(reals(&archive.required(keys.first().copied().unwrap_or_default())?))
+}
+
+/// The array of an `.npy`.
+pub(super) fn lone_array(path: &Path) -> Result<(Vec<usize>, Vec<f64>), DataError> {
+    let array = Array::read(open(path)?).map_err(|problem| DataError::Array {
+        path: path.to_owned(),
+        key: "scores".to_string(),
+        problem,
+    })?;
+    Ok(reals(&array))
+}
+
+fn reals(array: &Array) -> (Vec<usize>, Vec<f64>) {
     let values = array.numbers().map(|number| match number {
         Number::Integer(value) => value as f64,
         Number::Real(value) => value,
     });
-    Ok((array.shape.clone(), values.collect()))
+    (array.shape.clone(), values.collect())
 }
 
 /// The array that recordings come from.

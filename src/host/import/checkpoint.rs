@@ -266,7 +266,7 @@ fn decode<const N: usize>(bytes: &[u8], element: impl Fn([u8; N]) -> f64) -> Vec
 }
 
 /// IEEE 754 binary16.
-fn half(bits: u16) -> f64 {
+pub(in crate::host) fn half(bits: u16) -> f64 {
     let sign = if bits >> 15 == 0 { 1.0 } else { -1.0 };
     let fraction = f64::from(bits & 0x3ff);
     sign * match i32::from(bits >> 10 & 0x1f) {

@@ -232,25 +232,18 @@ fn keras_attention_kernels_are_taken_as_they_are() {
         }
         all.get_mut(&format!("l{layer}.wo")).unwrap().0 = vec![2, 8, 16];
     }
-    // And its layers are not numbered as ours.
-    let renamed = |name: String| name.replace("l0.", "block/").replace("l1.", "block_1/");
-    let all = all.into_iter().map(|(name, tensor)| (renamed(name), tensor)).collect();
+    // And its tensors are not numbered as ours.
+    let all: Tensors =
+        all.into_iter().map(|(name, tensor)| (name.replace("l1.wq", "block_1/query"), tensor)).collect();
     let weights = folder.0.join("w.safetensors");
     write(&all, &weights);
-    let mut text = fs::read_to_string(case.join("m.toml")).unwrap();
-    text += "\n[tensors]\nlayers = [\"block\", \"block_1\"]\n";
-    for (key, name) in [("query", "q"), ("key", "k"), ("value", "v"), ("output", "o")] {
-        text += &format!("{key} = {{ weight = \"{{layer}}/w{name}\", bias = \"{{layer}}/b{name}\" }}\n");
-    }
-    for (key, name) in [("expand", "ff1"), ("contract", "ff2")] {
-        text += &format!("{key} = {{ weight = \"{{layer}}/{name}.w\", bias = \"{{layer}}/{name}.b\" }}\n");
-    }
-    for (key, name) in [("norm1", "ln1"), ("norm2", "ln2")] {
-        text += &format!("{key} = {{ gain = \"{{layer}}/{name}.g\", bias = \"{{layer}}/{name}.b\" }}\n");
-    }
-    assert_eq!(import::network(&folder.write("m.toml", &text), &weights).unwrap(), whole);
-    let error = import::network(&folder.write("m.toml", &text.replace(", \"block_1\"", "")), &weights);
-    assert!(error.unwrap_err().to_string().contains("`tensors.layers` has 1 words for 2 layers"));
+    let text = fs::read_to_string(case.join("m.toml")).unwrap();
+    let renamed = |to: &str| format!("{text}\n[tensors.rename]\n\"l1.wq\" = \"{to}\"\n");
+    let network = |text: &str| import::network(&folder.write("m.toml", text), &weights);
+    assert_eq!(network(&renamed("block_1/query")).unwrap(), whole);
+    let error = network(&text).unwrap_err().to_string();
+    assert!(error.contains("no tensor `l1.wq`") && error.contains("block_1/query"), "{error}");
+    assert!(network(&renamed("block_2/query")).unwrap_err().to_string().contains("l1.wq"));
 }
 
 #[test]

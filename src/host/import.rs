@@ -36,7 +36,7 @@ use super::reference::{
 };
 use checkpoint::Checkpoint;
 use checkpoint::Extent::{Exactly, Free};
-use description::{Description, Encoder, InputKind, NormNames, Place, PositionKind};
+use description::{Description, Encoder, InputKind, NormNames, Place, PositionKind, in_layer};
 
 pub use checkpoint::Precision;
 pub(in crate::host) use checkpoint::half;
@@ -52,6 +52,8 @@ mod linear;
 mod names;
 mod source;
 mod weights;
+
+pub(in crate::host) use source::shapes;
 
 /// Reads the network that `description` (TOML) and `weights` (safetensors) define together.
 ///
@@ -325,7 +327,7 @@ impl Importer<'_> {
         let place = place(encoder, layer, max_tokens);
         let stored = match attention.stored(&self.description.tensors, place) {
             Some(stored) => {
-                let name = self.description.tensors.in_layer(stored.name, layer);
+                let name = in_layer(stored.name, layer);
                 Some(self.checkpoint.tensor(stored.key, &name, &stored.shape)?.1)
             }
             None => None,
@@ -340,11 +342,7 @@ impl Importer<'_> {
         layer: usize,
         width: usize,
     ) -> Result<Norm, ImportError> {
-        let gain = self.vector(
-            &format!("{key}.gain"),
-            &self.description.tensors.in_layer(&names.gain, layer),
-            width,
-        )?;
+        let gain = self.vector(&format!("{key}.gain"), &in_layer(&names.gain, layer), width)?;
         let bias = self.bias(key, &names.bias, layer, width, fused::Part::WHOLE)?;
         Ok(Norm { gain, bias, epsilon: self.description.encoder.epsilon })
     }

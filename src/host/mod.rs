@@ -3,6 +3,7 @@
 pub mod calibrate;
 pub mod count;
 pub mod data;
+pub mod describe;
 pub mod difference;
 pub mod draw;
 pub mod engine;

@@ -232,7 +232,7 @@ impl Recipe {
             ("head.hidden", head.hidden.is_some()),
             ("tensors.token_type", tensors.token_type.is_some()),
             ("tensors.class_token", tensors.class_token.is_some()),
-            ("tensors.layers", !tensors.layers.is_empty()),
+            ("tensors.rename", !tensors.rename.is_empty()),
         ] {
             ensure!(!given, "`{key}` cannot be trained here; remove it");
         }

@@ -105,7 +105,13 @@ impl<'a> Checkpoint<'a> {
             let files = self.tensors.iter().chain(&self.further);
             files.into_iter().find_map(|(path, tensors)| Some((*path, tensors.tensor(name).ok()?)))
         };
+        let name = self.renamed(name);
         named(name).or_else(|| named(self.aliases.tensor(name)?))
+    }
+
+    /// What a tensor of the description is called in the file.
+    fn renamed<'n>(&'n self, name: &'n str) -> &'n str {
+        self.names.rename.get(name).map_or(name, String::as_str)
     }
 
     /// The shape and the values of tensor `name`; `key` is where the description names it.
@@ -161,9 +167,10 @@ impl<'a> Checkpoint<'a> {
             });
         }
         let found = found.to_vec();
-        for name in [name].into_iter().chain(self.aliases.tensor(name)) {
-            self.used.insert(name.to_string());
-        }
+        let name = self.renamed(name);
+        let used: Vec<String> =
+            [name].into_iter().chain(self.aliases.tensor(name)).map(String::from).collect();
+        self.used.extend(used);
         Ok((found, values))
     }
 

@@ -273,11 +273,6 @@ pub(super) fn check(description: &Description) -> Result<(), Problem> {
             format!("{heads} does not divide the width {width}; change one of them, or give `head_width`");
         return Err(Problem::Field { field: "encoder.heads".to_string(), problem });
     }
-    let words = description.tensors.layers.len();
-    if words > 0 && words != encoder.layers {
-        let problem = format!("has {words} words for {} layers; give one for each", encoder.layers);
-        return Err(Problem::Field { field: "tensors.layers".to_string(), problem });
-    }
     encoder.attention.check(encoder.layers, &description.tensors)?;
     description.pooling.check()?;
     match &description.input {

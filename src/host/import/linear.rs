@@ -5,7 +5,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::checkpoint::Extent::{Exactly, Free};
-use super::description::{AffineNames, BiasName, Layout};
+use super::description::{AffineNames, BiasName, Layout, in_layer};
 use super::fused::Part;
 use super::{ImportError, Importer};
 use crate::host::reference::Linear;
@@ -69,7 +69,7 @@ impl Importer<'_> {
         [inputs, outputs]: [usize; 2],
         [of_weight, of_bias]: [Part; 2],
     ) -> Result<Linear, ImportError> {
-        let name = self.description.tensors.in_layer(&names.weight, layer);
+        let name = in_layer(&names.weight, layer);
         let shape = self.checkpoint.shape(&name).unwrap_or_default();
         let axis =
             if self.description.tensors.layout == Layout::OutIn { shape.first() } else { shape.last() };
@@ -90,7 +90,7 @@ impl Importer<'_> {
         inputs: usize,
         outputs: Option<usize>,
     ) -> Result<Linear, ImportError> {
-        let name = self.description.tensors.in_layer(&names.weight, layer);
+        let name = in_layer(&names.weight, layer);
         let Some([from, to]) = names.rows else {
             let (outputs, weights) = self.matrix(key, &name, inputs, outputs)?;
             let bias = self.bias(key, &names.bias, layer, outputs, Part::WHOLE)?;
@@ -162,14 +162,14 @@ impl Importer<'_> {
     ) -> Result<Vec<f64>, ImportError> {
         let BiasName::Tensor(name) = name else { return Ok(vec![0.0; length]) };
         let part = if self.length(name, layer) == Some(length) { Part::WHOLE } else { part };
-        let name = self.description.tensors.in_layer(name, layer);
+        let name = in_layer(name, layer);
         let values = self.vector(&format!("{key}.bias"), &name, part.count * length)?;
         Ok(part.columns(&values, length))
     }
 
     /// Values of a tensor, if it is there.
     fn length(&self, name: &str, layer: usize) -> Option<usize> {
-        let name = self.description.tensors.in_layer(name, layer);
+        let name = in_layer(name, layer);
         Some(self.checkpoint.shape(&name)?.iter().product())
     }
 

@@ -1,5 +1,6 @@
 //! The files of a float model.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::string::String;
 use std::vec::Vec;
@@ -88,6 +89,14 @@ impl Source {
             }
         }
     }
+}
+
+/// Names and shapes of the tensors at `path`: a file, the index of its shards, or the folder of either.
+pub(in crate::host) fn shapes(path: &Path) -> Result<BTreeMap<String, Vec<usize>>, ImportError> {
+    let weights = Weights::read(path)?;
+    let files = weights.tensors()?;
+    let tensors = files.iter().flat_map(|(_, tensors)| tensors.tensors());
+    Ok(tensors.map(|(name, view)| (name, view.shape().to_vec())).collect())
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, ImportError> {

@@ -1,5 +1,6 @@
 //! What the tensors of a checkpoint are called.
 
+use std::collections::BTreeMap;
 use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
@@ -20,7 +21,7 @@ use serde::Deserialize;
 /// ```toml
 /// layout = "in-out"   # weights are [inputs, outputs]; "out-in" is PyTorch's nn.Linear
 /// fused = "chunked"   # where query, key and value name one tensor; "per-head" has the three of a head side by side
-/// layers = []         # what stands for `{layer}` in each layer, where that is no number from 0
+/// rename = {}         # what a tensor with one of the names below is called in the file: { "l0.wq" = "block/query/kernel" }
 /// ignore = []         # tensors that are in the file for another purpose; a last `*` is a wildcard
 /// mean = "norm.mean"
 /// deviation = "norm.std"
@@ -55,7 +56,7 @@ use serde::Deserialize;
 pub struct Tensors {
     pub layout: Layout,
     pub fused: Fused,
-    pub layers: Vec<String>,
+    pub rename: BTreeMap<String, String>,
     pub ignore: Vec<String>,
     pub mean: String,
     pub deviation: String,
@@ -88,10 +89,6 @@ pub struct Tensors {
 impl Tensors {
     /// Whether some key names `tensor`, for whichever layer.
     pub(in crate::host::import) fn cover(&self, tensor: &str) -> bool {
-        let in_some_layer = |pattern: &String, tensor: &str| match self.layers.is_empty() {
-            true => in_some_layer(pattern, tensor),
-            false => (0..self.layers.len()).any(|layer| self.in_layer(pattern, layer) == tensor),
-        };
         let affine = [&self.stem, &self.query, &self.key, &self.value, &self.output];
         let affine = affine.into_iter().chain([&self.expand, &self.contract, &self.hidden, &self.head]);
         let affine = affine.chain(&self.query_key);
@@ -101,7 +98,8 @@ impl Tensors {
         let single = [&self.mean, &self.deviation, &self.table, &self.positions];
         let optional = [&self.token_type, &self.class_token, &self.position_bias];
         let optional = optional.into_iter().chain([&self.projection, &self.plan, &self.rotations]);
-        single.into_iter().chain(&self.axial).any(|name| name == tensor)
+        self.rename.values().any(|name| name == tensor)
+            || single.into_iter().chain(&self.axial).any(|name| name == tensor)
             || optional.flatten().any(|name| in_some_layer(name, tensor))
             || pairs.any(|(name, bias)| {
                 let bias = match bias {
@@ -110,16 +108,6 @@ impl Tensors {
                 };
                 bias || in_some_layer(name, tensor)
             })
-    }
-}
-
-impl Tensors {
-    /// The name of a tensor of `layer`, by the `pattern` of the description.
-    pub fn in_layer(&self, pattern: &str, layer: usize) -> String {
-        match self.layers.get(layer) {
-            Some(word) => pattern.replace("{layer}", word),
-            None => in_layer(pattern, layer),
-        }
     }
 }
 
@@ -133,7 +121,7 @@ impl Default for Tensors {
         Tensors {
             layout: Layout::InOut,
             fused: Fused::Chunked,
-            layers: Vec::new(),
+            rename: BTreeMap::new(),
             ignore: Vec::new(),
             mean: "norm.mean".to_string(),
             deviation: "norm.std".to_string(),

@@ -21,7 +21,7 @@ mod reformer;
 mod text;
 mod torch;
 
-pub(self) use text::Text;
+use text::Text;
 
 /// Shapes of tensors by their names.
 type Shapes = BTreeMap<String, Vec<usize>>;

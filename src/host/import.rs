@@ -19,7 +19,9 @@
 //! hidden = 64
 //! ```
 //!
-//! A Hugging Face BigBird or Reformer needs none: its configuration is enough ([`Source`]).
+//! A Hugging Face BigBird or Reformer needs none: its configuration is enough ([`Source`]). For other checkpoints
+//! [`describe`](super::describe) writes one, and [`expect`](super::expect) holds the network against the scores of the
+//! framework that it comes from.
 //!
 //! Weights may be F64, F32, F16 or BF16. Every tensor of the file has to be used, or named under
 //! `tensors.ignore`: a forgotten bias or layer is an error, not a slightly wrong model.

@@ -82,7 +82,7 @@ impl Weights {
             .collect::<Result<_, ImportError>>()?;
         for (tensor, name) in &self.listed {
             let file = files.iter().find(|(path, _)| path.ends_with(name));
-            if !file.is_some_and(|(_, tensors)| tensors.tensor(tensor).is_ok()) {
+            if file.is_none_or(|(_, tensors)| tensors.tensor(tensor).is_err()) {
                 let problem = format!(
                     "lists the tensor `{tensor}` in `{name}`, which does not have it; they are of different saves: copy \
                      the whole folder again"

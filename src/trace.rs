@@ -31,6 +31,8 @@ pub enum Tensor {
     Normed,
     /// `[1, output width]`.
     Pooled,
+    /// The same after its norm.
+    PooledNorm,
     /// `[1, classes]`.
     Scores,
 }
@@ -51,6 +53,7 @@ impl Tensor {
             Self::Residual2 => "residual2",
             Self::Normed => "normed",
             Self::Pooled => "pooled",
+            Self::PooledNorm => "pooled_norm",
             Self::Scores => "scores",
         }
     }

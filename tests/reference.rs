@@ -343,11 +343,13 @@ fn network(order: NormOrder, pooling: Pooling, causal: bool) -> Network {
     Network {
         name: "by hand".to_string(),
         input: Input::Tokens { vocabulary: 4, table: vec![0.3, 1.0, -1.0, 0.7, 0.5, -0.2, 2.0, 0.1] },
+        class_token: None,
         positions: Positions::None,
         embedding_norm: None,
         blocks: vec![block(), block()],
         final_norm: Some(norm()),
         pooling,
+        pooled_norm: None,
         hidden: None,
         head: linear(2, 2),
         max_tokens: 8,

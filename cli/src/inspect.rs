@@ -84,9 +84,11 @@ fn summary(model: &Model<'_>) -> Vec<(&'static str, String)> {
         Pooling::WindowMean(window) => format!("mean of the tokens of {}", recent(window)),
         Pooling::WindowMax(window) => format!("maximum of the tokens of {}", recent(window)),
     };
+    let pooling = if model.pooled_norm.is_some() { pooling + ", then a norm" } else { pooling };
+    let class = if model.class_token.is_some() { " with the class token" } else { "" };
     vec![
         ("input", input(model)),
-        ("length", format!("up to {} tokens, {} steps", model.max_tokens, thousands(steps))),
+        ("length", format!("up to {} tokens{class}, {} steps", model.max_tokens, thousands(steps))),
         (
             "stream",
             Plan::of_stream(model).map_or_else(|error| format!("no: {error}"), |plan| plan::as_stream(&plan)),

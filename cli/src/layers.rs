@@ -55,6 +55,14 @@ pub(crate) fn layers(model: &Model<'_>) -> Vec<Layer> {
         Input::Samples { stem, .. } | Input::OneHot { stem, .. } => linear("stem", Kind::Embedding, stem),
         Input::Tokens { table: rows } => table("table", Kind::Embedding, rows),
     });
+    layers.extend(model.class_token.map(|row| Layer {
+        name: "class token".to_owned(),
+        kind: Kind::Embedding,
+        shape: row.len().to_string(),
+        bits: 16,
+        frac: model.input.frac(),
+        bytes: padded(row),
+    }));
     match &model.positions {
         Positions::None => {}
         Positions::Learned(rows) => layers.push(table("positions", Kind::Positions, rows)),
@@ -86,6 +94,7 @@ pub(crate) fn layers(model: &Model<'_>) -> Vec<Layer> {
         layers.push(linear(&name("contract"), Kind::FeedForward, &network.contract));
     }
     layers.extend(model.final_norm.as_ref().map(|layer| norm("final norm", layer)));
+    layers.extend(model.pooled_norm.as_ref().map(|layer| norm("pooled norm", layer)));
     layers.extend(model.head_hidden.map(|layer| linear("hidden", Kind::Head, &layer.linear)));
     layers.push(linear("head", Kind::Head, &model.head));
     layers

@@ -5,8 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod describe;
 mod diff;
 mod eval;
+mod expect;
 mod fit;
 mod inspect;
 mod layers;
@@ -39,6 +41,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Writes a description of a float model from the names and shapes of its tensors
+    #[command(after_help = EXIT_CODES)]
+    Describe(describe::Arguments),
     /// Turns a float checkpoint into a model file (.fxm), with the error of each layer
     #[command(after_help = EXIT_CODES)]
     Quantize(quantize::Arguments),
@@ -62,6 +67,7 @@ enum Command {
 fn main() -> ExitCode {
     let out = &mut io::stdout().lock();
     let result = match Cli::parse().command {
+        Command::Describe(arguments) => describe::run(&arguments, out),
         Command::Quantize(arguments) => quantize::run(&arguments, out),
         Command::Eval(arguments) => eval::run(&arguments, out),
         Command::Run(arguments) => run::run(&arguments, out),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use fixformer::Model;
-use fixformer::host::import::{Source, description};
+use fixformer::host::import::{Precision, Source, description};
 use fixformer::host::reference::{Input, Network};
 
 use crate::recordings::Wanted;
@@ -48,6 +48,11 @@ enum Plan {
 impl Open {
     /// The network of these files; no `description` where the weights have a configuration.
     pub(crate) fn network(&self, description: Option<&Path>, weights: &Path) -> Result<Network> {
+        Ok(self.read(description, weights)?.0)
+    }
+
+    /// The same, and the format of the weights.
+    pub(crate) fn read(&self, description: Option<&Path>, weights: &Path) -> Result<(Network, Precision)> {
         let source = Source {
             description: description.map(Path::to_owned),
             weights: weights.to_owned(),
@@ -59,7 +64,7 @@ impl Open {
             },
             overrides: None,
         };
-        Ok(source.network()?)
+        Ok(source.read()?)
     }
 }
 

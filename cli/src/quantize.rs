@@ -15,6 +15,7 @@ use fixformer::host::report::TensorReport;
 use fixformer::session::Plan;
 use serde::Serialize;
 
+use crate::expect::{self, Checked};
 use crate::network::{Open, wanted};
 use crate::progress::bar;
 use crate::recordings::{Labels, Reading, Split};
@@ -29,7 +30,7 @@ pub(crate) struct Arguments {
     /// of the weights]
     #[arg(long, value_name = "TOML|JSON")]
     model: Option<PathBuf>,
-    /// Its weights
+    /// Its weights: a file, the index of its shards, or the folder of either
     #[arg(long, value_name = "SAFETENSORS")]
     weights: PathBuf,
     #[command(flatten)]
@@ -37,6 +38,10 @@ pub(crate) struct Arguments {
     /// Recordings that show the range of every tensor; of an .npz the training split is used
     #[arg(long, value_name = "DATA")]
     calibrate: PathBuf,
+    /// Scores, [rows, classes], that your own framework gives the first recordings: the import is held against them, and
+    /// where it differs the change is named that makes it agree; of an .npz `scores_train` or `scores`, or FILE.npz:ARRAY
+    #[arg(long, value_name = "NPY|NPZ")]
+    expect: Option<PathBuf>,
     /// The model file to write; one that is there is replaced once the new one is complete
     #[arg(short, long, value_name = "FXM")]
     output: PathBuf,
@@ -56,17 +61,32 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCode> {
-    let network = arguments.open.network(arguments.model.as_deref(), &arguments.weights)?;
+    let (network, precision) = arguments.open.read(arguments.model.as_deref(), &arguments.weights)?;
     let recordings =
         arguments.reading.load(&arguments.calibrate, Split::Train, &wanted(&network), Labels::Aside)?;
+    let described = arguments.model.as_ref().unwrap_or(&arguments.weights);
+    let checked = arguments
+        .expect
+        .as_ref()
+        .map(|path| expect::check(path, described, (&network, precision), &recordings.rows));
+    let checked = checked.transpose()?;
+    if checked.is_none() {
+        expect::hint();
+    }
     let settings = Settings { score_error: arguments.error, probes: arguments.probes as usize };
     let quantized = with_progress(&network, &recordings.rows, settings)
         .map_err(|error| in_words(arguments, &network, error))?;
     file::replace(&arguments.output, &quantized.bytes())?;
 
     let model = Model::parse(&quantized.words)?;
-    let outcome =
-        Outcome { network: &network, quantized: &quantized, model, settings, output: &arguments.output };
+    let outcome = Outcome {
+        network: &network,
+        quantized: &quantized,
+        model,
+        settings,
+        checked,
+        output: &arguments.output,
+    };
     if arguments.json {
         outcome.json(out)?
     } else {
@@ -118,6 +138,8 @@ struct Outcome<'a> {
     quantized: &'a Quantized,
     model: Model<'a>,
     settings: Settings,
+    /// What the import was held against.
+    checked: Option<Checked>,
     output: &'a Path,
 }
 
@@ -145,6 +167,12 @@ impl Outcome<'_> {
         table.write(out)?;
 
         writeln!(out)?;
+        if let Some(Checked { agreement, limit, precision }) = &self.checked {
+            let (error, limit) = (expect::share(agreement.error), expect::share(*limit));
+            let rows = agreement.rows;
+            let allowed = format!("{} weights allow {limit}", precision.name());
+            writeln!(out, "import:  within {error} of the {rows} rows of scores given; {allowed}")?;
+        }
         match promotions.as_slice() {
             [] if self.settings.score_error == 0.0 => writeln!(out, "weights: 16 bits in every layer")?,
             [] => writeln!(out, "weights: 8 bits in every layer")?,
@@ -202,6 +230,8 @@ impl Outcome<'_> {
             score_error: fidelity.score_error,
             score_error_target: self.settings.score_error,
             agreement: fidelity.agreement,
+            expected_rows: self.checked.as_ref().map(|checked| checked.agreement.rows),
+            expected_error: self.checked.as_ref().map(|checked| checked.agreement.error),
             promotions: promotions.collect(),
             tensors: tensors.collect(),
         };
@@ -247,6 +277,9 @@ struct Line<'a> {
     score_error: f64,
     score_error_target: f64,
     agreement: f64,
+    /// Rows of scores that the import was held against, and its largest difference; null without `--expect`.
+    expected_rows: Option<usize>,
+    expected_error: Option<f64>,
     promotions: Vec<PromotionLine<'a>>,
     tensors: Vec<TensorLine<'a>>,
 }

@@ -15,8 +15,9 @@
 //! up; a value that would saturate is refused.
 
 use std::borrow::ToOwned;
+use std::format;
 use std::path::Path;
-use std::string::String;
+use std::string::{String, ToString};
 use std::vec::Vec;
 
 mod csv;
@@ -145,5 +146,43 @@ fn extension(path: &Path) -> String {
 /// One array of an `.npz` as it is, for example reference scores: its shape and its values in
 /// row-major order.
 pub fn array(path: &Path, key: &str) -> Result<(Vec<usize>, Vec<f64>), DataError> {
-    npz::real_array(path, key)
+    npz::real_array(path, &[key])
+}
+
+/// Scores of recordings, `[rows, classes]` or `[rows]` where there is one class: the array of an `.npy`; of an `.npz` the
+/// array `member`, or `scores_S` of the split `S`, or `scores`.
+///
+/// # Errors
+/// [`DataError`]: no such array, or one of another shape, or with values that are not finite.
+pub fn scores(
+    path: &Path,
+    member: Option<&str>,
+    split: Split,
+    classes: usize,
+) -> Result<Vec<Vec<f64>>, DataError> {
+    let (of_split, any) = (format!("scores_{}", split.name()), "scores");
+    let key = member.unwrap_or(any).to_string();
+    let (shape, values) = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("npz") => match member {
+            Some(member) => npz::real_array(path, &[member])?,
+            None => npz::real_array(path, &[&of_split, any])?,
+        },
+        Some("npy") => npz::lone_array(path)?,
+        _ => return Err(DataError::Format { path: path.to_owned() }),
+    };
+    let fits = match shape[..] {
+        [rows, found] => rows > 0 && found == classes,
+        [rows] => rows > 0 && classes == 1,
+        _ => false,
+    };
+    if !fits {
+        let expected =
+            format!("[rows, {classes}]: the scores of each recording for the {classes} classes of the model");
+        return Err(DataError::Shape { path: path.to_owned(), key, found: shape, expected });
+    }
+    if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+        let place = format!("`{key}`[{}, {}]", index / classes, index % classes);
+        return Err(DataError::NotFinite { path: path.to_owned(), place, value: values[index].to_string() });
+    }
+    Ok(values.chunks_exact(classes).map(<[f64]>::to_vec).collect())
 }

@@ -19,7 +19,9 @@
 //! hidden = 64
 //! ```
 //!
-//! A Hugging Face BigBird or Reformer needs none: its configuration is enough ([`Source`]).
+//! A Hugging Face BigBird or Reformer needs none: its configuration is enough ([`Source`]). For other checkpoints
+//! [`describe`](super::describe) writes one, and [`expect`](super::expect) holds the network against the scores of the
+//! framework that it comes from.
 //!
 //! Weights may be F64, F32, F16 or BF16. Every tensor of the file has to be used, or named under
 //! `tensors.ignore`: a forgotten bias or layer is an error, not a slightly wrong model.
@@ -32,23 +34,28 @@ use std::vec;
 use std::vec::Vec;
 
 use super::reference::{
-    Attention, AttentionKind, Axial, Block, FeedForward, Hidden, Input, Linear, Network, Norm, Positions,
-    Window,
+    Attention, AttentionKind, Axial, Block, FeedForward, Hidden, Input, Network, Norm, Positions, Window,
 };
 use checkpoint::Checkpoint;
 use checkpoint::Extent::{Exactly, Free};
-use description::{
-    AffineNames, Description, Encoder, InputKind, Layout, NormNames, Place, PositionKind, in_layer,
-};
+use description::{Description, Encoder, InputKind, NormNames, Place, PositionKind, in_layer};
 
+pub use checkpoint::Precision;
+pub(in crate::host) use checkpoint::half;
 pub use error::ImportError;
 pub use source::Source;
 
 mod checkpoint;
 pub mod description;
 mod error;
+mod fused;
 mod hugging_face;
+mod linear;
+mod names;
 mod source;
+mod weights;
+
+pub(in crate::host) use source::shapes;
 
 /// Reads the network that `description` (TOML) and `weights` (safetensors) define together.
 ///
@@ -111,16 +118,22 @@ impl Importer<'_> {
         let description = self.description;
         let (encoder, names) = (&description.encoder, &description.tensors);
         let input = self.input()?;
+        let class_token = self.class_token()?;
         let (positions, max_tokens) = self.positions()?;
-        let norm = |this: &mut Self, on: bool, key: &str, names: &NormNames, width| {
-            on.then(|| this.norm(key, names, 0, width)).transpose()
+        let norm = |this: &mut Self, on: bool, key: &str, names: &NormNames, width, epsilon: Option<f64>| {
+            let norm = on.then(|| this.norm(key, names, 0, width)).transpose()?;
+            Ok(norm.map(|norm| Norm { epsilon: epsilon.unwrap_or(norm.epsilon), ..norm }))
         };
+        let (on, epsilon) = (encoder.embedding_norm, encoder.embedding_epsilon);
         let embedding_norm =
-            norm(&mut self, encoder.embedding_norm, "embedding_norm", &names.embedding_norm, encoder.width)?;
+            norm(&mut self, on, "embedding_norm", &names.embedding_norm, encoder.width, epsilon)?;
         let blocks = (0..encoder.layers).map(|layer| self.block(layer, max_tokens));
         let blocks = blocks.collect::<Result<_, _>>()?;
         let output_width = encoder.output_width();
-        let final_norm = norm(&mut self, encoder.final_norm, "final_norm", &names.final_norm, output_width)?;
+        let (on, epsilon) = (encoder.final_norm, encoder.final_epsilon);
+        let final_norm = norm(&mut self, on, "final_norm", &names.final_norm, output_width, epsilon)?;
+        let (on, epsilon) = (description.pooling.norm, description.pooling.epsilon);
+        let pooled_norm = norm(&mut self, on, "pooled_norm", &names.pooled_norm, output_width, epsilon)?;
         let hidden = match description.head.hidden {
             Some(activation) => {
                 let map = self.linear("hidden", &names.hidden, 0, output_width, None)?;
@@ -134,11 +147,13 @@ impl Importer<'_> {
         Ok(Network {
             name: description.name.clone(),
             input,
+            class_token,
             positions,
             embedding_norm,
             blocks,
             final_norm,
             pooling: description.pooling.reference(),
+            pooled_norm,
             hidden,
             head,
             max_tokens,
@@ -153,7 +168,7 @@ impl Importer<'_> {
             // Saturation is safe: no tensor is that long, so the shape check refuses it.
             let inputs = window.width.saturating_mul(values);
             let window = Window { width: window.width, stride: window.stride };
-            Ok((window, this.linear("stem", &names.stem, 0, inputs, Some(width))?))
+            Ok((window, this.stem(&names.stem, inputs, window.width, width)?))
         };
         Ok(match &self.description.input {
             InputKind::Samples { channels, scale, normalize, window, .. } => {
@@ -197,6 +212,16 @@ impl Importer<'_> {
                 Input::Tokens { vocabulary: shape[0], table }
             }
         })
+    }
+
+    /// The token before those of the input, where the description names one.
+    fn class_token(&mut self) -> Result<Option<Vec<f64>>, ImportError> {
+        let Some(name) = &self.description.tensors.class_token else { return Ok(None) };
+        let width = self.description.encoder.width;
+        // However many axes of length 1 the framework needs to add it to a batch.
+        let mut shape = vec![Exactly(1); self.checkpoint.rank(name).unwrap_or(1).clamp(1, 3)];
+        *shape.last_mut().expect("one axis at least") = Exactly(width);
+        Ok(Some(self.checkpoint.tensor("tensors.class_token", name, &shape)?.1))
     }
 
     /// The positions and the largest number of tokens.
@@ -270,19 +295,23 @@ impl Importer<'_> {
         let described = encoder.attention.of(layer);
         let norm1 = self.norm("norm1", &names.norm1, layer, width)?;
         let kind = self.attention_kind(layer, max_tokens)?;
-        let mut project = |key, names| self.linear(key, names, layer, width, Some(heads));
-        let (query, key) = match (described.shares_query(), &names.query_key) {
-            (true, Some(names)) => (project("query_key", names)?, None),
-            (true, None) => (project("query", &names.query)?, None),
-            (false, _) => (project("query", &names.query)?, Some(project("key", &names.key)?)),
+        let both = described.shares_query();
+        let (query, of_query) = match &names.query_key {
+            Some(names) if both => ("query_key", names),
+            _ => ("query", &names.query),
         };
+        let maps = [Some(of_query), (!both).then_some(&names.key), Some(&names.value)];
+        let mut project = |key: &str, at: usize| self.projection(key, maps, at, layer, heads);
+        let query = project(query, 0)?;
+        let key = (!both).then(|| project("key", 1)).transpose()?;
+        let value = project("value", 2)?;
         let attention = Attention {
             heads: encoder.heads,
             causal: described.causal(),
             kind,
             query,
             key,
-            value: project("value", &names.value)?,
+            value,
             output: self.linear("output", &names.output, layer, heads, Some(width))?,
         };
         let norm2 = self.norm("norm2", &names.norm2, layer, width)?;
@@ -308,33 +337,6 @@ impl Importer<'_> {
         attention.kind(place, stored).map_err(|problem| problem.of(self.path))
     }
 
-    /// A linear map; `outputs` is taken from the file when it is not given.
-    fn linear(
-        &mut self,
-        key: &str,
-        names: &AffineNames,
-        layer: usize,
-        inputs: usize,
-        outputs: Option<usize>,
-    ) -> Result<Linear, ImportError> {
-        let rows = Exactly(inputs);
-        let columns = outputs.map_or(Free("outputs"), Exactly);
-        let weight = format!("tensors.{key}.weight");
-        let name = in_layer(&names.weight, layer);
-        let (outputs, weights) = match self.description.tensors.layout {
-            Layout::InOut => {
-                let (shape, weights) = self.checkpoint.tensor(&weight, &name, &[rows, columns])?;
-                (shape[1], weights)
-            }
-            Layout::OutIn => {
-                let (shape, weights) = self.checkpoint.tensor(&weight, &name, &[columns, rows])?;
-                (shape[0], transposed(&weights, inputs))
-            }
-        };
-        let bias = self.bias(key, &names.bias, layer, outputs)?;
-        Ok(Linear { inputs, outputs, weights, bias })
-    }
-
     fn norm(
         &mut self,
         key: &str,
@@ -343,28 +345,8 @@ impl Importer<'_> {
         width: usize,
     ) -> Result<Norm, ImportError> {
         let gain = self.vector(&format!("{key}.gain"), &in_layer(&names.gain, layer), width)?;
-        let bias = self.bias(key, &names.bias, layer, width)?;
+        let bias = self.bias(key, &names.bias, layer, width, fused::Part::WHOLE)?;
         Ok(Norm { gain, bias, epsilon: self.description.encoder.epsilon })
-    }
-
-    fn bias(
-        &mut self,
-        key: &str,
-        name: &description::BiasName,
-        layer: usize,
-        length: usize,
-    ) -> Result<Vec<f64>, ImportError> {
-        match name {
-            description::BiasName::Absent => Ok(vec![0.0; length]),
-            description::BiasName::Tensor(name) => {
-                self.vector(&format!("{key}.bias"), &in_layer(name, layer), length)
-            }
-        }
-    }
-
-    fn vector(&mut self, key: &str, name: &str, length: usize) -> Result<Vec<f64>, ImportError> {
-        let key = format!("tensors.{key}");
-        Ok(self.checkpoint.tensor(&key, name, &[Exactly(length)])?.1)
     }
 }
 
@@ -372,9 +354,4 @@ impl Importer<'_> {
 fn place(encoder: &Encoder, layer: usize, tokens: usize) -> Place {
     let (head_width, multiple) = (encoder.head_width(), encoder.attention.multiple());
     Place { layer, heads: encoder.heads, head_width, tokens, multiple }
-}
-
-/// `[outputs, inputs]` to `[inputs, outputs]`.
-fn transposed(weights: &[f64], inputs: usize) -> Vec<f64> {
-    (0..inputs).flat_map(|i| weights.iter().skip(i).step_by(inputs)).copied().collect()
 }

@@ -3,10 +3,12 @@
 pub mod calibrate;
 pub mod count;
 pub mod data;
+pub mod describe;
 pub mod difference;
 pub mod draw;
 pub mod engine;
 pub mod evaluate;
+pub mod expect;
 pub mod file;
 pub mod fit;
 pub mod golden;

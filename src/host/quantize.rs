@@ -89,6 +89,7 @@ impl Builder<'_> {
             }
             None => None,
         };
+        let class_token = network.class_token.as_ref().map(|token| ends::class_token(token, frac));
         frac = embedding_norm.as_ref().map_or(frac, |norm| norm.frac);
 
         let mut blocks = Vec::new();
@@ -113,6 +114,13 @@ impl Builder<'_> {
             None => None,
         };
         frac = final_norm.as_ref().map_or(frac, |norm| norm.frac);
+        let pooled_norm = match &network.pooled_norm {
+            Some(norm) => {
+                Some(self.norm("pooled_norm", norm, frac, self.frac(None, "pooled_norm", i16::MAX))?)
+            }
+            None => None,
+        };
+        frac = pooled_norm.as_ref().map_or(frac, |norm| norm.frac);
         let head_hidden = match &network.hidden {
             Some(layer) => {
                 let activation = engine_activation(layer.activation);
@@ -140,10 +148,12 @@ impl Builder<'_> {
             pooling: ends::pooling(network.pooling),
             sample_scale,
             input,
+            class_token,
             positions,
             embedding_norm,
             blocks,
             final_norm,
+            pooled_norm,
             head_hidden,
             head,
         })

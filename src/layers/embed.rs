@@ -10,8 +10,8 @@ use crate::model::{Input, Level, Model, Positions, Window};
 use crate::num::{round_shift, round_shift_wide, saturate, sine};
 use crate::trace::{Site, Tensor, Tile, Trace};
 
-/// Number of tokens of a recording of so many values, at most `max`, if the model can take them. What they are is looked at
-/// by [`check_ids`].
+/// Number of tokens of a recording of so many values, the class token included, at most `max`, if the model can take them.
+/// What they are is looked at by [`check_ids`].
 pub(crate) fn check(model: &Model<'_>, values: usize, max: usize) -> Result<usize, InputError> {
     if values == 0 {
         return Err(InputError::Empty);
@@ -27,10 +27,11 @@ pub(crate) fn check(model: &Model<'_>, values: usize, max: usize) -> Result<usiz
         Input::OneHot { window, .. } => count(*window, values)?,
         Input::Tokens { .. } => values,
     };
-    if tokens > max {
-        return Err(InputError::TooLong { tokens, max });
+    let before = model.tokens_before();
+    if tokens + before > max {
+        return Err(InputError::TooLong { tokens, max: max - before });
     }
-    Ok(tokens)
+    Ok(tokens + before)
 }
 
 /// The values `range` of a recording are known tokens or symbols.
@@ -68,8 +69,8 @@ pub(crate) struct Work<'a> {
 }
 
 /// Tokens `first ..` into `rows`, `[n, width]`, as many as there are rows; returns their fractional bits. `input` begins
-/// with the first of them; bit `i` of `seen` says whether token `first + i` counts. Running statistics go on from token to
-/// token.
+/// with the first of them that is not the class token; bit `i` of `seen` says whether token `first + i` counts. Running
+/// statistics go on from token to token.
 #[inline(never)]
 pub(crate) fn embed(
     model: &Model<'_>,
@@ -82,7 +83,11 @@ pub(crate) fn embed(
 ) -> i32 {
     let width = model.width;
     let Work { rare, statistics, windows, .. } = work;
-    tokens(&model.input, input, seen, (rare, statistics, windows), rows);
+    let class = model.class_token.filter(|_| first == 0).unwrap_or_default();
+    let (own, of_input) = rows.split_at_mut_checked(class.len()).unwrap_or_default();
+    own.iter_mut().zip(class).for_each(|(out, &x)| *out = x);
+    let seen = seen >> u32::from(!class.is_empty());
+    tokens(&model.input, input, seen, (rare, statistics, windows), of_input);
     for (row, x) in rows_mut(rows, width).enumerate() {
         add_position(&model.positions, first + row, model.input.frac(), work.rows, x);
     }

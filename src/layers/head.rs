@@ -5,12 +5,13 @@ use crate::kernels::activate;
 use crate::model::Model;
 use crate::trace::{Site, Tensor, Tile, Trace};
 
-/// Fills `scores` from `pooled`; `hidden` has room for the rows between.
+/// Fills `scores` from `pooled`; the rows between have room for the normalised row, where there is one, and for the hidden
+/// one. `pooled` stays as it is: a stream goes on from it.
 #[inline(never)]
 pub(crate) fn head(
     model: &Model<'_>,
     pooled: &[i16],
-    hidden: &mut [i16],
+    [normed, hidden]: [&mut [i16]; 2],
     scores: &mut [i16],
     trace: &mut impl Trace,
 ) {
@@ -20,6 +21,11 @@ pub(crate) fn head(
         trace.tile(Site { block: None, tensor }, tile);
     };
     let mut row = pooled;
+    if let Some(norm) = &model.pooled_norm {
+        norm.forward(row, normed);
+        show(Tensor::PooledNorm, normed, norm.frac);
+        row = normed;
+    }
     if let Some(layer) = &model.head_hidden {
         let hidden = front(hidden, layer.linear.outputs);
         layer.linear.forward(row, hidden);

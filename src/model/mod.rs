@@ -9,7 +9,8 @@
 //!
 //! A reader skips a section that it does not know, and refuses the file if the section is marked as needed: what is
 //! added later costs no new version where it can be done without. This build knows `NETW`, the network; `NAME`, its name
-//! in UTF-8, padded with zeros; `UNIT`, the f32 real value of one raw input unit. The network:
+//! in UTF-8, padded with zeros; `UNIT`, the f32 real value of one raw input unit; `CLST`, a class token, a row of i16 in the
+//! format of an embedded token; `PNRM`, the norm of the pooled row. The network:
 //!
 //! | words | content |
 //! |---|---|
@@ -67,7 +68,7 @@ pub const MAX_WIDTH: u32 = 1024;
 /// A parsed model: parameters in place, everything checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Model<'a> {
-    /// Most tokens it takes.
+    /// Most tokens it takes, its class token included.
     pub max_tokens: usize,
     /// Tokens of the longest stream, at least [`Model::max_tokens`] and at most [`MAX_HORIZON`]: causal hierarchical layers
     /// have [the levels](Hierarchical::levels) of so many.
@@ -90,12 +91,16 @@ pub struct Model<'a> {
     pub pooling: Pooling,
     /// What a recording is and how it becomes tokens.
     pub input: Input<'a>,
-    /// What is added to tell tokens apart.
+    /// A learned token before those of the input, `[width]`, with their [fractional bits](Input::frac): token 0.
+    pub class_token: Option<&'a [i16]>,
+    /// What is added to tell tokens apart, the class token included.
     pub positions: Positions<'a>,
     /// Norm after the embedding.
     pub embedding_norm: Option<Norm<'a>>,
     /// Norm after the last block, of [`Model::output_width`] columns.
     pub final_norm: Option<Norm<'a>>,
+    /// Norm of the pooled row, of [`Model::output_width`] columns.
+    pub pooled_norm: Option<Norm<'a>>,
     /// What the pooled row passes before the head.
     pub head_hidden: Option<Hidden<'a>>,
     /// From the pooled or hidden row to one score a class.
@@ -137,7 +142,7 @@ impl<'a> Model<'a> {
     }
 
     const fn read(words: usize, checksum: u32, sections: Sections<'a>) -> Result<Self, ModelError> {
-        let Sections { network, name, unit: sample_scale } = sections;
+        let Sections { network, name, unit: sample_scale, class_token, pooled_norm } = sections;
         let mut reader = Reader::new(network);
         let max_tokens = tri!(reader.field("max_tokens", 1, MAX_TOKENS));
         let horizon = tri!(reader.field("horizon", max_tokens as u32, MAX_HORIZON));
@@ -158,6 +163,11 @@ impl<'a> Model<'a> {
         let pooling = tri!(Pooling::read(&mut reader));
 
         let input = tri!(Input::read(&mut reader, width));
+        let class_token = tri!(read_class_token(class_token, width));
+        if class_token.is_some() && max_tokens < 2 {
+            let field = "max_tokens (the class token and those of the input)";
+            return Err(ModelError::Range { field, found: max_tokens as u32, low: 2, high: MAX_TOKENS });
+        }
         tri!(input.check_length(max_tokens));
         let mut frac = input.frac();
         let positions = tri!(Positions::read(&mut reader, width, max_tokens, frac));
@@ -193,6 +203,7 @@ impl<'a> Model<'a> {
         }
         let output_width = if reversible { 2 * width } else { width };
         let final_norm = tri!(read_optional_norm(&mut reader, "final_norm", output_width));
+        let pooled_norm = tri!(read_pooled_norm(pooled_norm, output_width));
         let head_hidden = tri!(Hidden::read(&mut reader, output_width));
         let mut head_inputs = output_width;
         if let Some(layer) = &head_hidden {
@@ -219,9 +230,11 @@ impl<'a> Model<'a> {
             hidden,
             pooling,
             input,
+            class_token,
             positions,
             embedding_norm,
             final_norm,
+            pooled_norm,
             head_hidden,
             head,
             name,
@@ -263,18 +276,23 @@ impl<'a> Model<'a> {
         if self.reversible { 2 * self.width } else { self.width }
     }
 
+    /// Tokens that stand before those of the input: 1 if there is a class token.
+    pub const fn tokens_before(&self) -> usize {
+        self.class_token.is_some() as usize
+    }
+
     /// Most raw values of one recording.
     pub const fn max_input(&self) -> usize {
         match &self.input {
             Input::Samples { channels, window, .. } => self.max_steps(*window) * *channels,
             Input::OneHot { window, .. } => self.max_steps(*window),
-            Input::Tokens { .. } => self.max_tokens,
+            Input::Tokens { .. } => self.max_tokens - self.tokens_before(),
         }
     }
 
     /// Steps up to which no further token fits.
     const fn max_steps(&self, window: Window) -> usize {
-        self.max_tokens * window.stride + window.width - 1
+        (self.max_tokens - self.tokens_before()) * window.stride + window.width - 1
     }
 
     /// Largest magnitude of queries and keys; see [`dot_limit`].
@@ -301,6 +319,31 @@ struct Shape {
     head_width: usize,
     max_tokens: usize,
     horizon: usize,
+}
+
+/// The class token, if the section has words: so many that they hold the row.
+const fn read_class_token(words: &[u32], width: usize) -> Result<Option<&[i16]>, ModelError> {
+    if words.is_empty() {
+        return Ok(None);
+    }
+    if words.len() != width.div_ceil(2) {
+        return Err(sections::fault(sections::CLASS, SectionFault::Content));
+    }
+    Ok(Some(tri!(Reader::new(words).i16s(width))))
+}
+
+/// The norm of the pooled row, if the section has words: those of the record and no more.
+const fn read_pooled_norm(words: &[u32], width: usize) -> Result<Option<Norm<'_>>, ModelError> {
+    if words.is_empty() {
+        return Ok(None);
+    }
+    let mut reader = Reader::new(words);
+    let norm = tri!(Norm::read(&mut reader, "pooled_norm", width));
+    tri!(norm.check("pooled_norm"));
+    if reader.remaining() != 0 {
+        return Err(sections::fault(sections::POOLED_NORM, SectionFault::Content));
+    }
+    Ok(Some(norm))
 }
 
 const fn read_optional_norm<'a>(

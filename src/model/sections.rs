@@ -9,6 +9,10 @@ pub(super) const NETWORK: [u8; 4] = *b"NETW";
 pub(super) const NAME: [u8; 4] = *b"NAME";
 /// Bits of the `f32` real value of one raw input unit.
 pub(super) const UNIT: [u8; 4] = *b"UNIT";
+/// The class token: `[width]` 16-bit integers in the format of an embedded token.
+pub(super) const CLASS: [u8; 4] = *b"CLST";
+/// The norm of the pooled row: a [record](super::Norm).
+pub(super) const POOLED_NORM: [u8; 4] = *b"PNRM";
 
 /// Bit of the flags: a reader that does not know the section cannot use the file.
 pub(super) const NEEDED: u32 = 1;
@@ -24,6 +28,9 @@ pub(super) struct Sections<'a> {
     pub(super) name: &'a str,
     /// Zero where there is none.
     pub(super) unit: u32,
+    /// Empty where there is none; the same of the next.
+    pub(super) class_token: &'a [u32],
+    pub(super) pooled_norm: &'a [u32],
 }
 
 impl<'a> Sections<'a> {
@@ -34,7 +41,7 @@ impl<'a> Sections<'a> {
         tri!(reader.words(PREAMBLE));
         let count = tri!(reader.field("sections", 1, MOST));
         let table = tri!(reader.words(count * ENTRY));
-        let mut found = Self { network: &[], name: "", unit: 0 };
+        let mut found = Self { network: &[], name: "", unit: 0, class_token: &[], pooled_norm: &[] };
         let mut entries = table;
         while let [tag, flags, offset, length, rest @ ..] = entries {
             let id = tag.to_le_bytes();
@@ -71,6 +78,9 @@ impl<'a> Sections<'a> {
                     [unit] => found.unit = *unit,
                     _ => return Err(fault(id, SectionFault::Content)),
                 },
+                CLASS | POOLED_NORM if words.is_empty() => return Err(fault(id, SectionFault::Content)),
+                CLASS => found.class_token = words,
+                POOLED_NORM => found.pooled_norm = words,
                 _ if *flags == NEEDED => return Err(fault(id, SectionFault::Unknown)),
                 _ => {}
             }
@@ -87,7 +97,7 @@ impl<'a> Sections<'a> {
     }
 }
 
-const fn fault(tag: [u8; 4], fault: SectionFault) -> ModelError {
+pub(super) const fn fault(tag: [u8; 4], fault: SectionFault) -> ModelError {
     ModelError::Section { tag, fault }
 }
 

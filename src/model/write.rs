@@ -4,7 +4,7 @@ use std::vec::Vec;
 
 use super::crc::crc32;
 pub use super::kind::write::*;
-use super::sections::{ENTRY, NAME, NAME_WORDS, NEEDED, NETWORK, UNIT};
+use super::sections::{CLASS, ENTRY, NAME, NAME_WORDS, NEEDED, NETWORK, POOLED_NORM, UNIT};
 use super::{Level, MAGIC, NormOrder, PREAMBLE, Pooling, VERSION, Window};
 use crate::kernels::{Activation, pair_len};
 use crate::num::Requant;
@@ -123,10 +123,12 @@ pub struct File {
     pub pooling: Pooling,
     pub sample_scale: f32,
     pub input: Input,
+    pub class_token: Option<Vec<i16>>,
     pub positions: Positions,
     pub embedding_norm: Option<Norm>,
     pub blocks: Vec<Block>,
     pub final_norm: Option<Norm>,
+    pub pooled_norm: Option<Norm>,
     pub head_hidden: Option<Hidden>,
     pub head: Linear,
 }
@@ -140,6 +142,16 @@ impl File {
         }
         if self.sample_scale != 0.0 {
             sections.push((UNIT, 0, std::vec![self.sample_scale.to_bits()]));
+        }
+        if let Some(token) = &self.class_token {
+            let mut words = Words(Vec::new());
+            words.i16s(token);
+            sections.push((CLASS, NEEDED, words.0));
+        }
+        if let Some(norm) = &self.pooled_norm {
+            let mut words = Words(Vec::new());
+            words.norm(norm);
+            sections.push((POOLED_NORM, NEEDED, words.0));
         }
         let mut out = Words(std::vec![MAGIC, VERSION, 0, 0, sections.len() as u32]);
         let mut offset = PREAMBLE + 1 + ENTRY * sections.len();

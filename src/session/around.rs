@@ -26,11 +26,11 @@ pub(super) fn around_blocks<W: Manner>(
         Task::Embed => embed_tile(run, budget, trace),
         Task::Pool => pool_tile(run, budget, trace),
         _ => {
-            let names = [Name::Pooled, Name::Scores, Name::Hidden];
-            let [pooled, scores, hidden] = run.plan.take(run.memory, names);
+            let names = [Name::Pooled, Name::Scores, Name::Hidden, Name::PooledNorm];
+            let [pooled, scores, hidden, normed] = run.plan.take(run.memory, names);
             let pooled = i16s_in(pooled, 0..run.model.output_width());
-            let hidden = i16s_in(hidden, 0..run.model.hidden);
-            head(run.model, pooled, hidden, i16s_in(scores, 0..run.model.classes), trace);
+            let between = [i16s_in(normed, 0..pooled.len()), i16s_in(hidden, 0..run.model.hidden)];
+            head(run.model, pooled, between, i16s_in(scores, 0..run.model.classes), trace);
             true
         }
     })
@@ -49,7 +49,9 @@ fn check<W: Manner>(run: &mut Running<'_, W>, budget: &mut Budget) -> Result<boo
     let Some(mask) = run.mask else { return Ok(true) };
     run.place.row = first + VALUES;
     let pooled = first_pooled(run);
-    let mut rest = mask.iter().skip(pooled + first - ids.next_multiple_of(VALUES));
+    // The class token has no flag.
+    let flag = pooled.saturating_sub(run.model.tokens_before());
+    let mut rest = mask.iter().skip(flag + first - ids.next_multiple_of(VALUES));
     if rest.len() == 0 {
         return Err(if pooled > 0 {
             InputError::WindowMasked { first: pooled }
@@ -100,7 +102,8 @@ fn embed_tile<W: Manner>(run: &mut Running<'_, W>, budget: &mut Budget, trace: &
         true => (&*i16s_in(samples, 0..model.input.values_of(ROW_TILE)), run.place.span),
         false => (run.input, 0),
     };
-    let input = input.get((first - origin) * model.input.token_values()..).unwrap_or_default();
+    let window = (first - origin).saturating_sub(model.tokens_before());
+    let input = input.get(window * model.input.token_values()..).unwrap_or_default();
     let frac = embed::embed(model, input, first, seen, buffers, rows, trace);
     let copies = i16s_in(second, at..at + elements);
     copies.iter_mut().zip(rows.iter()).for_each(|(copy, &x)| *copy = x);

@@ -25,11 +25,16 @@ pub enum Impassable {
         /// Its mechanism.
         kind: &'static str,
     },
+    /// A learned token stands before those of the input.
+    ClassToken,
 }
 
 impl Impassable {
     /// Why a model cannot run in passes; `None` if it can.
     pub const fn of(model: &Model<'_>) -> Option<Self> {
+        if model.class_token.is_some() {
+            return Some(Self::ClassToken);
+        }
         let mut blocks = model.blocks();
         let mut block = 0;
         while let Some(read) = blocks.take_next() {
@@ -57,14 +62,20 @@ impl Impassable {
                 "a causal layer looks at all keys before it takes in the first one; take FAVOR+ without the authors' \
                  whole-sequence epsilon"
             }
+            Self::ClassToken => {
+                "a class token stands before those of the recording, which passes do not have; run the recording whole, or \
+                 train without it and pool the mean or the maximum"
+            }
         }
     }
 }
 
 impl fmt::Display for Impassable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Grows { block, kind } | Self::LooksAhead { block, kind }) = self;
-        write!(f, "block {block} ({kind}): {}", self.message())
+        if let Self::Grows { block, kind } | Self::LooksAhead { block, kind } = self {
+            write!(f, "block {block} ({kind}): ")?;
+        }
+        f.write_str(self.message())
     }
 }
 

@@ -88,6 +88,7 @@ const TABLE: [Line; Plan::COUNT] = {
         line("input", I16, [Feed, Feed], "4 x width, of the feed-forward network"),
         line("output", I16, [Feed, Feed], "4 x width"),
         line("hidden", I16, [Feed, Head], "4 x hidden"),
+        line("pooled norm", I16, [Head, Head], "output width, norm of the pooled row"),
     ]
 };
 
@@ -118,6 +119,7 @@ pub(super) enum Name {
     Input,
     Output,
     Hidden,
+    PooledNorm,
 }
 
 // The states are those from the memory to the scores.
@@ -177,7 +179,7 @@ pub(super) enum Passage {
 
 impl Plan {
     /// Number of buffers.
-    pub const COUNT: usize = 21;
+    pub const COUNT: usize = 22;
 
     /// The plan of a model: layer by layer, or tile by tile where nothing of the length is kept and that takes less.
     pub const fn of(model: &Model<'_>) -> Self {
@@ -249,6 +251,7 @@ impl Plan {
             tile * width,
             tile * width,
             tile * model.hidden,
+            if model.pooled_norm.is_some() { model.output_width() } else { 0 },
         ];
         let side_by_side = attention.side_by_side;
         let zeros = [0; Self::COUNT];

@@ -28,7 +28,7 @@ pub struct Running<'s, W = Whole> {
     position: Position<'s>,
     pub(super) memory: &'s mut [u32],
     pub(super) input: &'s [i16],
-    /// Which tokens count, from `origin` on.
+    /// Which tokens of the input count, from `origin` on.
     pub(super) mask: Option<&'s [bool]>,
     pub(super) origin: usize,
     pub(super) course: Course,
@@ -50,10 +50,11 @@ impl<'s, W: Manner> Running<'s, W> {
         mask: Option<&'s [bool]>,
     ) -> Result<Self, InputError> {
         let tokens = embed::check(&session.model, input.len(), session.model.max_tokens)?;
+        let of_input = tokens - session.model.tokens_before();
         if let Some(mask) = mask
-            && mask.len() != tokens
+            && mask.len() != of_input
         {
-            return Err(InputError::MaskLength { found: mask.len(), tokens });
+            return Err(InputError::MaskLength { found: mask.len(), tokens: of_input });
         }
         let span = if session.plan.is_tile_by_tile() { ROW_TILE } else { tokens };
         Ok(Self { input, mask, ..Self::of(session, tokens, span) })
@@ -214,8 +215,12 @@ impl<'s, W: Manner> Running<'s, W> {
         if W::PASSES {
             return self.seen >> (tokens.start - self.place.span);
         }
-        let sees =
-            |token| self.mask.is_none_or(|mask| mask.get(token - self.origin).copied().unwrap_or_default());
+        let before = self.model.tokens_before();
+        // A class token, at the front, counts always: it has no flag.
+        let sees = |token: usize| match token.checked_sub(before + self.origin) {
+            Some(flag) => self.mask.is_none_or(|mask| mask.get(flag).copied().unwrap_or_default()),
+            None => true,
+        };
         tokens.rev().fold(0, |bits, token| bits << 1 | u32::from(sees(token)))
     }
 }

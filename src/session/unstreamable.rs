@@ -25,6 +25,8 @@ pub enum Unstreamable {
     },
     /// Channels are freed of their mean over the whole recording.
     Level,
+    /// A learned token stands before those of the input.
+    ClassToken,
 }
 
 impl Unstreamable {
@@ -32,6 +34,9 @@ impl Unstreamable {
     pub const fn of(model: &Model<'_>) -> Option<Self> {
         if let Input::Samples { level: Level::Centred | Level::Standardized, .. } = model.input {
             return Some(Self::Level);
+        }
+        if model.class_token.is_some() {
+            return Some(Self::ClassToken);
         }
         let mut blocks = model.blocks();
         let mut block = 0;
@@ -64,6 +69,10 @@ impl Unstreamable {
                  the running form: `running = { memory = 1024, floor = 0.01 }` under `[input]` (`floor` only with \
                  `standardize`)"
             }
+            Self::ClassToken => {
+                "a class token stands before the first step of a stream and sees none of them; train without it and pool \
+                 the mean, the maximum or the last token"
+            }
         }
     }
 }
@@ -73,7 +82,7 @@ impl fmt::Display for Unstreamable {
         match self {
             Self::Bidirectional { block } => write!(f, "block {block}: ")?,
             Self::Later { block, kind } => write!(f, "block {block} ({kind}): ")?,
-            Self::Level => {}
+            Self::Level | Self::ClassToken => {}
         }
         f.write_str(self.message())
     }

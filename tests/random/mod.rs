@@ -116,6 +116,7 @@ pub(crate) fn network(source: &mut Source, options: Options) -> Network {
     Network {
         name: String::from("random"),
         input,
+        class_token: None,
         positions: match options.positions {
             0 => Positions::None,
             1 => Positions::Learned(source.values(options.max_tokens * width, 0.5)),
@@ -130,6 +131,7 @@ pub(crate) fn network(source: &mut Source, options: Options) -> Network {
         blocks,
         final_norm: options.norms.then(|| source.norm(output)),
         pooling: options.pooling,
+        pooled_norm: None,
         head: source.linear(hidden.as_ref().map_or(output, |hidden| hidden.map.outputs), 5),
         hidden,
         max_tokens: options.max_tokens,

@@ -30,6 +30,7 @@ pub struct Model {
     blocks: Vec<Block>,
     final_norm: Option<Norm>,
     pooling: Pooling,
+    pooled_norm: Option<Norm>,
     head: Affine,
     heads: usize,
     width: usize,
@@ -193,11 +194,14 @@ impl Model {
         if let Some(norm) = &self.final_norm {
             stream = norm.apply(values, stream);
         }
-        let pooled = match read {
+        let mut pooled = match read {
             Some(_) if stream.dims()[0] == recordings => stream,
             Some(rows) => stream.select(0, rows),
             None => self.pooled(stream.reshape([recordings, tokens, width]), batch),
         };
+        if let Some(norm) = &self.pooled_norm {
+            pooled = norm.apply(values, pooled);
+        }
         self.head.apply(values, pooled)
     }
 

@@ -231,6 +231,8 @@ impl Recipe {
             ("encoder.norm = \"reversible\"", matches!(encoder.norm, NormOrder::Reversible)),
             ("head.hidden", head.hidden.is_some()),
             ("tensors.token_type", tensors.token_type.is_some()),
+            ("tensors.class_token", tensors.class_token.is_some()),
+            ("tensors.rename", !tensors.rename.is_empty()),
         ] {
             ensure!(!given, "`{key}` cannot be trained here; remove it");
         }

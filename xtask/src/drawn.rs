@@ -50,11 +50,13 @@ pub(crate) fn network(
     float::Network {
         name: name.to_owned(),
         input: float::Input::Tokens { vocabulary: VOCABULARY, table: linear(VOCABULARY, WIDTH).weights },
+        class_token: None,
         positions,
         embedding_norm: None,
         blocks,
         final_norm: Some(norm()),
         pooling: float::Pooling::Mean,
+        pooled_norm: None,
         head: linear(WIDTH, 4),
         hidden: None,
         max_tokens,

@@ -1,6 +1,6 @@
 //! One numpy array: a header that is a Python literal, then the elements.
 //!
-//! The format is numpy's NEP 1, versions 1 to 3; booleans, integers and floats of 32 and 64 bits.
+//! The format is numpy's NEP 1, versions 1 to 3; booleans, integers and floats of 16, 32 and 64 bits.
 
 use std::format;
 use std::io::Read;
@@ -9,6 +9,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::Number;
+use crate::host::import::half;
 
 /// Most bytes of an array: raw values of it fit in the memory of any desk.
 const MOST_BYTES: u64 = 1 << 32;
@@ -154,6 +155,7 @@ impl Array {
             Element::Signed(_) => Number::Integer((unsigned << shift) as i64 >> shift),
             // Whatever does not fit here fits in no 16 bits either.
             Element::Unsigned(_) => Number::Integer(unsigned.try_into().unwrap_or(i64::MAX)),
+            Element::Float(2) => Number::Real(half(unsigned as u16)),
             Element::Float(4) => Number::Real(f32::from_bits(unsigned as u32).into()),
             Element::Float(_) | Element::Text { .. } => Number::Real(f64::from_bits(unsigned)),
         }
@@ -220,7 +222,7 @@ fn element_type(text: &str) -> Result<(Element, bool), String> {
         "b1" => Element::Bool,
         "i1" | "i2" | "i4" | "i8" => Element::Signed(size_of_code(code)),
         "u1" | "u2" | "u4" | "u8" => Element::Unsigned(size_of_code(code)),
-        "f4" | "f8" => Element::Float(size_of_code(code)),
+        "f2" | "f4" | "f8" => Element::Float(size_of_code(code)),
         _ if code.starts_with(['U', 'S']) => {
             let characters = code[1..].parse().map_err(|_| refused())?;
             Element::Text { characters, wide: code.starts_with('U') }

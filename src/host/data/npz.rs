@@ -67,14 +67,14 @@ fn labels(
 
 /// A single `.npy`, without labels.
 pub(super) fn load_array(path: &Path, options: Options<'_>) -> Result<Recordings, DataError> {
-    let array = read_array(path)?;
+    let array = read_array(path, "x")?;
     let (channels, rows) = Source { path, key: "x", options }.padded(&array)?;
     Ok(Recordings { channels, rows, scale: options.scale, ..Recordings::default() })
 }
 
 /// A single `.npy` that is one recording, `[steps]` or `[steps, channels]`: its channels and values.
 pub(super) fn load_one(path: &Path, options: Options<'_>) -> Result<(usize, Vec<i16>), DataError> {
-    let array = read_array(path)?;
+    let array = read_array(path, "x")?;
     let source = Source { path, key: "x", options };
     let channels = match array.shape[..] {
         [_] => options.channels.unwrap_or(1),
@@ -102,19 +102,32 @@ pub(super) fn load_one(path: &Path, options: Options<'_>) -> Result<(usize, Vec<
     Ok((channels, values))
 }
 
-fn read_array(path: &Path) -> Result<Array, DataError> {
+fn read_array(path: &Path, key: &str) -> Result<Array, DataError> {
     let file = open(path)?;
     let read = |source| DataError::Read { path: path.to_owned(), source };
     let available = file.get_ref().metadata().map_err(read)?.len();
-    let problem = |problem| DataError::Array { path: path.to_owned(), key: "x".to_string(), problem };
+    let problem = |problem| DataError::Array { path: path.to_owned(), key: key.to_string(), problem };
     Array::read(file, available).map_err(problem)
 }
 
-/// One array of an `.npz`: its shape and its values in row-major order.
-pub(super) fn real_array(path: &Path, key: &str) -> Result<(Vec<usize>, Vec<f64>), DataError> {
-    let array = Archive::open(path)?.required(key)?;
-    let values = array.numbers().map(Number::real);
-    Ok((array.shape.clone(), values.collect()))
+/// One array of an `.npz`, the first of `keys` that there is: its shape and its values in row-major order.
+pub(super) fn real_array(path: &Path, keys: &[&str]) -> Result<(Vec<usize>, Vec<f64>), DataError> {
+    let mut archive = Archive::open(path)?;
+    for key in keys {
+        if let Some(array) = archive.array(key)? {
+            return Ok(reals(&array));
+        }
+    }
+    Ok(reals(&archive.required(keys.first().copied().unwrap_or_default())?))
+}
+
+/// The array of an `.npy`.
+pub(super) fn lone_array(path: &Path) -> Result<(Vec<usize>, Vec<f64>), DataError> {
+    Ok(reals(&read_array(path, "scores")?))
+}
+
+fn reals(array: &Array) -> (Vec<usize>, Vec<f64>) {
+    (array.shape.clone(), array.numbers().map(Number::real).collect())
 }
 
 /// The array that recordings come from.

@@ -75,7 +75,8 @@ impl Core {
             let outputs = layer.linear.outputs;
             self.linear(&layer.linear, 1, outputs) + self.each(activation(layer.activation), outputs)
         });
-        push(Stage::Head.name(), hidden + self.linear(&model.head, 1, model.classes));
+        let norm = model.pooled_norm.as_ref().map_or(0.0, |norm| self.norm(norm, 1));
+        push(Stage::Head.name(), norm + hidden + self.linear(&model.head, 1, model.classes));
         layers
     }
 

@@ -12,14 +12,17 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::description::Tensors;
 use super::error::{ImportError, quoted};
+use super::names::Aliases;
 
 /// A parsed file and the names that were asked for.
 pub(super) struct Checkpoint<'a> {
     path: &'a Path,
-    tensors: SafeTensors<'a>,
+    /// One file, or its shards.
+    tensors: Vec<(&'a Path, SafeTensors<'a>)>,
     /// Looked at where `tensors` has none of the name; need not be used up.
     further: Option<(&'a Path, SafeTensors<'a>)>,
     names: &'a Tensors,
+    aliases: &'a Aliases,
     used: BTreeSet<String>,
 }
 
@@ -35,6 +38,38 @@ pub(super) enum Extent {
     Free(&'static str),
 }
 
+/// The narrowest floating-point format among the weights of a model: what its own framework computes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Precision {
+    /// 64 or 32 bits: 24 bits of mantissa at least.
+    F32,
+    /// IEEE half precision, 11 bits of mantissa.
+    F16,
+    /// bfloat16, 8 bits of mantissa.
+    BF16,
+}
+
+impl Precision {
+    /// Of all tensors with real values.
+    pub(super) fn of<'t, 'd: 't>(files: impl Iterator<Item = &'t SafeTensors<'d>>) -> Self {
+        let kinds = files.flat_map(|tensors| tensors.tensors()).map(|(_, view)| match view.dtype() {
+            Dtype::BF16 => Self::BF16,
+            Dtype::F16 => Self::F16,
+            _ => Self::F32,
+        });
+        kinds.max().unwrap_or(Self::F32)
+    }
+
+    /// `f32`, `f16` or `bf16`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::BF16 => "bf16",
+        }
+    }
+}
+
 impl<'a> Checkpoint<'a> {
     /// The tensors of the file at `path`.
     pub(super) fn tensors(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>, ImportError> {
@@ -46,11 +81,17 @@ impl<'a> Checkpoint<'a> {
 
     pub(super) fn new(
         path: &'a Path,
-        tensors: SafeTensors<'a>,
+        tensors: Vec<(&'a Path, SafeTensors<'a>)>,
         further: Option<(&'a Path, SafeTensors<'a>)>,
         names: &'a Tensors,
+        aliases: &'a Aliases,
     ) -> Self {
-        Checkpoint { path, tensors, further, names, used: BTreeSet::new() }
+        Checkpoint { path, tensors, further, names, aliases, used: BTreeSet::new() }
+    }
+
+    /// Extents of a tensor, if it is there.
+    pub(super) fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.view(name).map(|(_, view)| view.shape().to_vec())
     }
 
     /// Axes of a tensor, if it is there.
@@ -60,9 +101,17 @@ impl<'a> Checkpoint<'a> {
 
     /// A tensor, and the file that has it.
     fn view(&self, name: &str) -> Option<(&'a Path, TensorView<'_>)> {
-        let further = self.further.as_ref().map(|(path, tensors)| (*path, tensors));
-        let files = [Some((self.path, &self.tensors)), further];
-        files.into_iter().flatten().find_map(|(path, tensors)| Some((path, tensors.tensor(name).ok()?)))
+        let named = |name: &str| {
+            let files = self.tensors.iter().chain(&self.further);
+            files.into_iter().find_map(|(path, tensors)| Some((*path, tensors.tensor(name).ok()?)))
+        };
+        let name = self.renamed(name);
+        named(name).or_else(|| named(self.aliases.tensor(name)?))
+    }
+
+    /// What a tensor of the description is called in the file.
+    fn renamed<'n>(&'n self, name: &'n str) -> &'n str {
+        self.names.rename.get(name).map_or(name, String::as_str)
     }
 
     /// The shape and the values of tensor `name`; `key` is where the description names it.
@@ -75,7 +124,8 @@ impl<'a> Checkpoint<'a> {
         let Some((path, view)) = self.view(name) else {
             return Err(self.missing(key, name));
         };
-        let found = view.shape();
+        let shape = squeezed(view.shape(), expected);
+        let found = shape.as_deref().unwrap_or(view.shape());
         let fits = |(expected, &found): (&Extent, &usize)| match expected {
             Extent::Exactly(length) => *length == found,
             Extent::Free(_) => found > 0,
@@ -88,7 +138,7 @@ impl<'a> Checkpoint<'a> {
                 tensor: name.to_string(),
                 key: key.into(),
                 expected: written(expected),
-                found: found.to_vec(),
+                found: view.shape().to_vec(),
                 transposed,
             });
         }
@@ -117,7 +167,10 @@ impl<'a> Checkpoint<'a> {
             });
         }
         let found = found.to_vec();
-        self.used.insert(name.to_string());
+        let name = self.renamed(name);
+        let used: Vec<String> =
+            [name].into_iter().chain(self.aliases.tensor(name)).map(String::from).collect();
+        self.used.extend(used);
         Ok((found, values))
     }
 
@@ -142,7 +195,8 @@ impl<'a> Checkpoint<'a> {
                 None => pattern == name,
             })
         };
-        let tensors: Vec<String> = self.unused().into_iter().filter(|name| !ignored(name)).collect();
+        let mut tensors = self.unused();
+        tensors.retain(|tensor| !self.aliases.names(tensor).any(ignored));
         if tensors.is_empty() {
             return Ok(());
         }
@@ -152,7 +206,7 @@ impl<'a> Checkpoint<'a> {
     fn missing(&self, key: &str, name: &str) -> ImportError {
         // A tensor that another key names is no candidate, however close.
         let mut free = self.unused();
-        free.retain(|name| !self.names.cover(name));
+        free.retain(|tensor| !self.aliases.names(tensor).any(|name| self.names.cover(name)));
         let near = nearest(name, &free);
         let suggestion = match &near {
             Some(near) => format!("did you mean `{near}`? Then set `{key}` in the description"),
@@ -180,9 +234,26 @@ impl<'a> Checkpoint<'a> {
 
     /// Names that nothing has asked for, sorted.
     fn unused(&self) -> Vec<String> {
-        let names: BTreeSet<String> = self.tensors.names().into_iter().map(String::from).collect();
+        let names = self.tensors.iter().flat_map(|(_, tensors)| tensors.names());
+        let names: BTreeSet<String> = names.map(String::from).collect();
         names.difference(&self.used).cloned().collect()
     }
+}
+
+/// A shape without as many axes of length 1 as it has more than `expected`, if it fits then: frameworks keep such axes for
+/// the batch.
+fn squeezed(found: &[usize], expected: &[Extent]) -> Option<Vec<usize>> {
+    if found.len() <= expected.len() {
+        let fits = |(expected, &found): (&Extent, &usize)| match expected {
+            Extent::Exactly(length) => *length == found,
+            Extent::Free(_) => found > 0,
+        };
+        let whole = found.len() == expected.len() && expected.iter().zip(found).all(fits);
+        return whole.then(|| found.to_vec());
+    }
+    let ones = (0..found.len()).filter(|&axis| found[axis] == 1);
+    let mut without = ones.map(|axis| [&found[..axis], &found[axis + 1..]].concat());
+    without.find_map(|shape| squeezed(&shape, expected))
 }
 
 /// A shape as the user would write it.
@@ -202,7 +273,7 @@ fn decode<const N: usize>(bytes: &[u8], element: impl Fn([u8; N]) -> f64) -> Vec
 }
 
 /// IEEE 754 binary16.
-fn half(bits: u16) -> f64 {
+pub(in crate::host) fn half(bits: u16) -> f64 {
     let sign = if bits >> 15 == 0 { 1.0 } else { -1.0 };
     let fraction = f64::from(bits & 0x3ff);
     sign * match i32::from(bits >> 10 & 0x1f) {

@@ -19,13 +19,15 @@
 //! | | `head_width` | `width / heads` |
 //! | | `activation` | `relu`; or `gelu` (erf), `gelu-tanh`, `tanh` |
 //! | | `norm` | `pre`; or `post`, `reversible` (pre, on the two streams of a Reformer) |
-//! | | `epsilon` | `1e-5`, of every norm |
+//! | | `epsilon` | `1e-5`, of every norm without its own |
 //! | | `final_norm`, `embedding_norm` | `true`, `false` |
+//! | | `final_epsilon`, `embedding_epsilon` | `epsilon`; of these norms |
 //! | | `attention` | `{ kind = "exact", causal = false }`; or another kind, or one for each layer, see [`Attention`] |
 //! | `pooling` | `kind` | `mean`; or `max`, `first`, `last` |
 //! | | `window` | all tokens; of `mean` and `max`: `{ block, blocks }`, the last `blocks` blocks of `block` tokens |
+//! | | `norm`, `epsilon` | `false`, `encoder.epsilon`; normalisation of the pooled vector |
 //! | `head` | `hidden` | none; or the activation of a hidden layer before the scores |
-//! | `tensors` | names, `layout`, `ignore` | see [`Tensors`] |
+//! | `tensors` | names, `layout`, `ignore` | see [`Tensors`]; `class_token` names a learned token before those of the input |
 //! | `train` | | not read here: how `fixformer-train` trains it |
 
 use std::format;
@@ -47,7 +49,7 @@ pub use attention::{
 };
 pub use pooling::{Pooling, PoolingKind, PoolingWindow};
 pub use running::Running;
-pub use tensors::{AffineNames, BiasName, Layout, NormNames, Tensors, in_layer};
+pub use tensors::{AffineNames, BiasName, Fused, Layout, NormNames, Tensors, in_layer};
 
 /// A whole description.
 #[derive(Debug, Clone, Deserialize)]
@@ -166,6 +168,8 @@ pub struct Encoder {
     pub final_norm: bool,
     #[serde(default)]
     pub embedding_norm: bool,
+    pub final_epsilon: Option<f64>,
+    pub embedding_epsilon: Option<f64>,
     #[serde(default)]
     pub attention: Attentions,
 }
@@ -248,6 +252,20 @@ pub(super) fn check(description: &Description) -> Result<(), Problem> {
         return Err(Problem::Field { field: "horizon".to_string(), problem });
     }
     above_zero("encoder.epsilon", encoder.epsilon)?;
+    for (key, given, norm, on) in [
+        ("encoder.embedding_epsilon", encoder.embedding_epsilon, "embedding_norm", encoder.embedding_norm),
+        ("encoder.final_epsilon", encoder.final_epsilon, "final_norm", encoder.final_norm),
+        ("pooling.epsilon", description.pooling.epsilon, "norm", description.pooling.norm),
+    ] {
+        let Some(epsilon) = given else { continue };
+        above_zero(key, epsilon)?;
+        if !on {
+            let problem = format!(
+                "is of a norm that the model does not have; set `{norm} = true` beside it or remove it"
+            );
+            return Err(Problem::Field { field: key.to_string(), problem });
+        }
+    }
     positive("encoder.head_width", encoder.head_width.unwrap_or(1))?;
     if encoder.head_width.is_none() && !encoder.width.is_multiple_of(encoder.heads) {
         let (width, heads) = (encoder.width, encoder.heads);

@@ -18,6 +18,14 @@ pub enum ImportError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// An index of shards or a folder is not one of weights.
+    #[error("{}: {problem}", path.display())]
+    Index {
+        /// The index or the folder.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        problem: String,
+    },
     /// The description is not TOML, misses a key or has an unknown one.
     #[error("{}: not a model description: {message}", path.display())]
     Description {
@@ -28,7 +36,8 @@ pub enum ImportError {
     },
     /// Nothing says what the weights mean.
     #[error(
-        "{}: no `config` in its metadata; give a description (TOML) or the model's config.json with `--model`",
+        "{}: no `config` in its metadata; give a description (TOML) or the model's config.json with `--model` (`fixformer \
+         describe` writes one from the names and shapes of the tensors)",
         path.display()
     )]
     NoDescription {

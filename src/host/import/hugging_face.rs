@@ -131,9 +131,11 @@ impl BigBirdConfig {
                 epsilon: self.layer_norm_eps,
                 final_norm: false,
                 embedding_norm: true,
+                final_epsilon: None,
+                embedding_epsilon: None,
                 attention: attention.into(),
             },
-            pooling: Pooling { kind: PoolingKind::First, window: None },
+            pooling: Pooling { kind: PoolingKind::First, ..Pooling::default() },
             head: Head { hidden: Some(activation) },
             tensors: Tensors {
                 layout: Layout::OutIn,
@@ -220,9 +222,11 @@ impl Reformer {
                 epsilon: self.layer_norm_eps,
                 final_norm: true,
                 embedding_norm: false,
+                final_epsilon: None,
+                embedding_epsilon: None,
                 attention: Attentions::from(attentions),
             },
-            pooling: Pooling { kind: PoolingKind::First, window: None },
+            pooling: Pooling { kind: PoolingKind::First, ..Pooling::default() },
             head: Head { hidden: Some(Activation::Tanh) },
             tensors: Tensors {
                 layout: Layout::OutIn,
@@ -287,7 +291,7 @@ fn classifier() -> Tensors {
 
 fn affine(name: &str, bias: bool) -> AffineNames {
     let bias = if bias { BiasName::Tensor(format!("{name}.bias")) } else { BiasName::Absent };
-    AffineNames { weight: format!("{name}.weight"), bias }
+    AffineNames { weight: format!("{name}.weight"), bias, rows: None }
 }
 
 fn norm(name: &str) -> NormNames {

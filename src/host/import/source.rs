@@ -1,13 +1,14 @@
 //! The files of a float model.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::string::String;
 use std::vec::Vec;
 
-use safetensors::SafeTensors;
-
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, Precision};
 use super::description::{Description, Plan};
+use super::names::Aliases;
+use super::weights::Weights;
 use super::{ImportError, Importer, hugging_face};
 use crate::host::reference::Network;
 
@@ -15,9 +16,9 @@ use crate::host::reference::Network;
 #[derive(Debug, Clone, Default)]
 pub struct Source {
     /// A [description](super::description) (TOML), or the `config.json` of a Hugging Face model. Without it, the weights have such a
-    /// configuration in their metadata, under `config`.
+    /// configuration in their metadata, under `config`, or a `config.json` beside their shards.
     pub description: Option<PathBuf>,
-    /// Tensors (safetensors).
+    /// Tensors (safetensors): a file, the index of its shards, or the folder of either.
     pub weights: PathBuf,
     /// Further tensors (safetensors): what a Hugging Face model draws anew for every run and a device needs fixed,
     /// `rotations` of a Reformer, `rand_blocks.{layer}` of a BigBird. Without it they are drawn once, or are zero.
@@ -36,25 +37,39 @@ impl Source {
     /// # Errors
     /// [`ImportError`] names the file, and the key or the tensor.
     pub fn network(&self) -> Result<Network, ImportError> {
-        let weights = read(&self.weights)?;
+        Ok(self.read()?.0)
+    }
+
+    /// The network that the files define together, and in which floating-point format its weights are.
+    ///
+    /// # Errors
+    /// As [`Source::network`].
+    pub fn read(&self) -> Result<(Network, Precision), ImportError> {
+        let weights = Weights::read(&self.weights)?;
         let frozen = self.frozen.as_deref().map(|path| Ok((path, read(path)?))).transpose()?;
         let frozen = frozen.as_ref().map(|(path, bytes)| (*path, bytes.as_slice()));
-        let tensors = Checkpoint::tensors(&self.weights, &weights)?;
+        let tensors = weights.tensors()?;
+        let names = tensors.iter().flat_map(|(_, tensors)| tensors.names()).map(String::from);
+        let aliases = Aliases::of(&names.collect::<Vec<_>>());
         let tensors_of = |(path, bytes)| Ok::<_, ImportError>((path, Checkpoint::tensors(path, bytes)?));
         let frozen = frozen.map(tensors_of).transpose()?;
 
         let path = self.description.as_deref().unwrap_or(&self.weights);
         let has = |name: &str| {
-            let further = frozen.as_ref().map(|(_, tensors)| tensors);
-            [Some(&tensors), further].into_iter().flatten().any(|tensors| tensors.tensor(name).is_ok())
+            let names = [Some(name), aliases.tensor(name)];
+            let files = tensors.iter().chain(&frozen);
+            let any = |name: &str| files.clone().any(|(_, tensors)| tensors.tensor(name).is_ok());
+            names.into_iter().flatten().any(any)
         };
         let mut description = self.described(&weights, &has)?;
         description.max_tokens = self.max_tokens.or(description.max_tokens);
-        let checkpoint = Checkpoint::new(&self.weights, tensors, frozen, &description.tensors);
-        Importer { path, description: &description, checkpoint }.network()
+        let precision = Precision::of(tensors.iter().map(|(_, tensors)| tensors));
+        let checkpoint = Checkpoint::new(&self.weights, tensors, frozen, &description.tensors, &aliases);
+        let network = Importer { path, description: &description, checkpoint }.network()?;
+        Ok((network, precision))
     }
 
-    fn described(&self, weights: &[u8], has: &dyn Fn(&str) -> bool) -> Result<Description, ImportError> {
+    fn described(&self, weights: &Weights, has: &dyn Fn(&str) -> bool) -> Result<Description, ImportError> {
         let foreign = |path: &Path, config: &str| {
             let overrides = self.overrides.as_deref();
             hugging_face::description(config, overrides, self.plan, has).map_err(|problem| problem.of(path))
@@ -65,15 +80,23 @@ impl Source {
             }
             Some(path) => super::read(path),
             None => {
-                let metadata = SafeTensors::read_metadata(weights)
-                    .ok()
-                    .and_then(|(_, header)| header.metadata().as_ref()?.get("config").cloned());
-                let config =
-                    metadata.ok_or_else(|| ImportError::NoDescription { path: self.weights.clone() })?;
-                foreign(&self.weights, &config)
+                if let Some(config) = weights.configuration() {
+                    return foreign(&self.weights, &config);
+                }
+                let missing = || ImportError::NoDescription { path: self.weights.clone() };
+                let path = weights.configuration_file().ok_or_else(missing)?;
+                foreign(&path, &String::from_utf8_lossy(&read(&path)?))
             }
         }
     }
+}
+
+/// Names and shapes of the tensors at `path`: a file, the index of its shards, or the folder of either.
+pub(in crate::host) fn shapes(path: &Path) -> Result<BTreeMap<String, Vec<usize>>, ImportError> {
+    let weights = Weights::read(path)?;
+    let files = weights.tensors()?;
+    let tensors = files.iter().flat_map(|(_, tensors)| tensors.tensors());
+    Ok(tensors.map(|(name, view)| (name, view.shape().to_vec())).collect())
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, ImportError> {

@@ -1,6 +1,8 @@
 //! What lies around the blocks: how recordings become tokens, and tokens one row.
 
-use super::{Builder, QuantizeError, fractional_bits};
+use std::vec::Vec;
+
+use super::{Builder, QuantizeError, exp2, fractional_bits};
 use crate::host::reference as float;
 use crate::model::write;
 use crate::model::{Level, Pooling, PoolingWindow, Window};
@@ -49,6 +51,12 @@ impl Builder<'_> {
             }
         })
     }
+}
+
+/// The class token in the format of an embedded token. Calibration has seen it: it is in range.
+pub(super) fn class_token(token: &[f64], frac: i32) -> Vec<i16> {
+    let limits = (f64::from(i16::MIN), f64::from(i16::MAX));
+    token.iter().map(|x| (x * exp2(frac)).round().clamp(limits.0, limits.1) as i16).collect()
 }
 
 /// How tokens become one row.

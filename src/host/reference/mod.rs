@@ -25,7 +25,10 @@ pub struct Network {
     pub name: String,
     /// How raw integers become tokens.
     pub input: Input,
-    /// What is added to the tokens to tell their order.
+    /// A learned token that stands before those of the input, `[width]`: token 0, of which pooling
+    /// [by the first token](Pooling::First) makes the scores (Devlin et al. 2018, BERT; Dosovitskiy et al. 2020, ViT).
+    pub class_token: Option<Vec<f64>>,
+    /// What is added to the tokens to tell their order, the class token included.
     pub positions: Positions,
     /// Normalisation of the embedding, before the first block.
     pub embedding_norm: Option<Norm>,
@@ -35,11 +38,13 @@ pub struct Network {
     pub final_norm: Option<Norm>,
     /// How tokens become one vector.
     pub pooling: Pooling,
+    /// Normalisation of the pooled vector, as wide as the [output](Network::output_width).
+    pub pooled_norm: Option<Norm>,
     /// What the pooled vector passes before the head.
     pub hidden: Option<Hidden>,
     /// From the pooled or hidden vector to the scores, `[classes]`.
     pub head: Linear,
-    /// The largest number of tokens.
+    /// The largest number of tokens, the class token included.
     pub max_tokens: usize,
     /// Tokens of the longest stream, where that is given.
     pub horizon: Option<usize>,
@@ -62,6 +67,11 @@ impl Network {
     /// Width of a token after the last block: reversible blocks leave two streams side by side.
     pub fn output_width(&self) -> usize {
         if self.reversible() { 2 * self.width() } else { self.width() }
+    }
+
+    /// Tokens that stand before those of the input: 1 if there is a class token.
+    pub fn tokens_before(&self) -> usize {
+        usize::from(self.class_token.is_some())
     }
 
     /// Whether the blocks are reversible.
@@ -247,7 +257,7 @@ pub enum Activation {
 ///
 /// | `block` | `tensor` | what, `[tokens, width]` unless stated |
 /// |---|---|---|
-/// | none | `stem` | output of the stem or the table |
+/// | none | `stem` | output of the stem or the table, below the class token if there is one |
 /// | none | `summed` | the same with positions |
 /// | none | `embedding` | the same after the embedding's norm, if there is one |
 /// | some | `norm1` | pre, reversible: the input of attention; post: after the norm of the attention residual |
@@ -259,6 +269,7 @@ pub enum Activation {
 /// | some | `residual2` | the stream after the feed-forward (post: before `norm2`; reversible: the second) |
 /// | none | `normed` | `[tokens, output width]`, after the final norm; absent without one |
 /// | none | `pooled` | `[output width]` |
+/// | none | `pooled_norm` | `[output width]`, after the norm of the pooled vector; absent without one |
 /// | none | `hidden` | after the activation of the head's hidden layer; absent without one |
 /// | none | `scores` | `[classes]` |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -315,7 +326,7 @@ pub enum ReferenceError {
     MaskLength {
         /// Flags given.
         mask: usize,
-        /// Tokens the input makes.
+        /// Tokens the input makes, without the class token.
         tokens: usize,
     },
     /// Nothing is left to attend to.

@@ -13,8 +13,9 @@ impl Network {
     /// Scores of one recording, `[classes]`.
     ///
     /// `input` is raw integers `[steps, channels]`, symbols `[steps]` or token ids `[steps]`. `mask`
-    /// has one flag per token; a token with `false` is no key and is not pooled. `observer` is given
-    /// every intermediate tensor, whole and row-major, in the order in which it is computed.
+    /// has one flag per token of the input; a token with `false` is no key and is not pooled. A class token always
+    /// counts and has no flag. `observer` is given every intermediate tensor, whole and row-major, in the order in
+    /// which it is computed.
     pub fn forward(
         &self,
         input: &[i16],
@@ -29,13 +30,16 @@ impl Network {
             if !mask.contains(&true) {
                 return Err(ReferenceError::AllMasked);
             }
-            let first = self.pooling.first(tokens);
-            if !mask[first..].contains(&true) {
+            let before = self.tokens_before();
+            let first = self.pooling.first(before + tokens);
+            if !mask[first.saturating_sub(before)..].contains(&true) {
                 return Err(ReferenceError::WindowMasked { first });
             }
         }
 
         let mut stream = self.embed(input, mask, observer)?;
+        let with_class = mask.map(|mask| [&vec![true; self.tokens_before()], mask].concat());
+        let mask = with_class.as_deref();
         observer(Site { block: None, tensor: "embedding" }, &stream);
         let mut second = if self.reversible() { stream.clone() } else { Vec::new() };
         for (index, block) in self.blocks.iter().enumerate() {
@@ -51,6 +55,10 @@ impl Network {
         }
         let mut pooled = self.pooling.apply(&stream, self.output_width(), mask);
         observer(Site { block: None, tensor: "pooled" }, &pooled);
+        if let Some(norm) = &self.pooled_norm {
+            pooled = norm.apply(&pooled);
+            observer(Site { block: None, tensor: "pooled_norm" }, &pooled);
+        }
         if let Some(hidden) = &self.hidden {
             pooled = hidden.map.apply(&pooled);
             pooled.iter_mut().for_each(|x| *x = hidden.activation.apply(*x));
@@ -61,7 +69,7 @@ impl Network {
         Ok(scores)
     }
 
-    /// Number of tokens that `input` makes, after checking its length.
+    /// Number of tokens that `input` makes, without the class token, after checking its length.
     pub fn tokens(&self, input: &[i16]) -> Result<usize, ReferenceError> {
         let (channels, window) = match &self.input {
             Input::Samples { channels, window, .. } => (*channels, *window),
@@ -79,8 +87,9 @@ impl Network {
             return Err(ReferenceError::TooShort { steps, width: window.width });
         }
         let tokens = (steps - window.width) / window.stride + 1;
-        if tokens > self.max_tokens {
-            return Err(ReferenceError::TooManyTokens { tokens, max: self.max_tokens });
+        let max = self.max_tokens - self.tokens_before();
+        if tokens > max {
+            return Err(ReferenceError::TooManyTokens { tokens, max });
         }
         Ok(tokens)
     }
@@ -126,6 +135,9 @@ impl Network {
                 stream
             }
         };
+        if let Some(token) = &self.class_token {
+            stream.splice(0..0, token.iter().copied());
+        }
         observer(Site { block: None, tensor: "stem" }, &stream);
         match &self.positions {
             Positions::None => {}

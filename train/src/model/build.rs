@@ -48,12 +48,17 @@ impl Builder {
             PositionKind::None => Positions::None,
             PositionKind::Axial => unreachable!("the recipe refuses it"),
         };
-        let epsilon = encoder.epsilon;
+        let epsilon = |own: Option<f64>| own.unwrap_or(encoder.epsilon);
+        let of_embedding = epsilon(encoder.embedding_epsilon);
         let embedding_norm =
-            encoder.embedding_norm.then(|| self.norm(&names.embedding_norm, 0, width, epsilon));
+            encoder.embedding_norm.then(|| self.norm(&names.embedding_norm, 0, width, of_embedding));
         let blocks = kinds.into_iter().enumerate();
         let blocks = blocks.map(|(layer, kind)| self.block(description, layer, kind)).collect();
-        let final_norm = encoder.final_norm.then(|| self.norm(&names.final_norm, 0, width, epsilon));
+        let of_last = epsilon(encoder.final_epsilon);
+        let final_norm = encoder.final_norm.then(|| self.norm(&names.final_norm, 0, width, of_last));
+        let pooling = &description.pooling;
+        let of_pooled = epsilon(pooling.epsilon);
+        let pooled_norm = pooling.norm.then(|| self.norm(&names.pooled_norm, 0, width, of_pooled));
         Model {
             reader,
             input,
@@ -62,6 +67,7 @@ impl Builder {
             blocks,
             final_norm,
             pooling: description.pooling.reference(),
+            pooled_norm,
             head: self.affine(&names.head, 0, width, data.classes),
             heads: encoder.heads,
             width,

@@ -17,6 +17,11 @@ pub struct Pooling {
     pub kind: PoolingKind,
     /// The tokens that `mean` and `max` are taken over; all of them without.
     pub window: Option<PoolingWindow>,
+    /// Whether the pooled vector is normalised.
+    #[serde(default)]
+    pub norm: bool,
+    /// Of that norm; that of the encoder without.
+    pub epsilon: Option<f64>,
 }
 
 /// What becomes of the tokens.

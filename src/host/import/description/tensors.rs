@@ -1,5 +1,6 @@
 //! What the tensors of a checkpoint are called.
 
+use std::collections::BTreeMap;
 use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
@@ -9,16 +10,25 @@ use serde::Deserialize;
 /// `[tensors]`: what the tensors are called; `{layer}` stands for the layer, from 0.
 ///
 /// A linear map is `{ weight, bias }`, a norm `{ gain, bias }`; `bias = false` says that the model
-/// has none there. The defaults:
+/// has none there. Of a linear map `rows = [from, to]` takes these of the tensor's outputs, the last one not among them.
+/// Where `query`, `key` and `value`, or two of them, name one tensor that has the outputs of all, each takes its part in
+/// this order (`in_proj_weight` of PyTorch). The weight of a stem may be that of a convolution over the steps,
+/// `[width, channels, steps]` (PyTorch) or `[steps, channels, width]` (Keras); the kernels of Keras' attention,
+/// `[width, heads, head width]` and `[heads, head width, width]`, are taken as they are; axes of length 1 do not count. A
+/// tensor that is not there is looked for without the words that wrappers put before it, such as `module.`, `_orig_mod.`
+/// and `model.`. The defaults:
 ///
 /// ```toml
 /// layout = "in-out"   # weights are [inputs, outputs]; "out-in" is PyTorch's nn.Linear
+/// fused = "chunked"   # where query, key and value name one tensor; "per-head" has the three of a head side by side
+/// rename = {}         # what a tensor with one of the names below is called in the file: { "l0.wq" = "block/query/kernel" }
 /// ignore = []         # tensors that are in the file for another purpose; a last `*` is a wildcard
 /// mean = "norm.mean"
 /// deviation = "norm.std"
 /// table = "embed"
 /// # token_type = "types", [types, width]: the row of type 0 is added to every token; none without the key
 /// stem = { weight = "stem.w", bias = "stem.b" }
+/// # class_token = "cls", [width] with any axes of length 1: a token before those of the input; none without the key
 /// positions = "pos"
 /// axial = ["pos.0", "pos.1"]   # in place of positions: [A, D1] and [B, D2], or [A, 1, D1] and [1, B, D2]
 /// embedding_norm = { gain = "lne.g", bias = "lne.b" }
@@ -36,6 +46,7 @@ use serde::Deserialize;
 /// expand = { weight = "l{layer}.ff1.w", bias = "l{layer}.ff1.b" }
 /// contract = { weight = "l{layer}.ff2.w", bias = "l{layer}.ff2.b" }
 /// final_norm = { gain = "lnf.g", bias = "lnf.b" }
+/// pooled_norm = { gain = "lnp.g", bias = "lnp.b" }      # of `pooling.norm`
 /// hidden = { weight = "hidden.w", bias = "hidden.b" }   # of the head
 /// head = { weight = "head.w", bias = "head.b" }
 /// ```
@@ -44,12 +55,15 @@ use serde::Deserialize;
 #[expect(missing_docs, reason = "the list above says what the keys mean")]
 pub struct Tensors {
     pub layout: Layout,
+    pub fused: Fused,
+    pub rename: BTreeMap<String, String>,
     pub ignore: Vec<String>,
     pub mean: String,
     pub deviation: String,
     pub table: String,
     pub token_type: Option<String>,
     pub stem: AffineNames,
+    pub class_token: Option<String>,
     pub positions: String,
     pub axial: [String; 2],
     pub embedding_norm: NormNames,
@@ -67,6 +81,7 @@ pub struct Tensors {
     pub expand: AffineNames,
     pub contract: AffineNames,
     pub final_norm: NormNames,
+    pub pooled_norm: NormNames,
     pub hidden: AffineNames,
     pub head: AffineNames,
 }
@@ -77,13 +92,15 @@ impl Tensors {
         let affine = [&self.stem, &self.query, &self.key, &self.value, &self.output];
         let affine = affine.into_iter().chain([&self.expand, &self.contract, &self.hidden, &self.head]);
         let affine = affine.chain(&self.query_key);
-        let norms = [&self.embedding_norm, &self.norm1, &self.norm2, &self.final_norm];
+        let norms = [&self.embedding_norm, &self.norm1, &self.norm2, &self.final_norm, &self.pooled_norm];
         let pairs = affine.map(|names| (&names.weight, &names.bias));
         let mut pairs = pairs.chain(norms.into_iter().map(|names| (&names.gain, &names.bias)));
         let single = [&self.mean, &self.deviation, &self.table, &self.positions];
-        let optional = [&self.token_type, &self.position_bias, &self.projection, &self.plan, &self.rotations];
-        single.into_iter().chain(&self.axial).any(|name| name == tensor)
-            || optional.into_iter().flatten().any(|name| in_some_layer(name, tensor))
+        let optional = [&self.token_type, &self.class_token, &self.position_bias];
+        let optional = optional.into_iter().chain([&self.projection, &self.plan, &self.rotations]);
+        self.rename.values().any(|name| name == tensor)
+            || single.into_iter().chain(&self.axial).any(|name| name == tensor)
+            || optional.flatten().any(|name| in_some_layer(name, tensor))
             || pairs.any(|(name, bias)| {
                 let bias = match bias {
                     BiasName::Tensor(bias) => in_some_layer(bias, tensor),
@@ -97,17 +114,21 @@ impl Tensors {
 impl Default for Tensors {
     fn default() -> Self {
         let bias = |name: &str| BiasName::Tensor(name.to_string());
-        let affine = |weight: &str, b: &str| AffineNames { weight: weight.to_string(), bias: bias(b) };
+        let affine =
+            |weight: &str, b: &str| AffineNames { weight: weight.to_string(), bias: bias(b), rows: None };
         let norm =
             |name: &str| NormNames { gain: format!("{name}.g"), bias: BiasName::Tensor(format!("{name}.b")) };
         Tensors {
             layout: Layout::InOut,
+            fused: Fused::Chunked,
+            rename: BTreeMap::new(),
             ignore: Vec::new(),
             mean: "norm.mean".to_string(),
             deviation: "norm.std".to_string(),
             table: "embed".to_string(),
             token_type: None,
             stem: affine("stem.w", "stem.b"),
+            class_token: None,
             positions: "pos".to_string(),
             axial: ["pos.0", "pos.1"].map(String::from),
             embedding_norm: norm("lne"),
@@ -125,6 +146,7 @@ impl Default for Tensors {
             expand: affine("l{layer}.ff1.w", "l{layer}.ff1.b"),
             contract: affine("l{layer}.ff2.w", "l{layer}.ff2.b"),
             final_norm: norm("lnf"),
+            pooled_norm: norm("lnp"),
             hidden: affine("hidden.w", "hidden.b"),
             head: affine("head.w", "head.b"),
         }
@@ -132,13 +154,23 @@ impl Default for Tensors {
 }
 
 /// The order of a weight matrix's axes.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
     /// `[inputs, outputs]`.
     InOut,
     /// `[outputs, inputs]`.
     OutIn,
+}
+
+/// How the outputs of projections lie that share a tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fused {
+    /// `[projections, heads, head width]`: all heads of one, then those of the next.
+    Chunked,
+    /// `[heads, projections, head width]`.
+    PerHead,
 }
 
 /// The tensors of a linear map.
@@ -148,6 +180,9 @@ pub enum Layout {
 pub struct AffineNames {
     pub weight: String,
     pub bias: BiasName,
+    /// The outputs of the tensors that are taken, from the first up to the second.
+    #[serde(default)]
+    pub rows: Option<[usize; 2]>,
 }
 
 /// The tensors of a norm.

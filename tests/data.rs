@@ -5,6 +5,12 @@ mod shared;
 
 use data_files::{File, npy, says};
 use fixformer::host::data::{self, DataError, Options, Recordings, Split};
+use fixformer::host::scale::SampleScale;
+
+/// A scale that lives as long as the options that name it.
+fn scale(scale: f64) -> Option<&'static SampleScale> {
+    Some(Box::leak(Box::new(scale.into())))
+}
 
 #[test]
 fn npz_of_every_integer_type() {
@@ -35,7 +41,10 @@ fn npz_with_everything() {
     let loaded = data::load(&file.path, Split::Validation, Options::default()).unwrap();
     let rows = vec![vec![1, 2, 3, 4], vec![7, 8, 9, 10, 11, 12]];
     let labels = Some(vec![7, 0]);
-    assert_eq!(loaded, Recordings { channels: 2, rows, labels, scale: Some(0.5), ..Recordings::default() });
+    assert_eq!(
+        loaded,
+        Recordings { channels: 2, rows, labels, scale: Some(0.5.into()), ..Recordings::default() }
+    );
     assert_eq!(data::array(&file.path, "scale").unwrap(), (vec![], vec![0.5]));
     let error = file.load().unwrap_err();
     assert!(matches!(error, DataError::MissingKey { .. }));
@@ -76,18 +85,18 @@ fn real_values_are_rounded() {
     let values = [0.25f64, 0.75, -0.25, -0.75, 0.7, -16384.0, 16383.5];
     let bytes = values.map(f64::to_le_bytes).concat();
     let file = File::new("x.npy").bytes(&npy("<f8", "1, 7", &bytes));
-    let scaled = Options { scale: Some(0.5), ..Options::default() };
+    let scaled = Options { scale: scale(0.5), ..Options::default() };
     let loaded = data::load(&file.path, Split::Train, scaled).unwrap();
     assert_eq!(loaded.rows, [[1, 2, 0, -1, 1, -32768, 32767]]);
-    assert_eq!(loaded.scale, Some(0.5));
+    assert_eq!(loaded.scale, Some(0.5.into()));
 
     says(&file.load().unwrap_err(), &["x.npy", "`x`[0, 0]", "0.25", "give the scale"]);
-    let finer = Options { scale: Some(0.49), ..Options::default() };
+    let finer = Options { scale: scale(0.49), ..Options::default() };
     let error = data::load(&file.path, Split::Train, finer).unwrap_err();
     assert!(matches!(error, DataError::OutsideRange { .. }));
     says(&error, &["`x`[0, 5]", "-16384 / 0.49", "larger scale"]);
     for bad in [0.0, -1.0, f64::NAN] {
-        let options = Options { scale: Some(bad), ..Options::default() };
+        let options = Options { scale: scale(bad), ..Options::default() };
         says(&data::load(&file.path, Split::Train, options).unwrap_err(), &["scale", "above 0"]);
     }
 }
@@ -115,7 +124,11 @@ fn bad_arrays() {
         (vec![x(), ("len_test", npy("|u1", "2,", &[0, 2]))], &["`len_test`[0] is 0", "from 1 to 2"]),
         (vec![x(), ("len_test", npy("|u1", "2,", &[1, 3]))], &["`len_test`[1] is 3"]),
         (vec![x(), ("scale", npy("<f4", "", &0f32.to_le_bytes()))], &["the scale is 0"]),
-        (vec![x(), ("scale", npy("|u1", "2,", &[1, 1]))], &["`scale`", "a single number"]),
+        (
+            vec![x(), ("scale", npy("|u1", "1, 2", &[1, 1]))],
+            &["`scale`", "a single number, or one for each channel"],
+        ),
+        (vec![x(), ("scale", npy("|u1", "3,", &[1, 1, 1]))], &["the scale has 3 numbers", "channels"]),
         (vec![], &["none at all"]),
     ] {
         says(&File::new("x.npz").npz(&arrays).load().unwrap_err(), words);
@@ -153,7 +166,9 @@ fn real_data_sets() {
         let path = folder.join(name).with_extension("npz");
         let loaded = data::load(&path, Split::Test, Options::default()).unwrap();
         let total: usize = loaded.rows.iter().map(Vec::len).sum();
-        assert_eq!((loaded.len(), loaded.channels, total, loaded.scale), (rows, channels, values, scale));
+        let scale: Option<f64> = scale;
+        let found = (loaded.len(), loaded.channels, total, loaded.scale);
+        assert_eq!(found, (rows, channels, values, scale.map(Into::into)));
         assert_eq!(loaded.labels.map(|labels| labels.len()), Some(rows));
     }
 }

@@ -7,10 +7,16 @@ use std::path::Path;
 
 use data_files::{File, case, npy, says};
 use fixformer::host::data::{self, DataError, KEYS, Key, Options, Recordings, Split};
+use fixformer::host::scale::SampleScale;
 use hound::{SampleFormat, WavSpec, WavWriter};
 
+/// A scale that lives as long as the options that name it.
+fn scale(scale: f64) -> Option<&'static SampleScale> {
+    Some(Box::leak(Box::new(scale.into())))
+}
+
 fn halves() -> Options<'static> {
-    Options { scale: Some(0.5), ..Options::default() }
+    Options { scale: scale(0.5), ..Options::default() }
 }
 
 // Arrays.
@@ -143,7 +149,7 @@ fn keys_are_read() {
                 Key::Steps => says(&load(&[key]).unwrap_err(), &[&name(Key::Offsets)]),
                 Key::Offsets => assert_eq!(load(&[Key::Steps, key]).unwrap().rows, rows(&[1], &[2, 3])),
                 Key::Labels => assert_eq!(load(&[Key::Recordings, key]).unwrap().labels, Some(vec![1, 0])),
-                Key::Scale => assert_eq!(load(&[Key::Recordings, key]).unwrap().scale, Some(0.5)),
+                Key::Scale => assert_eq!(load(&[Key::Recordings, key]).unwrap().scale, Some(0.5.into())),
             }
         }
     }
@@ -234,7 +240,7 @@ fn wav_files() {
     wav(&file.path, 8000, 16, 2, &[1, -2, 32767, -32768]);
     let loaded = file.load().unwrap();
     assert_eq!((loaded.channels, loaded.rows, loaded.scale), (2, vec![vec![1, -2, 32767, -32768]], None));
-    let full = Options { scale: Some(1.0 / 32768.0), ..Options::default() };
+    let full = Options { scale: scale(1.0 / 32768.0), ..Options::default() };
     assert_eq!(file.load_with(full).unwrap().rows, [[1, -2, 32767, -32768]]);
     // Other sizes have the same full scale.
     wav(&file.path, 8000, 24, 1, &[256, -512, 8_388_607]);

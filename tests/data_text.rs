@@ -4,6 +4,12 @@ mod data_files;
 
 use data_files::{File, case, says};
 use fixformer::host::data::{self, DataError, Label, Options, Recordings, Split};
+use fixformer::host::scale::SampleScale;
+
+/// A scale that lives as long as the options that name it.
+fn scale(scale: f64) -> Option<&'static SampleScale> {
+    Some(Box::leak(Box::new(scale.into())))
+}
 
 fn load(text: &str, options: Options<'_>) -> Result<Recordings, DataError> {
     File::new("x.csv").bytes(text.as_bytes()).load_with(options)
@@ -32,9 +38,9 @@ fn lines_are_recordings() {
     assert_eq!((plain.rows, plain.labels), (vec![vec![1, 2, -3], vec![4, 5, 6]], None));
     let headed = load("0,1,label\n1,2,0\n3,4,2.0\n", LAST).unwrap();
     assert_eq!((headed.rows, headed.labels), (vec![vec![1, 2], vec![3, 4]], Some(vec![0, 2])));
-    let options = Options { scale: Some(0.5), channels: Some(2), ..LAST };
+    let options = Options { scale: scale(0.5), channels: Some(2), ..LAST };
     let real = load("1,2.2,0\n", options).unwrap();
-    assert_eq!((real.rows, real.channels, real.scale), (vec![vec![2, 4]], 2, Some(0.5)));
+    assert_eq!((real.rows, real.channels, real.scale), (vec![vec![2, 4]], 2, Some(0.5.into())));
 }
 
 #[test]
@@ -132,7 +138,7 @@ fn as_spreadsheets_write_it() {
     }
     let error = load_case("csv_odd/decimal_comma.csv", LAST).unwrap_err();
     says(&error, &["line 1, column 1", "-0.76 is a real number", "give the scale"]);
-    let scaled = Options { scale: Some(0.01), ..LAST };
+    let scaled = Options { scale: scale(0.01), ..LAST };
     assert_eq!(load_case("csv_odd/decimal_comma.csv", scaled).unwrap().rows, plain.rows);
 
     let classes = ["1", "2", "3"].map(String::from);
@@ -145,7 +151,7 @@ fn a_decimal_point_makes_a_value_real() {
     let error = load_case("csv_odd/real_whole.csv", LAST).unwrap_err();
     assert!(matches!(error, DataError::NeedsScale { .. }), "{error}");
     says(&error, &["line 1, column 1", "-1.0 is a real number"]);
-    let scaled = load_case("csv_odd/real_whole.csv", Options { scale: Some(0.01), ..LAST }).unwrap();
+    let scaled = load_case("csv_odd/real_whole.csv", Options { scale: scale(0.01), ..LAST }).unwrap();
     assert_eq!(scaled.rows[0][..4], [-100, 400, 600, 100]);
     for text in ["1,2.\n", "1,2.0\n", "1,2e0\n"] {
         assert!(matches!(load(text, PLAIN), Err(DataError::NeedsScale { .. })), "{text}");
@@ -155,7 +161,7 @@ fn a_decimal_point_makes_a_value_real() {
 
 #[test]
 fn separators_and_decimal_commas() {
-    let halves = Options { scale: Some(0.5), ..PLAIN };
+    let halves = Options { scale: scale(0.5), ..PLAIN };
     for (text, options, right) in [
         ("1;2\n3;4\n", PLAIN, vec![[1, 2], [3, 4]]),
         ("0,5;1\n1;2\n", halves, vec![[1, 2], [2, 4]]),
@@ -236,7 +242,7 @@ fn words_and_other_numbers_as_labels() {
     assert_eq!(load("5,6,1.0\n7,8,-1.0\n", given).unwrap().labels, Some(vec![1, 0]));
     // A decimal comma is one in a label too.
     let comma = File::new("x.csv").bytes(b"0,5;1,0\n1,5;0,0\n");
-    let halves = Options { scale: Some(0.5), ..LAST };
+    let halves = Options { scale: scale(0.5), ..LAST };
     assert_eq!(comma.load_with(halves).unwrap().labels, Some(vec![1, 0]));
     // A word among numbers is a slip, and so is a number among words.
     says(&load("1,2,0\n5,6,?\n7,8,1\n", LAST).unwrap_err(), &["line 2, column 3", "`?`", "are numbers"]);
@@ -248,7 +254,7 @@ fn words_and_other_numbers_as_labels() {
 fn the_scale_that_is_advised_fits() {
     let text = "-3.5,1.25\n2.0,0.5\n";
     says(&load(text, PLAIN).unwrap_err(), &["the largest magnitude / 32767"]);
-    let scaled = Options { scale: Some(3.5 / 32767.0), ..PLAIN };
+    let scaled = Options { scale: scale(3.5 / 32767.0), ..PLAIN };
     assert_eq!(load(text, scaled).unwrap().rows, [[-32767, 11703], [18724, 4681]]);
     // What is too large: a larger scale, or a power of two less.
     says(
@@ -256,7 +262,7 @@ fn the_scale_that_is_advised_fits() {
         &["power of two", "save real values and give a larger scale"],
     );
     assert_eq!(load("20000,0\n", Options { header: Some(false), ..PLAIN }).unwrap().rows, [[20000, 0]]);
-    assert_eq!(load("40000.0,1.0\n", Options { scale: Some(2.0), ..PLAIN }).unwrap().rows, [[20000, 1]]);
+    assert_eq!(load("40000.0,1.0\n", Options { scale: scale(2.0), ..PLAIN }).unwrap().rows, [[20000, 1]]);
 }
 
 #[test]
@@ -264,7 +270,7 @@ fn files_of_the_ucr_archive() {
     let file = File::new("Beef_TEST.tsv").bytes(b"1\t0.5\t-1.0\t1.5\n-1\t2.0\t0.5\tNaN\n");
     says(&file.load().unwrap_err(), &["line 1, column 2", "give the scale"]);
     let classes = ["-1", "1"].map(String::from);
-    let options = Options { scale: Some(0.5), classes: Some(&classes), ..PLAIN };
+    let options = Options { scale: scale(0.5), classes: Some(&classes), ..PLAIN };
     let loaded = file.load_with(options).unwrap();
     assert_eq!((loaded.rows, loaded.labels), (vec![vec![1, -2, 3], vec![4, 1]], Some(vec![1, 0])));
     // NaN between values is none of the padding.

@@ -37,7 +37,7 @@ fn a_small_model() {
     let Input::Samples { channels, window, scale, level, mean, deviation, stem } = &network.input else {
         panic!("{:?}", network.input);
     };
-    assert_eq!((*channels, *scale, *level), (1, 0.5, Level::Raw));
+    assert_eq!((*channels, &scale[..], *level), (1, &[0.5][..], Level::Raw));
     assert_eq!(*window, Window { width: 3, stride: 1 });
     assert_eq!((&mean[..], &deviation[..]), (&[1.0][..], &[1.0][..]));
     assert_eq!((stem.inputs, stem.outputs), (3, 2));

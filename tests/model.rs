@@ -38,7 +38,7 @@ fn a_file_has_what_its_checkpoint_has() {
     let words = digits();
     let model = Model::parse(&words).unwrap();
     assert_eq!((model.name(), model.classes, model.max_tokens), ("digits", 10, 57));
-    assert_eq!((model.horizon, model.sample_scale_bits()), (16_384, 0.0625_f32.to_bits()));
+    assert_eq!((model.horizon, model.sample_scale_bits()), (16_384, &[0.0625_f32.to_bits()][..]));
     assert_eq!((model.width, model.heads, model.block_count, model.hidden), (32, 2, 2, 64));
     assert_eq!(model.max_input(), 64);
     assert_eq!(model.blocks().count(), 2);
@@ -156,7 +156,7 @@ fn sections_that_are_not_needed_may_be_missing() {
     assert_eq!(file(&all), words);
     let bare = file(&all[..1]);
     let model = Model::parse(&bare).unwrap();
-    assert_eq!((model.name(), model.sample_scale_bits()), ("", 0));
+    assert_eq!((model.name(), model.sample_scale_bits()), ("", &[][..]));
     assert_eq!(scores(&bare), scores(&words));
 }
 

@@ -38,8 +38,8 @@ fn matches_training(description: &str, model: &str, file: &str, accuracy: f64) {
     let reference = stem.with_file_name(format!("{model}_softmax_d32l2h2_s0_ref.npz"));
     let (shape, logits) = data::array(&reference, "logits_test").unwrap();
     assert_eq!(shape, [recordings.len(), network.head.outputs]);
-    if let Input::Samples { scale, .. } = network.input {
-        assert!((scale / recordings.scale.unwrap() - 1.0).abs() < 1e-6);
+    if let Input::Samples { scale, .. } = &network.input {
+        assert!((scale[0] / recordings.scale.as_ref().unwrap().of(0) - 1.0).abs() < 1e-6);
     }
 
     let jobs: Vec<_> = recordings.rows.iter().zip(logits.chunks_exact(shape[1])).zip(labels).collect();
@@ -257,7 +257,7 @@ fn samples_and_symbols() {
     network.input = Input::Samples {
         channels: 2,
         window,
-        scale: 0.5,
+        scale: vec![0.5; 2],
         level: Level::Centred,
         mean: vec![1.0, 0.0],
         deviation: vec![1.0, 2.0],
@@ -303,7 +303,7 @@ fn inputs_that_cannot_be_run() {
     network.input = Input::Samples {
         channels: 2,
         window: Window { width: 3, stride: 2 },
-        scale: 1.0,
+        scale: vec![1.0; 2],
         level: Level::Raw,
         mean: vec![0.0; 2],
         deviation: vec![1.0; 2],

@@ -202,7 +202,7 @@ fn the_engine_does_not_drift() {
         network.input = Input::Samples {
             channels: 1,
             window,
-            scale: 1.0,
+            scale: vec![1.0],
             level,
             mean: vec![0.0],
             deviation: vec![1.0],

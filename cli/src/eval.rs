@@ -11,6 +11,7 @@ use fixformer::host::count::thousands;
 use fixformer::host::engine::{Decided, Rereads, Streams};
 use fixformer::host::evaluate::{EvaluateError, Evaluation, evaluate, evaluate_by};
 use fixformer::host::metrics::classes;
+use fixformer::host::scale::SampleScale;
 use serde::Serialize;
 
 use crate::model_file::ModelFile;
@@ -142,9 +143,10 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
 
 /// What a model asks of its recordings.
 pub(crate) fn wanted(model: &Model<'_>) -> Wanted {
-    let scale = f32::from_bits(model.sample_scale_bits());
+    let scales = model.sample_scale_bits().iter().map(|&bits| f32::from_bits(bits));
     // By its decimal text: 0.1 as an f32 is to be 0.1, not 0.10000000149.
-    let scale = scale.to_string().parse().ok().filter(|&scale: &f64| scale > 0.0);
+    let scales: Vec<f64> = scales.filter_map(|scale| scale.to_string().parse().ok()).collect();
+    let scale = (!scales.is_empty()).then(|| SampleScale::of_channels(scales));
     Wanted { channels: model.input.step_values(), scale }
 }
 

@@ -118,7 +118,8 @@ fn input(model: &Model<'_>) -> String {
     let windows = |window: &Window| format!("windows of {} steps every {}", window.width, window.stride);
     match &model.input {
         Input::Samples { channels, window, level, .. } => {
-            let scale = f32::from_bits(model.sample_scale_bits());
+            let scales: Vec<f32> =
+                model.sample_scale_bits().iter().map(|&bits| f32::from_bits(bits)).collect();
             let level = match level {
                 Level::Raw => String::new(),
                 Level::Centred => ", mean of the recording removed".to_owned(),
@@ -129,11 +130,13 @@ fn input(model: &Model<'_>) -> String {
                 Level::RunningStandardized { forgetting, floor } => format!(
                     ", standardized over about {} samples so far, deviation at least {}",
                     thousands(1 << forgetting),
-                    *floor as f32 / 256.0 * scale
+                    *floor as f32 / 256.0 * scales.first().copied().unwrap_or(1.0)
                 ),
             };
             let per_step = if *channels == 1 { "1 value" } else { &format!("{channels} values") };
-            format!("samples, {per_step} a step in units of {scale}, {}{level}", windows(window))
+            let scales: Vec<String> = scales.iter().map(ToString::to_string).collect();
+            let units = if scales.is_empty() { "their own".to_owned() } else { scales.join(", ") };
+            format!("samples, {per_step} a step in units of {units}, {}{level}", windows(window))
         }
         Input::OneHot { symbols, window, .. } => {
             format!("symbols 0 to {} (any other is a zero row), {}", symbols - 1, windows(window))

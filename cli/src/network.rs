@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use fixformer::Model;
 use fixformer::host::import::{Precision, Source, description};
 use fixformer::host::reference::{Input, Network};
+use fixformer::host::scale::SampleScale;
 
 use crate::recordings::Wanted;
 
@@ -94,7 +95,9 @@ impl Checkpoint {
 /// What `network` asks of its recordings.
 pub(crate) fn wanted(network: &Network) -> Wanted {
     match &network.input {
-        Input::Samples { channels, scale, .. } => Wanted { channels: *channels, scale: Some(*scale) },
+        Input::Samples { channels, scale, .. } => {
+            Wanted { channels: *channels, scale: Some(SampleScale::of_channels(scale.clone())) }
+        }
         Input::OneHot { .. } | Input::Tokens { .. } => Wanted { channels: 1, scale: None },
     }
 }

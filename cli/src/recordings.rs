@@ -5,13 +5,19 @@ use std::path::Path;
 use anyhow::{Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use fixformer::host::data::{self, DataError, Label, Options, Recordings};
+use fixformer::host::scale::SampleScale;
+
+/// Fewest levels of a channel with which nothing is said.
+const FEW_LEVELS: i32 = 64;
+/// How much finer a channel is looked at that seems to be constant.
+const MAGNIFIED: f64 = 1e-12;
 
 /// What the data file does not say itself.
 #[derive(Args)]
 pub(crate) struct Reading {
-    /// Real value of one raw unit; needed for data that are not whole numbers
-    #[arg(long, value_name = "REAL")]
-    scale: Option<f64>,
+    /// Real value of one raw unit, or one for each channel, separated by commas; needed for data that are not whole numbers
+    #[arg(long, value_name = "REAL,…")]
+    scale: Option<SampleScale>,
     /// Values per step, for lines of text and for arrays without an axis of channels
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     channels: Option<u16>,
@@ -84,7 +90,7 @@ pub(crate) struct Wanted {
     /// Values of a step.
     pub(crate) channels: usize,
     /// Real value of one raw unit; none if the values are symbols or tokens.
-    pub(crate) scale: Option<f64>,
+    pub(crate) scale: Option<SampleScale>,
 }
 
 impl Reading {
@@ -97,7 +103,7 @@ impl Reading {
         labels: Labels,
     ) -> Result<Recordings> {
         let recordings = data::load(path, split.into(), self.options(labels));
-        let recordings = recordings.map_err(|error| match (&error, wanted.scale) {
+        let recordings = recordings.map_err(|error| match (&error, &wanted.scale) {
             (DataError::NeedsScale { .. }, Some(scale)) => {
                 anyhow!("{error}. The model counts in units of {scale}: add `--scale {scale}`")
             }
@@ -112,11 +118,63 @@ impl Reading {
                 remedy(&recordings, wanted.channels)
             );
         }
-        warn_of_scale(path, recordings.scale, wanted.scale);
+        warn_of_scale(path, recordings.scale.as_ref(), wanted.scale.as_ref());
+        if let (Some(scale), Some(_)) = (&self.scale, &wanted.scale) {
+            self.check_levels(path, split, labels, &recordings, scale)?;
+        }
         if let (Labels::Of(count), None, Some(classes)) = (labels, &self.classes, &recordings.classes) {
             check_classes(path, classes, count)?;
         }
         Ok(recordings)
+    }
+
+    /// Refuses a scale that rounds all of a channel away, and warns of one that leaves it little.
+    fn check_levels(
+        &self,
+        path: &Path,
+        split: Split,
+        labels: Labels,
+        recordings: &Recordings,
+        scale: &SampleScale,
+    ) -> Result<()> {
+        let (channels, path_name) = (recordings.channels, path.display());
+        for channel in 0..channels {
+            let values = || recordings.rows.iter().flat_map(|row| row.iter().skip(channel).step_by(channels));
+            let (low, high) = (values().min().copied().unwrap_or(0), values().max().copied().unwrap_or(0));
+            let levels = i32::from(high) - i32::from(low) + 1;
+            if levels >= FEW_LEVELS {
+                continue;
+            }
+            // Looked at through a magnifying glass: values that are out of range then, or differ, are no constant.
+            let mut finer = scale.each(channels);
+            finer[channel] *= MAGNIFIED;
+            let finer = SampleScale::of_channels(finer);
+            let options = Options { scale: Some(&finer), ..self.options(labels) };
+            let constant = data::load(path, split.into(), options).is_ok_and(|fine| {
+                let mut values = fine.rows.iter().flat_map(|row| row.iter().skip(channel).step_by(channels));
+                let first = values.next();
+                values.all(|value| Some(value) == first)
+            });
+            let advice = format!(
+                "give each channel a scale of its own, its largest magnitude / 16,000: `--scale {}`",
+                (0..channels)
+                    .map(|other| if other == channel { "S".to_owned() } else { scale.of(other).to_string() })
+                    .collect::<Vec<_>>()
+                    .join(",")
+            );
+            match (levels, constant) {
+                (_, true) => {}
+                (1, false) => bail!(
+                    "{path_name}: a scale of {} rounds channel {channel} (from 0) to {low} in every recording; {advice}",
+                    scale.of(channel)
+                ),
+                _ => eprintln!(
+                    "warning: {path_name}: a scale of {} leaves channel {channel} (from 0) {levels} levels; {advice}",
+                    scale.of(channel)
+                ),
+            }
+        }
+        Ok(())
     }
 
     /// What the classes are called, in order, if that was listed.
@@ -134,7 +192,7 @@ impl Reading {
             Some(name) => Some(Label::Named(name)),
         };
         Options {
-            scale: self.scale,
+            scale: self.scale.as_ref(),
             channels: self.channels.map(usize::from),
             label,
             classes: self.classes.as_deref(),
@@ -198,13 +256,12 @@ impl Split {
 }
 
 /// Another unit than the model's gives wrong answers without any error.
-fn warn_of_scale(path: &Path, found: Option<f64>, wanted: Option<f64>) {
+fn warn_of_scale(path: &Path, found: Option<&SampleScale>, wanted: Option<&SampleScale>) {
     let (Some(found), Some(wanted)) = (found, wanted) else { return };
-    // A model file keeps the scale as an f32.
-    if found as f32 != wanted as f32 {
+    if !found.is(wanted) {
         eprintln!(
             "warning: {}: one raw unit is {found}, but the model takes units of {wanted}; convert the recordings, \
-             or import the model with `scale = {found}`",
+             or import the model with `scale = [{found}]`",
             path.display()
         );
     }

@@ -152,7 +152,7 @@ fn input_peak(input: &Input, recording: &[i16]) -> f64 {
     let samples = recording.iter().map(|&raw| f64::from(raw)).collect();
     // What is running differs from window to window; all else is the same of every step, those after the last window too.
     let window = if level.is_running() { *window } else { Window { width: 1, stride: 1 } };
-    let samples = level.in_units_of(*scale).windows(samples, *channels, window, None);
+    let samples = level.in_units_of(scale[0]).windows(samples, *channels, window, None);
     samples.iter().fold(0.0, |peak, x| x.abs().max(peak))
 }
 
@@ -161,7 +161,7 @@ fn windows(input: &Input, recording: &[i16]) -> Vec<f64> {
     match input {
         Input::Samples { channels, window, scale, level, .. } => {
             let samples = recording.iter().map(|&raw| f64::from(raw)).collect();
-            level.in_units_of(*scale).windows(samples, *channels, *window, None)
+            level.in_units_of(scale[0]).windows(samples, *channels, *window, None)
         }
         Input::OneHot { symbols, window, .. } => {
             let one = |&symbol: &i16| (0..*symbols).map(move |at| f64::from(u8::from(at as i16 == symbol)));

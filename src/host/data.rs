@@ -37,6 +37,8 @@ pub use keys::{KEYS, Key, reference};
 
 use number::{Number, check_scale, raw};
 
+use crate::host::scale::SampleScale;
+
 /// Raw recordings of one split.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Recordings {
@@ -49,7 +51,7 @@ pub struct Recordings {
     /// What the classes are called, if the labels are words or were listed in [`Options::classes`].
     pub classes: Option<Vec<String>>,
     /// Real value of one raw unit, if the file or the caller says.
-    pub scale: Option<f64>,
+    pub scale: Option<SampleScale>,
     /// The file of each recording, where each has its own.
     pub files: Option<Vec<String>>,
 }
@@ -88,7 +90,7 @@ impl Split {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Options<'a> {
     /// Real value of one raw unit; needed for real values, overrides the file's for integers.
-    pub scale: Option<f64>,
+    pub scale: Option<&'a SampleScale>,
     /// Values per step, for lines and arrays without an axis of channels; 1 when absent.
     pub channels: Option<usize>,
     /// Which column of a text file is the label; when absent that called `label`, `labels`, `class` or `target`.
@@ -107,6 +109,13 @@ pub struct Options<'a> {
     pub rate: Option<u32>,
 }
 
+impl Options<'_> {
+    /// Real value of one raw unit of the channel of a value, the `index`-th of a step or of a recording.
+    fn scale_of(&self, index: usize, channels: usize) -> Option<f64> {
+        self.scale.map(|scale| scale.of(index % channels.max(1)))
+    }
+}
+
 /// A column of a text file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Label<'a> {
@@ -122,20 +131,26 @@ pub enum Label<'a> {
 
 /// Loads one split of a data file or of a folder; the extension says the format.
 pub fn load(path: &Path, split: Split, options: Options<'_>) -> Result<Recordings, DataError> {
+    // A number that no value can be divided by, before any is.
     if let Some(scale) = options.scale {
-        check_scale(path, scale)?;
+        check_scale(path, scale, scale.count())?;
     }
-    if path.is_dir() {
-        return folder::load(path, split, options);
+    let recordings = if path.is_dir() {
+        folder::load(path, split, options)?
+    } else {
+        match extension(path).as_str() {
+            "npz" => npz::load(path, split, options)?,
+            "npy" => npz::load_array(path, options)?,
+            "csv" | "tsv" | "txt" => csv::load(path, options)?,
+            "ts" => ts::load(path, options)?,
+            "wav" => wav::load(path, options)?,
+            _ => return Err(DataError::Format { path: path.to_owned() }),
+        }
+    };
+    if let Some(scale) = &recordings.scale {
+        check_scale(path, scale, recordings.channels)?;
     }
-    match extension(path).as_str() {
-        "npz" => npz::load(path, split, options),
-        "npy" => npz::load_array(path, options),
-        "csv" | "tsv" | "txt" => csv::load(path, options),
-        "ts" => ts::load(path, options),
-        "wav" => wav::load(path, options),
-        _ => Err(DataError::Format { path: path.to_owned() }),
-    }
+    Ok(recordings)
 }
 
 /// In small letters.

@@ -186,7 +186,7 @@ impl Importer<'_> {
                 Input::Samples {
                     channels: *channels,
                     window,
-                    scale: *scale,
+                    scale: scale.each(*channels),
                     level: self.description.input.level(),
                     mean,
                     deviation,

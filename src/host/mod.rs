@@ -18,3 +18,4 @@ mod parallel;
 pub mod quantize;
 pub mod reference;
 pub mod report;
+pub mod scale;

@@ -135,8 +135,11 @@ impl Builder<'_> {
         let scores = self.frac(None, "scores", i16::MAX);
         let head = self.linear("head", &network.head, frac, scores, &ranges.means(None, before))?;
         let sample_scale = match &network.input {
-            float::Input::Samples { scale, .. } => *scale as f32,
-            _ => 0.0,
+            float::Input::Samples { scale, .. } if scale.windows(2).all(|pair| pair[0] == pair[1]) => {
+                scale.iter().take(1).map(|&scale| scale as f32).collect()
+            }
+            float::Input::Samples { scale, .. } => scale.iter().map(|&scale| scale as f32).collect(),
+            _ => Vec::new(),
         };
         Ok(write::File {
             name: network.name.clone(),

@@ -106,7 +106,7 @@ pub struct Model<'a> {
     /// From the pooled or hidden row to one score a class.
     pub head: Linear<'a>,
     name: &'a str,
-    sample_scale: u32,
+    sample_scale: &'a [u32],
     words: usize,
     checksum: u32,
     dot_limit: i16,
@@ -167,6 +167,9 @@ impl<'a> Model<'a> {
         if class_token.is_some() && max_tokens < 2 {
             let field = "max_tokens (the class token and those of the input)";
             return Err(ModelError::Range { field, found: max_tokens as u32, low: 2, high: MAX_TOKENS });
+        }
+        if sample_scale.len() > 1 && sample_scale.len() != input.step_values() {
+            return Err(sections::fault(sections::UNIT, SectionFault::Content));
         }
         tri!(input.check_length(max_tokens));
         let mut frac = input.frac();
@@ -261,8 +264,9 @@ impl<'a> Model<'a> {
         self.checksum
     }
 
-    /// Bits of the `f32` real value of one raw input unit (zero where the input has no unit).
-    pub const fn sample_scale_bits(&self) -> u32 {
+    /// Bits of the `f32` real value of one raw unit: of all channels, or of each, `[channels]`; none where the input has no
+    /// unit.
+    pub const fn sample_scale_bits(&self) -> &'a [u32] {
         self.sample_scale
     }
 

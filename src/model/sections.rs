@@ -7,7 +7,7 @@ use super::{ModelError, PREAMBLE, SectionFault};
 pub(super) const NETWORK: [u8; 4] = *b"NETW";
 /// UTF-8, padded with zeros to whole words.
 pub(super) const NAME: [u8; 4] = *b"NAME";
-/// Bits of the `f32` real value of one raw input unit.
+/// Bits of the `f32` real value of one raw input unit: one for all channels, or one for each.
 pub(super) const UNIT: [u8; 4] = *b"UNIT";
 /// The class token: `[width]` 16-bit integers in the format of an embedded token.
 pub(super) const CLASS: [u8; 4] = *b"CLST";
@@ -26,9 +26,8 @@ const MOST: u32 = 64;
 pub(super) struct Sections<'a> {
     pub(super) network: &'a [u32],
     pub(super) name: &'a str,
-    /// Zero where there is none.
-    pub(super) unit: u32,
     /// Empty where there is none; the same of the next.
+    pub(super) unit: &'a [u32],
     pub(super) class_token: &'a [u32],
     pub(super) pooled_norm: &'a [u32],
 }
@@ -41,7 +40,7 @@ impl<'a> Sections<'a> {
         tri!(reader.words(PREAMBLE));
         let count = tri!(reader.field("sections", 1, MOST));
         let table = tri!(reader.words(count * ENTRY));
-        let mut found = Self { network: &[], name: "", unit: 0, class_token: &[], pooled_norm: &[] };
+        let mut found = Self { network: &[], name: "", unit: &[], class_token: &[], pooled_norm: &[] };
         let mut entries = table;
         while let [tag, flags, offset, length, rest @ ..] = entries {
             let id = tag.to_le_bytes();
@@ -74,11 +73,10 @@ impl<'a> Sections<'a> {
                     Some(name) => found.name = name,
                     None => return Err(fault(id, SectionFault::Content)),
                 },
-                UNIT => match words {
-                    [unit] => found.unit = *unit,
-                    _ => return Err(fault(id, SectionFault::Content)),
-                },
-                CLASS | POOLED_NORM if words.is_empty() => return Err(fault(id, SectionFault::Content)),
+                UNIT | CLASS | POOLED_NORM if words.is_empty() => {
+                    return Err(fault(id, SectionFault::Content));
+                }
+                UNIT => found.unit = words,
                 CLASS => found.class_token = words,
                 POOLED_NORM => found.pooled_norm = words,
                 _ if *flags == NEEDED => return Err(fault(id, SectionFault::Unknown)),

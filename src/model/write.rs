@@ -121,7 +121,7 @@ pub struct File {
     pub heads: usize,
     pub head_width: usize,
     pub pooling: Pooling,
-    pub sample_scale: f32,
+    pub sample_scale: Vec<f32>,
     pub input: Input,
     pub class_token: Option<Vec<i16>>,
     pub positions: Positions,
@@ -140,8 +140,8 @@ impl File {
         if !self.name.is_empty() {
             sections.push((NAME, 0, name(&self.name)));
         }
-        if self.sample_scale != 0.0 {
-            sections.push((UNIT, 0, std::vec![self.sample_scale.to_bits()]));
+        if !self.sample_scale.is_empty() {
+            sections.push((UNIT, 0, self.sample_scale.iter().map(|scale| scale.to_bits()).collect()));
         }
         if let Some(token) = &self.class_token {
             let mut words = Words(Vec::new());

@@ -78,7 +78,7 @@ pub(crate) fn network(source: &mut Source, options: Options) -> Network {
         0 => Input::Samples {
             channels: 3,
             window,
-            scale: 0.01,
+            scale: vec![0.01; 3],
             level: match (options.causal, options.norms) {
                 (true, true) => Level::Standardized,
                 (true, false) => Level::Centred,

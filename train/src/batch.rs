@@ -145,7 +145,7 @@ impl Reader {
         window: reference::Window,
         augment: Option<(&Augment, &mut Source)>,
     ) -> Vec<f64> {
-        let InputKind::Samples { channels, scale, .. } = self.input else { return Vec::new() };
+        let InputKind::Samples { channels, ref scale, .. } = self.input else { return Vec::new() };
         let (raw, noise, factor, mut varied) = match augment {
             Some((augment, source)) => {
                 let mut raw = shifted(recording, channels, augment.shift, source);
@@ -158,7 +158,12 @@ impl Reader {
             }
             None => (recording.to_vec(), 0.0, 1.0, None),
         };
-        let x: Vec<f64> = raw.iter().map(|&raw| f64::from(raw) * scale * factor).collect();
+        let scale = scale.each(channels);
+        let x: Vec<f64> = raw
+            .iter()
+            .zip(scale.iter().cycle())
+            .map(|(&raw, scale)| f64::from(raw) * scale * factor)
+            .collect();
         let values = x.len();
         let mut x = self.input.level().windows(x, channels, window, None);
         if !self.mean.is_empty() {

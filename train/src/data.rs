@@ -6,6 +6,7 @@ use anyhow::{Result, anyhow, bail, ensure};
 use fixformer::host::data::{self, DataError, Label, Options, Recordings, Split};
 use fixformer::host::draw::Source;
 use fixformer::host::import::description::InputKind;
+use fixformer::host::scale::SampleScale;
 
 use crate::recipe::Recipe;
 
@@ -79,7 +80,7 @@ impl Data {
 /// One split, with what the recipe says and the file does not.
 fn load(recipe: &Recipe, path: &Path, split: Split) -> Result<Recordings, DataError> {
     let (channels, scale) = match &recipe.description.input {
-        InputKind::Samples { channels, scale, .. } => (Some(*channels), Some(*scale)),
+        InputKind::Samples { channels, scale, .. } => (Some(*channels), Some(scale)),
         _ => (None, None),
     };
     let options = Options { channels, label: Some(Label::Last), ..Options::default() };
@@ -96,7 +97,7 @@ fn in_words(error: DataError) -> anyhow::Error {
     anyhow!("{error}")
 }
 
-fn labelled(recordings: Recordings, path: &Path, split: Split) -> Result<(Set, Option<f64>)> {
+fn labelled(recordings: Recordings, path: &Path, split: Split) -> Result<(Set, Option<SampleScale>)> {
     let Recordings { rows, labels, scale, .. } = recordings;
     let Some(labels) = labels else {
         bail!(
@@ -108,11 +109,10 @@ fn labelled(recordings: Recordings, path: &Path, split: Split) -> Result<(Set, O
     Ok((Set { rows, labels }, scale))
 }
 
-fn check_scale(recipe: &Recipe, path: &Path, found: Option<f64>) -> Result<()> {
+fn check_scale(recipe: &Recipe, path: &Path, found: Option<SampleScale>) -> Result<()> {
     if let (InputKind::Samples { scale, .. }, Some(found)) = (&recipe.description.input, found) {
-        // A model file keeps the scale as an f32.
         ensure!(
-            *scale as f32 == found as f32,
+            scale.is(&found),
             "{}: one raw unit is {found}, but `input.scale` of {} is {scale}; make them equal",
             path.display(),
             recipe.path.display()

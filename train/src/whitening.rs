@@ -78,7 +78,7 @@ mod tests {
     fn windows_become_white() {
         let input = InputKind::Samples {
             channels: 1,
-            scale: 1e-3,
+            scale: 1e-3.into(),
             remove_mean: false,
             standardize: false,
             running: None,
@@ -114,7 +114,7 @@ mod tests {
     fn a_signal_that_never_changes_is_left_as_it_is() {
         let input = InputKind::Samples {
             channels: 1,
-            scale: 1.0,
+            scale: 1.0.into(),
             remove_mean: false,
             standardize: false,
             running: None,

@@ -114,7 +114,7 @@ fn files_are_read_back() {
     // The sums of `x_test` and `y_test` in scikit-learn's file order.
     let sum: i64 = test.rows.iter().flatten().map(|&value| i64::from(value)).sum();
     assert_eq!((test.rows.len(), sum, test.labels.unwrap().iter().sum::<usize>()), (500, 155_456, 2235));
-    assert_eq!(test.scale, Some(0.0625));
+    assert_eq!(test.scale, Some(0.0625.into()));
 
     let path = folder.path().join("needle.npz");
     generate::write(Task::Needle, &path, 4).unwrap();

@@ -36,16 +36,16 @@ pub(super) fn load(path: &Path, mut options: Options<'_>) -> Result<Recordings, 
             let (path, place) = (path.to_owned(), format!("line {}", line.number));
             return Err(DataError::Channels { path, place, values: columns.len(), channels });
         }
-        let value = |&column: &usize| {
+        let value = |(index, &column): (usize, &usize)| {
             let number = table.number(path, line, column, label.is_none())?;
             // With a scale every number is a real one, also where a spreadsheet left out the point.
             let number = match (number, options.scale) {
                 (Number::Integer(value), Some(_)) => Number::Real(value as f64),
                 (number, _) => number,
             };
-            raw(path, number, options.scale, || line.place(column))
+            raw(path, number, options.scale_of(index, channels), || line.place(column))
         };
-        rows.push(columns.iter().map(value).collect::<Result<Vec<i16>, _>>()?);
+        rows.push(columns.iter().enumerate().map(value).collect::<Result<Vec<i16>, _>>()?);
         texts.extend(label.map(|label| table.label(line, label)));
     }
     if rows.is_empty() {
@@ -60,7 +60,7 @@ pub(super) fn load(path: &Path, mut options: Options<'_>) -> Result<Recordings, 
     };
     let (labels, classes) =
         labels.map_or((None, None), |Labels { indices, classes }| (Some(indices), classes));
-    Ok(Recordings { channels, rows, labels, classes, scale: options.scale, files: None })
+    Ok(Recordings { channels, rows, labels, classes, scale: options.scale.cloned(), files: None })
 }
 
 /// The column of the label, if there is one.

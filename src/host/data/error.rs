@@ -78,9 +78,9 @@ pub enum DataError {
          (for example the largest magnitude / 32767), or save integers", path.display()
     )]
     NeedsScale { path: PathBuf, place: String, value: String },
-    /// A scale that is not above 0.
-    #[error("{}: the scale is {value}; give a finite number above 0", path.display())]
-    Scale { path: PathBuf, value: f64 },
+    /// A scale that is not above 0, or not one for each channel.
+    #[error("{}: the scale {problem}", path.display())]
+    Scale { path: PathBuf, problem: String },
     /// Bytes that are no text.
     #[error("{}: not a text file: byte {at} is 0; give numbers as text, or name the file after its format", path.display())]
     NotText { path: PathBuf, at: usize },

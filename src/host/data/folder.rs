@@ -39,7 +39,7 @@ pub(super) fn load(path: &Path, split: Split, options: Options<'_>) -> Result<Re
         files.extend(inside.into_iter().map(|file| (file, Some(class.clone()))));
     }
 
-    let mut recordings = Recordings { scale: options.scale, ..Recordings::default() };
+    let mut recordings = Recordings { scale: options.scale.cloned(), ..Recordings::default() };
     let mut first: Option<(PathBuf, One)> = None;
     for (file, _) in &files {
         let mut one = one(file, options)?;
@@ -91,10 +91,10 @@ fn steps(path: &Path, options: Options<'_>) -> Result<One, DataError> {
     let channels = if table.lines.len() == 1 { options.channels.unwrap_or(1) } else { columns };
     let mut values = Vec::with_capacity(table.lines.len() * columns);
     for line in &table.lines {
-        for &column in &table.columns {
+        for (index, &column) in table.columns.iter().enumerate() {
             let number = table.number(path, line, column, false)?;
             let number = options.scale.map_or(number, |_| Number::Real(number.real()));
-            values.push(raw(path, number, options.scale, || line.place(column))?);
+            values.push(raw(path, number, options.scale_of(index, channels), || line.place(column))?);
         }
     }
     if values.is_empty() {

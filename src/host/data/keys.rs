@@ -59,7 +59,10 @@ impl Key {
                 "`[rows]`",
                 "classes: whole numbers from 0, or words; words are numbered by the alphabet, or as `--classes` lists them",
             ],
-            Key::Scale => ["a number", "real value of one raw unit; `--scale` comes before it"],
+            Key::Scale => [
+                "a number, or `[channels]`",
+                "real value of one raw unit, of all channels or of each; `--scale` comes before it",
+            ],
         }
     }
 }

@@ -12,6 +12,8 @@ use zip::ZipArchive;
 
 use super::labels::{self, Labels};
 use super::npy::Array;
+use crate::host::scale::SampleScale;
+
 use super::{DataError, Key, Number, Options, Recordings, Split, check_scale, raw};
 
 /// One split of an `.npz`.
@@ -36,7 +38,14 @@ pub(super) fn load(path: &Path, split: Split, options: Options<'_>) -> Result<Re
     let found = found.map(|array| self::labels(path, &labels, &array, rows.len(), options)).transpose()?;
     let (labels, classes) =
         found.map_or((None, None), |Labels { indices, classes }| (Some(indices), classes));
-    Ok(Recordings { channels, rows, labels, classes, scale: options.scale.or(file_scale), files: None })
+    Ok(Recordings {
+        channels,
+        rows,
+        labels,
+        classes,
+        scale: options.scale.cloned().or(file_scale),
+        files: None,
+    })
 }
 
 /// The classes of as many recordings.
@@ -69,7 +78,7 @@ fn labels(
 pub(super) fn load_array(path: &Path, options: Options<'_>) -> Result<Recordings, DataError> {
     let array = read_array(path, "x")?;
     let (channels, rows) = Source { path, key: "x", options }.padded(&array)?;
-    Ok(Recordings { channels, rows, scale: options.scale, ..Recordings::default() })
+    Ok(Recordings { channels, rows, scale: options.scale.cloned(), ..Recordings::default() })
 }
 
 /// A single `.npy` that is one recording, `[steps]` or `[steps, channels]`: its channels and values.
@@ -94,7 +103,7 @@ pub(super) fn load_one(path: &Path, options: Options<'_>) -> Result<(usize, Vec<
     if array.len() == 0 {
         return Err(source.empty());
     }
-    let values = source.raw_values(&array)?;
+    let values = source.raw_values(&array, channels)?;
     if channels == 0 || !values.len().is_multiple_of(channels) {
         let (path, values) = (path.to_owned(), values.len());
         return Err(DataError::Channels { path, place: "the recording".to_string(), values, channels });
@@ -155,7 +164,7 @@ impl Source<'_> {
             let (path, place) = (self.path.to_owned(), format!("a row of `{}`", self.key));
             return Err(DataError::Channels { path, place, values, channels });
         }
-        let all = self.raw_values(array)?;
+        let all = self.raw_values(array, channels)?;
         Ok((channels, all.chunks_exact(values).map(<[i16]>::to_vec).collect()))
     }
 
@@ -178,7 +187,7 @@ impl Source<'_> {
                 return Err(self.shape(array, expected));
             }
         };
-        let all = self.raw_values(array)?;
+        let all = self.raw_values(array, channels)?;
         if channels == 0 || !all.len().is_multiple_of(channels) {
             let (path, place) = (self.path.to_owned(), format!("`{}`", self.key));
             return Err(DataError::Channels { path, place, values: all.len(), channels });
@@ -198,7 +207,8 @@ impl Source<'_> {
         if rows.is_empty() { Err(self.empty()) } else { Ok((channels, rows)) }
     }
 
-    fn raw_values(&self, array: &Array) -> Result<Vec<i16>, DataError> {
+    /// The raw values of an array whose steps have so many channels.
+    fn raw_values(&self, array: &Array, channels: usize) -> Result<Vec<i16>, DataError> {
         if !array.is_numeric() {
             let problem = "its elements are text; convert it with `.astype('float32')`".to_string();
             return Err(DataError::Array { path: self.path.to_owned(), key: self.key.to_string(), problem });
@@ -213,7 +223,8 @@ impl Source<'_> {
             format!("`{}`{index:?}", self.key)
         };
         let numbers = array.numbers().enumerate();
-        numbers.map(|(flat, number)| raw(self.path, number, self.options.scale, || place(flat))).collect()
+        let scale = |flat| self.options.scale_of(flat, channels);
+        numbers.map(|(flat, number)| raw(self.path, number, scale(flat), || place(flat))).collect()
     }
 
     fn shape(&self, array: &Array, expected: &str) -> DataError {
@@ -359,22 +370,21 @@ impl<'a> Archive<'a> {
         Err(DataError::MissingKey { path: self.path.to_owned(), key: key.to_string(), present })
     }
 
-    /// The real value of one raw unit, if the file says.
-    fn scale(&mut self) -> Result<Option<f64>, DataError> {
+    /// The real value of one raw unit, if the file says: a number, or `[channels]`.
+    fn scale(&mut self) -> Result<Option<SampleScale>, DataError> {
         let Some(array) = self.array(&Key::Scale.name(None))? else {
             return Ok(None);
         };
-        let mut numbers = array.numbers();
-        let (Some(number), None) = (numbers.next(), numbers.next()) else {
+        if array.shape.len() > 1 || array.len() == 0 {
             return Err(DataError::Shape {
                 path: self.path.to_owned(),
                 key: "scale".to_string(),
                 found: array.shape.clone(),
-                expected: "a single number".to_string(),
+                expected: "a single number, or one for each channel".to_string(),
             });
-        };
-        let scale = number.real();
-        check_scale(self.path, scale)?;
+        }
+        let scale = SampleScale::of_channels(array.numbers().map(Number::real).collect());
+        check_scale(self.path, &scale, scale.count())?;
         Ok(Some(scale))
     }
 }

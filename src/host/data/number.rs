@@ -6,6 +6,7 @@ use std::path::Path;
 use std::string::{String, ToString};
 
 use super::DataError;
+use crate::host::scale::SampleScale;
 
 /// Integers stay raw; reals need a scale.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -79,9 +80,9 @@ pub(super) fn raw(
     }
 }
 
-pub(super) fn check_scale(path: &Path, value: f64) -> Result<(), DataError> {
-    if value.is_finite() && value > 0.0 {
-        return Ok(());
+pub(super) fn check_scale(path: &Path, scale: &SampleScale, channels: usize) -> Result<(), DataError> {
+    match scale.problem(channels) {
+        None => Ok(()),
+        Some(problem) => Err(DataError::Scale { path: path.to_owned(), problem }),
     }
-    Err(DataError::Scale { path: path.to_owned(), value })
 }

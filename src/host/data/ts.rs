@@ -73,7 +73,7 @@ pub(super) fn load(path: &Path, options: Options<'_>) -> Result<Recordings, Data
     let (labels, classes) =
         labels.map_or((None, None), |Labels { indices, classes }| (Some(indices), classes));
     let channels = channels.unwrap_or(1);
-    Ok(Recordings { channels, rows, labels, classes, scale: options.scale, files: None })
+    Ok(Recordings { channels, rows, labels, classes, scale: options.scale.cloned(), files: None })
 }
 
 impl Header {
@@ -116,7 +116,7 @@ fn recording(path: &Path, line: u64, parts: &[&str], options: Options<'_>) -> Re
                 },
             })?;
             let number = options.scale.map_or(number, |_| Number::Real(number.real()));
-            raw(path, number, options.scale, place)
+            raw(path, number, options.scale_of(channel, parts.len()), place)
         };
         part.split(',').enumerate().map(value).collect::<Result<Vec<i16>, _>>()
     };

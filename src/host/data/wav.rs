@@ -23,7 +23,7 @@ const FULL: f64 = 32768.0;
 
 pub(super) fn load(path: &Path, options: Options<'_>) -> Result<Recordings, DataError> {
     let Sound { channels, values, .. } = read(path, options)?;
-    Ok(Recordings { channels, rows: vec![values], scale: options.scale, ..Recordings::default() })
+    Ok(Recordings { channels, rows: vec![values], scale: options.scale.cloned(), ..Recordings::default() })
 }
 
 /// Samples of 16 bits are raw values as they are, others are made so, with the same full scale. Where there is a scale,
@@ -40,7 +40,7 @@ pub(super) fn read(path: &Path, options: Options<'_>) -> Result<Sound, DataError
     let place = |index: usize| format!("sample {}, channel {}", index / channels, index % channels + 1);
     let mut values = Vec::new();
     let mut take = |index: usize, share: f64| {
-        values.push(match options.scale {
+        values.push(match options.scale_of(index, channels) {
             Some(scale) => raw(path, Number::Real(share), Some(scale), || place(index))?,
             // Sound at full scale is one unit too large on the positive side.
             None => raw(path, Number::Real((share * FULL).min(FULL - 1.0)), Some(1.0), || place(index))?,

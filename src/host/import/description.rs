@@ -6,7 +6,7 @@
 //! | | `max_tokens` | the rows of the position table; required without one |
 //! | | `horizon` | 16,384, or `max_tokens` if that is more; tokens of the longest stream |
 //! | `input` | `kind` | required: `samples`, `one-hot`, `tokens` |
-//! | | `channels`, `scale` | required for samples; `scale` is the real value of one raw unit |
+//! | | `channels`, `scale` | required for samples; `scale` is the real value of one raw unit, or a list of one for each channel |
 //! | | `remove_mean` | `false`; each channel's mean over the recording is subtracted |
 //! | | `standardize` | `false`; that, and each channel is divided by its standard deviation over the recording |
 //! | | `running` | none; the running form of these two, for streams: `{ memory, floor }`, see [`Running`] |
@@ -36,6 +36,7 @@ use std::string::{String, ToString};
 use serde::Deserialize;
 
 use crate::host::reference;
+use crate::host::scale::SampleScale;
 use crate::model::MAX_HORIZON;
 
 mod attention;
@@ -99,7 +100,7 @@ impl Description {
 pub enum InputKind {
     Samples {
         channels: usize,
-        scale: f64,
+        scale: SampleScale,
         #[serde(default)]
         remove_mean: bool,
         #[serde(default)]
@@ -278,7 +279,9 @@ pub(super) fn check(description: &Description) -> Result<(), Problem> {
     match &description.input {
         InputKind::Samples { channels, scale, window, .. } => {
             positive("input.channels", *channels)?;
-            above_zero("input.scale", *scale)?;
+            if let Some(problem) = scale.problem(*channels) {
+                return Err(Problem::Field { field: "input.scale".to_string(), problem });
+            }
             check_window(window)?;
             running::check(&description.input)?;
         }

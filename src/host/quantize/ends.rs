@@ -18,18 +18,20 @@ impl Builder<'_> {
         Ok(match &self.network.input {
             float::Input::Samples { channels, window, scale, level, mean, deviation, stem } => {
                 let shift = fractional_bits(self.ranges.input * INPUT_HEADROOM, i16::MAX).clamp(0, 15);
+                // A running deviation has one floor: the description of one has one scale.
+                let ones = std::vec![1.0; *channels];
                 let (level, unit) = match level {
-                    float::Level::Raw => (Level::Raw, *scale),
-                    float::Level::Centred => (Level::Centred, *scale),
+                    float::Level::Raw => (Level::Raw, scale),
+                    float::Level::Centred => (Level::Centred, scale),
                     // Their unit is the deviation.
-                    float::Level::Standardized => (Level::Standardized, 1.0),
+                    float::Level::Standardized => (Level::Standardized, &ones),
                     float::Level::RunningCentred { forgetting } => {
-                        (Level::RunningCentred { forgetting: *forgetting }, *scale)
+                        (Level::RunningCentred { forgetting: *forgetting }, scale)
                     }
                     float::Level::RunningStandardized { forgetting, floor } => {
                         let floor =
-                            (floor / scale * RAW_FLOOR).round().clamp(1.0, f64::from(Level::MAX_FLOOR));
-                        (Level::RunningStandardized { forgetting: *forgetting, floor: floor as u32 }, 1.0)
+                            (floor / scale[0] * RAW_FLOOR).round().clamp(1.0, f64::from(Level::MAX_FLOOR));
+                        (Level::RunningStandardized { forgetting: *forgetting, floor: floor as u32 }, &ones)
                     }
                 };
                 let folded = fold_normalisation(stem, unit, mean, deviation);
@@ -73,14 +75,14 @@ pub(super) fn pooling(pooling: float::Pooling) -> Pooling {
 }
 
 /// `y = ((raw * scale - mean) / deviation) W + b` as one linear layer on raw values.
-fn fold_normalisation(stem: &float::Linear, scale: f64, mean: &[f64], deviation: &[f64]) -> float::Linear {
+fn fold_normalisation(stem: &float::Linear, scale: &[f64], mean: &[f64], deviation: &[f64]) -> float::Linear {
     let mut folded = stem.clone();
     for (input, row) in folded.weights.chunks_exact_mut(stem.outputs).enumerate() {
         let channel = input % mean.len();
         for (weight, bias) in row.iter_mut().zip(&mut folded.bias) {
             let per_unit = *weight / deviation[channel];
             *bias -= per_unit * mean[channel];
-            *weight = per_unit * scale;
+            *weight = per_unit * scale[channel];
         }
     }
     folded

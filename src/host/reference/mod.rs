@@ -122,8 +122,8 @@ pub enum Input {
         channels: usize,
         /// The steps that make a token.
         window: Window,
-        /// Real value of one raw unit.
-        scale: f64,
+        /// Real value of one raw unit of each channel, `[channels]`.
+        scale: Vec<f64>,
         /// What each channel is freed of before normalising.
         level: Level,
         /// Subtracted from each channel, `[channels]`, in real units.

@@ -104,7 +104,11 @@ impl Network {
         let width = self.width();
         let mut stream = match &self.input {
             Input::Samples { channels, window, scale, level, mean, deviation, stem } => {
-                let x = input.iter().map(|&raw| f64::from(raw) * scale).collect();
+                let x = input
+                    .iter()
+                    .zip(scale.iter().cycle())
+                    .map(|(&raw, scale)| f64::from(raw) * scale)
+                    .collect();
                 let mut x = level.windows(x, *channels, *window, mask);
                 for step in x.chunks_exact_mut(*channels) {
                     for ((x, mean), deviation) in step.iter_mut().zip(mean).zip(deviation) {

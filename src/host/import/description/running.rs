@@ -64,6 +64,12 @@ pub(super) fn check(input: &InputKind) -> Result<(), Problem> {
         (false, None) => Ok(()),
         (true, Some(floor)) => {
             above_zero(field, floor)?;
+            if !scale.is_common() {
+                let problem =
+                    "is one number, but the channels have units of their own; give one `input.scale`";
+                return refuse(field, problem.to_string());
+            }
+            let scale = scale.of(0);
             // As it is stored.
             let units = (256.0 * floor / scale).round();
             if (1.0..=f64::from(model::Level::MAX_FLOOR)).contains(&units) {

@@ -1,6 +1,6 @@
 //! Recordings for calibration and tests, from `.npz`, `.npy` and `.csv` files.
 //!
-//! - **`.npz`**: for a split `S` of `train`, `val`, `test`: either `x_S`, `[rows, steps]` or
+//! - **`.npz`**: for a split `S` of `train`, `val`, `test`: either `x_S`, or `x` for all of them, `[rows, steps]` or
 //!   `[rows, steps, channels]`, with optional lengths `len_S` in steps; or recordings of any length
 //!   laid end to end in `tok_S` with `off_S`, `[rows + 1]`, where each starts. Labels in `y_S`
 //!   (optional), the real value of one raw unit in `scale` (optional).

@@ -24,8 +24,13 @@ pub(super) fn load(path: &Path, split: Split, options: Options) -> Result<Record
         let starts = archive.required(&offsets)?;
         (1, Source { path, key: &tokens, options }.end_to_end(&array, &offsets, &starts)?)
     } else {
-        let array = archive.required(&x)?;
-        Source { path, key: &x, options }.padded(&array)?
+        // An array for all splits, where this one has none of its own.
+        let (key, array) = match (archive.array(&x)?, archive.array("x")?) {
+            (None, Some(array)) => ("x", array),
+            (Some(array), _) => (&*x, array),
+            (None, None) => (&*x, archive.required(&x)?),
+        };
+        Source { path, key, options }.padded(&array)?
     };
     if let Some(array) = archive.array(&lengths)? {
         cut(path, &lengths, &array, channels, &mut rows)?;

@@ -48,24 +48,63 @@ impl Reading {
             }
             _ => error.into(),
         })?;
-        if recordings.channels != wanted.channels {
-            // One value a step may only mean that the file does not say how many there are.
-            let remedy = match recordings.channels {
-                1 => {
-                    format!("add `--channels {}` if the values of a step follow one another", wanted.channels)
-                }
-                _ => "give the data of this model".to_owned(),
-            };
-            bail!(
-                "{}: a step of the recordings has {}, the model takes {}; {remedy}",
-                path.display(),
-                values(recordings.channels),
-                values(wanted.channels),
-            );
-        }
+        check_channels(path, &recordings, wanted.channels)?;
         warn_of_scale(path, recordings.scale, wanted.scale);
         Ok(recordings)
     }
+
+    /// Loads one split for a model that does not say what one raw unit is: real values get a power of two that fits
+    /// them, with room for somewhat larger ones, unless `scale` or the command line says it.
+    pub(crate) fn load_unscaled(&self, path: &Path, split: Split, scale: Option<f64>) -> Result<Recordings> {
+        let channels = self.channels.map(usize::from);
+        let options = Options { scale: self.scale.or(scale), channels, labelled: self.labelled };
+        match data::load(path, split.into(), options) {
+            Err(DataError::NeedsScale { .. }) => {}
+            result => {
+                let recordings = result?;
+                warn_of_scale(path, recordings.scale, scale);
+                return Ok(recordings);
+            }
+        }
+        let mut last = None;
+        for power in SMALLEST_SCALE..=LARGEST_SCALE {
+            let scale = Some(2_f64.powi(power));
+            match data::load(path, split.into(), Options { scale, ..options }) {
+                Ok(recordings) if peak(&recordings) <= FULL => return Ok(recordings),
+                Err(error) if !matches!(error, DataError::OutsideRange { .. }) => return Err(error.into()),
+                result => last = Some(result),
+            }
+        }
+        last.map_or_else(|| bail!("{}: no scale fits its values", path.display()), |result| Ok(result?))
+    }
+}
+
+/// Powers of two that are tried for real values.
+const SMALLEST_SCALE: i32 = -40;
+const LARGEST_SCALE: i32 = 24;
+/// Largest raw value of data that choose their own scale.
+const FULL: u16 = 26_000;
+
+fn peak(recordings: &Recordings) -> u16 {
+    recordings.rows.iter().flatten().map(|value| value.unsigned_abs()).max().unwrap_or(0)
+}
+
+/// Refuses recordings with another number of values in a step.
+pub(crate) fn check_channels(path: &Path, recordings: &Recordings, wanted: usize) -> Result<()> {
+    if recordings.channels == wanted {
+        return Ok(());
+    }
+    // One value a step may only mean that the file does not say how many there are.
+    let remedy = match recordings.channels {
+        1 => format!("add `--channels {wanted}` if the values of a step follow one another"),
+        _ => "give the data of this model".to_owned(),
+    };
+    bail!(
+        "{}: a step of the recordings has {}, the model takes {}; {remedy}",
+        path.display(),
+        values(recordings.channels),
+        values(wanted),
+    );
 }
 
 impl From<Split> for data::Split {

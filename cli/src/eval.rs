@@ -8,9 +8,11 @@ use anyhow::{Result, anyhow};
 use clap::Args;
 use fixformer::Model;
 use fixformer::host::count::thousands;
+use fixformer::host::data::Recordings;
 use fixformer::host::engine::{Decided, Rereads, Streams};
 use fixformer::host::evaluate::{EvaluateError, Evaluation, evaluate, evaluate_by};
 use fixformer::host::metrics::classes;
+use fixformer::host::reference::Network;
 use fixformer::host::scale::SampleScale;
 use serde::Serialize;
 
@@ -70,9 +72,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCode> {
     let file = ModelFile::read(&arguments.file)?;
     let model = file.model()?;
-    let network = arguments.checkpoint.import(&arguments.file, &model)?;
-    let labels = Labels::Of(model.classes);
-    let mut recordings = arguments.reading.load(&arguments.data, arguments.split, &wanted(&model), labels)?;
+    let (network, mut recordings) = read(arguments, &model)?;
     if let Some(rows) = arguments.rows {
         recordings.rows.truncate(rows as usize);
         if let Some(labels) = &mut recordings.labels {
@@ -139,6 +139,20 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The float model, if anybody says where it is, and the recordings.
+fn read(arguments: &Arguments, model: &Model<'_>) -> Result<(Option<Network>, Recordings)> {
+    let Arguments { file, data, checkpoint, split, .. } = arguments;
+    let (wanted, labels) = (wanted(model), Labels::Of(model.classes));
+    if let Some(graph) = checkpoint.graph(file) {
+        let mut recordings = arguments.reading.load_unscaled(data, *split, labels, wanted.scale.as_ref())?;
+        recordings.scale = recordings.scale.or(wanted.scale);
+        let network = checkpoint.import_graph(&graph, file, model, data, &mut recordings)?;
+        return Ok((Some(network), recordings));
+    }
+    let network = checkpoint.import(file, model)?;
+    Ok((network, arguments.reading.load(data, *split, &wanted, labels)?))
 }
 
 /// What a model asks of its recordings.

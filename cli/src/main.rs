@@ -10,10 +10,13 @@ mod diff;
 mod eval;
 mod expect;
 mod fit;
+mod imported;
 mod inspect;
 mod layers;
 mod model_file;
 mod network;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod plan;
 mod problem;
 mod progress;

@@ -5,18 +5,20 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use fixformer::Model;
+use fixformer::host::data::Recordings;
 use fixformer::host::import::{Precision, Source, description};
 use fixformer::host::reference::{Input, Network};
 use fixformer::host::scale::SampleScale;
 
+use crate::imported::{self, is_graph};
 use crate::recordings::Wanted;
 
 /// Where the float checkpoint of a model is, if it is not beside the model.
 #[derive(Args)]
 pub(crate) struct Checkpoint {
-    /// Description of the float model (TOML), or a Hugging Face config.json [default: beside FXM, ending in .toml;
-    /// with --weights, the configuration in their metadata]
-    #[arg(long, value_name = "TOML|JSON", requires = "weights")]
+    /// Description of the float model (TOML), a Hugging Face config.json, or an ONNX graph, which needs no weights
+    /// [default: beside FXM, ending in .toml or .onnx; with --weights, the configuration in their metadata]
+    #[arg(long, value_name = "TOML|JSON|ONNX")]
     model: Option<PathBuf>,
     /// Weights of the float model [default: beside FXM, ending in .safetensors]
     #[arg(long, value_name = "SAFETENSORS")]
@@ -47,6 +49,10 @@ enum Plan {
 }
 
 impl Open {
+    pub(crate) fn max_tokens(&self) -> Option<usize> {
+        self.max_tokens.map(|count| count as usize)
+    }
+
     /// The network of these files; no `description` where the weights have a configuration.
     pub(crate) fn network(&self, description: Option<&Path>, weights: &Path) -> Result<Network> {
         Ok(self.read(description, weights)?.0)
@@ -58,7 +64,7 @@ impl Open {
             description: description.map(Path::to_owned),
             weights: weights.to_owned(),
             frozen: self.frozen.clone(),
-            max_tokens: self.max_tokens.map(|count| count as usize),
+            max_tokens: self.max_tokens(),
             plan: match self.plan {
                 Plan::Zero => description::Plan::Zero,
                 Plan::Drawn => description::Plan::Drawn,
@@ -70,11 +76,47 @@ impl Open {
 }
 
 impl Checkpoint {
+    /// The ONNX graph that the model, read from `path`, was made of, if it was made of one.
+    pub(crate) fn graph(&self, path: &Path) -> Option<PathBuf> {
+        let beside = ["toml", "onnx"].map(|extension| path.with_extension(extension));
+        match (&self.model, &self.weights) {
+            (Some(model), _) => Some(model.clone()).filter(|model| is_graph(model)),
+            (None, None) if !beside[0].exists() && beside[1].exists() => Some(beside[1].clone()),
+            (None, _) => None,
+        }
+    }
+
+    /// The network of `graph`, that `model`, read from `path`, was made of; compared with the graph on `recordings`.
+    pub(crate) fn import_graph(
+        &self,
+        graph: &Path,
+        path: &Path,
+        model: &Model<'_>,
+        data: &Path,
+        recordings: &mut Recordings,
+    ) -> Result<Network> {
+        if let Some(weights) = &self.weights {
+            bail!(
+                "{}: an ONNX graph has its weights itself; remove `--weights {}`",
+                graph.display(),
+                weights.display()
+            );
+        }
+        let (network, _) = imported::network(graph, data, recordings, self.open.max_tokens())?;
+        check(&network, graph, graph, path, model)?;
+        Ok(network)
+    }
+
     /// The network that `model`, read from `path`, was made of; none if nobody says where it is.
     pub(crate) fn import(&self, path: &Path, model: &Model<'_>) -> Result<Option<Network>> {
         let beside = (path.with_extension("toml"), path.with_extension("safetensors"));
         let (description, weights) = match (&self.model, &self.weights) {
             (description, Some(weights)) => (description.as_ref(), weights),
+            (Some(_), None) => {
+                let message =
+                    "the following required arguments were not provided:\n  --weights <SAFETENSORS>\n";
+                clap::Error::raw(clap::error::ErrorKind::MissingRequiredArgument, message).exit()
+            }
             _ if beside.0.exists() && beside.1.exists() => (Some(&beside.0), &beside.1),
             _ => {
                 eprintln!(

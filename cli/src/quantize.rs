@@ -4,11 +4,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use fixformer::Model;
 use fixformer::host::count::thousands;
+use fixformer::host::data::Recordings;
 use fixformer::host::file;
+use fixformer::host::import::Precision;
 use fixformer::host::quantize::{Progress, Promotion, QuantizeError, Quantized, Settings, quantize};
 use fixformer::host::reference::Network;
 use fixformer::host::report::TensorReport;
@@ -16,6 +18,7 @@ use fixformer::session::Plan;
 use serde::Serialize;
 
 use crate::expect::{self, Checked};
+use crate::imported::{self, is_graph};
 use crate::network::{Open, wanted};
 use crate::progress::bar;
 use crate::recordings::{Labels, Reading, Split};
@@ -26,13 +29,13 @@ const LAYERS_PER_BLOCK: usize = 6;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Description of the float model (TOML), or a Hugging Face config.json [default: the configuration in the metadata
-    /// of the weights]
-    #[arg(long, value_name = "TOML|JSON")]
+    /// Description of the float model (TOML), a Hugging Face config.json, or an ONNX graph, which needs no weights
+    /// [default: the configuration in the metadata of the weights]
+    #[arg(long, value_name = "TOML|JSON|ONNX")]
     model: Option<PathBuf>,
     /// Its weights: a file, the index of its shards, or the folder of either
     #[arg(long, value_name = "SAFETENSORS")]
-    weights: PathBuf,
+    weights: Option<PathBuf>,
     #[command(flatten)]
     open: Open,
     /// Recordings that show the range of every tensor; of an .npz the training split is used
@@ -61,16 +64,14 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCode> {
-    let (network, precision) = arguments.open.read(arguments.model.as_deref(), &arguments.weights)?;
-    let recordings =
-        arguments.reading.load(&arguments.calibrate, Split::Train, &wanted(&network), Labels::Aside)?;
-    let described = arguments.model.as_ref().unwrap_or(&arguments.weights);
+    let (network, precision, recordings) = arguments.read()?;
     let checked = arguments
         .expect
         .as_ref()
-        .map(|path| expect::check(path, described, (&network, precision), &recordings.rows));
+        .map(|path| expect::check(path, arguments.described(), (&network, precision), &recordings.rows));
     let checked = checked.transpose()?;
-    if checked.is_none() {
+    // A graph was compared with itself.
+    if checked.is_none() && !is_graph(arguments.described()) {
         expect::hint();
     }
     let settings = Settings { score_error: arguments.error, probes: arguments.probes as usize };
@@ -93,6 +94,49 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
         outcome.table(out)?
     }
     Ok(ExitCode::SUCCESS)
+}
+
+impl Arguments {
+    /// The float model and the recordings to calibrate it on.
+    fn read(&self) -> Result<(Network, Precision, Recordings)> {
+        match (&self.model, &self.weights) {
+            (Some(graph), None) if is_graph(graph) => {
+                let mut recordings =
+                    self.reading.load_unscaled(&self.calibrate, Split::Train, Labels::Aside, None)?;
+                let (network, precision) =
+                    imported::network(graph, &self.calibrate, &mut recordings, self.open.max_tokens())?;
+                Ok((network, precision, recordings))
+            }
+            (Some(graph), Some(weights)) if is_graph(graph) => {
+                bail!(
+                    "{}: an ONNX graph has its weights itself; remove `--weights {}`",
+                    graph.display(),
+                    weights.display()
+                )
+            }
+            (_, Some(weights)) => {
+                let (network, precision) = self.open.read(self.model.as_deref(), weights)?;
+                let recordings =
+                    self.reading.load(&self.calibrate, Split::Train, &wanted(&network), Labels::Aside)?;
+                Ok((network, precision, recordings))
+            }
+            (_, None) => {
+                let message =
+                    "the following required arguments were not provided:\n  --weights <SAFETENSORS>\n";
+                clap::Error::raw(clap::error::ErrorKind::MissingRequiredArgument, message).exit()
+            }
+        }
+    }
+
+    /// The file that describes the model.
+    fn described(&self) -> &Path {
+        self.model.as_deref().or(self.weights.as_deref()).unwrap_or(Path::new(""))
+    }
+
+    /// The file that has the weights.
+    fn origin(&self) -> &Path {
+        self.weights.as_deref().or(self.model.as_deref()).unwrap_or(Path::new(""))
+    }
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -121,7 +165,7 @@ fn with_progress(
 
 /// Names the file that is at fault and what to do.
 fn in_words(arguments: &Arguments, network: &Network, error: QuantizeError) -> anyhow::Error {
-    let (weights, data) = (arguments.weights.display(), arguments.calibrate.display());
+    let (weights, data) = (arguments.origin().display(), arguments.calibrate.display());
     match error {
         QuantizeError::Recording(error) => anyhow!(
             "{data}: {error}. The model takes 1 to {} tokens; repair or remove that recording",

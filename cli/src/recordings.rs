@@ -109,15 +109,7 @@ impl Reading {
             }
             _ => error.into(),
         })?;
-        if recordings.channels != wanted.channels {
-            bail!(
-                "{}: a step of the recordings has {}, the model takes {}; {}",
-                path.display(),
-                values(recordings.channels),
-                values(wanted.channels),
-                remedy(&recordings, wanted.channels)
-            );
-        }
+        check_channels(path, &recordings, wanted.channels)?;
         warn_of_scale(path, recordings.scale.as_ref(), wanted.scale.as_ref());
         if let (Some(scale), Some(_)) = (&self.scale, &wanted.scale) {
             self.check_levels(path, split, labels, &recordings, scale)?;
@@ -126,6 +118,40 @@ impl Reading {
             check_classes(path, classes, count)?;
         }
         Ok(recordings)
+    }
+
+    /// Loads one split for a model that does not say what one raw unit is: real values get a power of two that fits
+    /// them, with room for somewhat larger ones, unless `scale` or the command line says it.
+    pub(crate) fn load_unscaled(
+        &self,
+        path: &Path,
+        split: Split,
+        labels: Labels,
+        scale: Option<&SampleScale>,
+    ) -> Result<Recordings> {
+        let options = self.options(labels);
+        let options = Options { scale: options.scale.or(scale), ..options };
+        match data::load(path, split.into(), options) {
+            Err(DataError::NeedsScale { .. }) => {}
+            result => {
+                let recordings = result?;
+                warn_of_scale(path, recordings.scale.as_ref(), scale);
+                return Ok(recordings);
+            }
+        }
+        let mut last = None;
+        for power in SMALLEST_SCALE..=LARGEST_SCALE {
+            let scale = SampleScale::from(2_f64.powi(power));
+            match data::load(path, split.into(), Options { scale: Some(&scale), ..options }) {
+                Ok(recordings) if peak(&recordings) <= FULL => {
+                    self.check_levels(path, split, labels, &recordings, &scale)?;
+                    return Ok(recordings);
+                }
+                Err(error) if !matches!(error, DataError::OutsideRange { .. }) => return Err(error.into()),
+                result => last = Some(result),
+            }
+        }
+        last.map_or_else(|| bail!("{}: no scale fits its values", path.display()), |result| Ok(result?))
     }
 
     /// Refuses a scale that rounds all of a channel away, and warns of one that leaves it little.
@@ -203,6 +229,30 @@ impl Reading {
             rate: self.rate,
         }
     }
+}
+
+/// Powers of two that are tried for real values.
+const SMALLEST_SCALE: i32 = -40;
+const LARGEST_SCALE: i32 = 24;
+/// Largest raw value of data that choose their own scale.
+const FULL: u16 = 26_000;
+
+fn peak(recordings: &Recordings) -> u16 {
+    recordings.rows.iter().flatten().map(|value| value.unsigned_abs()).max().unwrap_or(0)
+}
+
+/// Refuses recordings with another number of values in a step.
+pub(crate) fn check_channels(path: &Path, recordings: &Recordings, wanted: usize) -> Result<()> {
+    if recordings.channels == wanted {
+        return Ok(());
+    }
+    bail!(
+        "{}: a step of the recordings has {}, the model takes {}; {}",
+        path.display(),
+        values(recordings.channels),
+        values(wanted),
+        remedy(recordings, wanted)
+    );
 }
 
 /// What to do where the recordings have other channels.

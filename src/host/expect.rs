@@ -110,8 +110,11 @@ impl<'a> Compared<'a> {
         for (row, (recording, expected)) in self.recordings.iter().zip(self.expected).take(rows).enumerate() {
             let Ok(found) = network.forward(recording, None, &mut |_, _| {}) else { return (row, None) };
             let error = self.difference(&found, expected);
-            // Not `>`: what is no number is the worst there is.
-            if !worst.1.is_some_and(|most| error <= most) {
+            // What is no number is the worst there is.
+            if error.is_nan() {
+                return (row, Some(error));
+            }
+            if worst.1.is_none_or(|most| error > most) {
                 worst = (row, Some(error));
             }
         }

@@ -136,7 +136,7 @@ fn inputs_positions_norms_and_pooling() {
         (format!("{symbols}[encoder]\nSIZES\n{post}[pooling]\nkind = \"last\"\n{layout}"), 1),
         (
             format!(
-                "{symbols}[encoder]\nSIZES\nactivation = \"gelu-tanh\"\n[positions]\nkind = \"none\"\n[pooling]\nkind = \"first\""
+                "{symbols}[encoder]\nSIZES\nactivation = \"gelu-tanh\"\n[positions]\nkind = \"none\"\n[pooling]\nkind = \"first\"\nnorm = true\nepsilon = 1e-3"
             ),
             1,
         ),

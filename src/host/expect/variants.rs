@@ -142,7 +142,11 @@ fn epsilons(network: &Network, all: &mut Vec<Variant>) {
         ("encoder.final_epsilon", |network| network.final_norm.iter_mut().collect()),
         ("pooling.epsilon", |network| network.pooled_norm.iter_mut().collect()),
     ];
-    for (index, (key, norms)) in kinds.into_iter().enumerate() {
+    // A description that gives them epsilons of their own is not changed by that of all.
+    let mut copy = network.clone();
+    let every = norms(&mut copy, true);
+    let uniform = every.windows(2).all(|pair| pair[0].epsilon == pair[1].epsilon);
+    for (index, (key, norms)) in kinds.into_iter().enumerate().skip(usize::from(!uniform)) {
         // That of the blocks alone: then the others keep theirs, which a description has to say.
         let others = if index == 1 { ", of the norms of the blocks alone" } else { "" };
         for epsilon in EPSILONS {

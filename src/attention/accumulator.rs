@@ -135,6 +135,8 @@ pub enum Weight<'a> {
     Power {
         /// Of each key, what is added to its exponent.
         offsets: &'a [i32],
+        /// Many tiles come, so that it pays to make weights relative to the largest exponent itself.
+        is_summed: bool,
         /// Fractional bits that these values have more than those of the tokens.
         extra: u32,
     },
@@ -174,11 +176,8 @@ impl<'a> Accumulator<'a> {
             Weight::Coarse { level, extra, .. } => (level as i32, SUM_SHIFT + extra),
             Weight::Power { extra, .. } => (0, SUM_SHIFT + extra),
         };
-        let scale = score(products, q, tile, scale);
-        let is_power = matches!(tile.weight, Weight::Power { .. });
-        if is_power {
-            lower(products, self.state.base);
-        }
+        let scale = score(products, q, tile, scale, self.state.base);
+        let is_summed = matches!(tile.weight, Weight::Power { is_summed: true, .. });
 
         // A key of level `l` stands for `2^l` tokens: `l` in units of log2. Mostly no key lies above the top.
         let known = match self.state.total {
@@ -188,7 +187,7 @@ impl<'a> Accumulator<'a> {
         let mut total = match known {
             Ok(total) => total,
             Err(HIDDEN) => return,
-            Err(largest) if is_power => {
+            Err(largest) if is_summed => {
                 let before = self.state.base;
                 self.state.rise(self.sum, largest.saturating_add(before));
                 lower(products, self.state.base - before);
@@ -276,7 +275,7 @@ fn hide<T: Copy>(items: &mut [T], visible: u64, value: T) {
 }
 
 /// Products of a query and the keys of a tile, [`HIDDEN`] for what is not visible; returns what turns them into scores.
-fn score(products: &mut [i32], q: &[i16], tile: KeyTile<'_>, scale: Requant) -> Requant {
+fn score(products: &mut [i32], q: &[i16], tile: KeyTile<'_>, scale: Requant, base: i32) -> Requant {
     if q.is_empty() {
         products.fill(0);
     }
@@ -285,7 +284,7 @@ fn score(products: &mut [i32], q: &[i16], tile: KeyTile<'_>, scale: Requant) -> 
         Weight::Coarse { bias: Some((first, bias)), .. } => {
             add_bias(products.get_mut(first..).unwrap_or_default(), scale, bias)
         }
-        Weight::Power { offsets, .. } => add_offsets(products, scale, offsets),
+        Weight::Power { offsets, .. } => add_offsets(products, scale, offsets, base),
         _ => scale,
     };
     if !tile.visible << (KEY_TILE - products.len()) != 0 {
@@ -306,11 +305,11 @@ fn add_bias(products: &mut [i32], scale: Requant, bias: &[i16]) -> Requant {
 }
 
 /// Turns products into exponents, which makes them products with another scale.
-fn add_offsets(products: &mut [i32], scale: Requant, offsets: &[i32]) -> Requant {
+fn add_offsets(products: &mut [i32], scale: Requant, offsets: &[i32], base: i32) -> Requant {
     const SIXTEENTH: Requant = Requant { multiplier: 1 << 13, shift: 1 };
     const _: () = assert!(Favor::LOG_FRAC - LogScore::FRAC_NBITS == 4);
     for (product, &offset) in products.iter_mut().zip(offsets) {
-        *product = scale.apply(*product) + offset;
+        *product = scale.apply(*product) + offset - base;
     }
     SIXTEENTH
 }

@@ -87,7 +87,7 @@ impl<'m> Means<'m> {
             let first = done - looks - 1;
             done = ends;
             for (row, direction, projection) in self.features(self.parameters.key, first) {
-                let weight = Weight::Power { offsets: &offsets, extra: 0 };
+                let weight = Weight::Power { offsets: &offsets, is_summed: true, extra: 0 };
                 let tile = tile(self.keys, self.values, filled, width, mask, weight);
                 let (sums, state) = feature(self.sums, self.totals, self.tops, row, width);
                 let mut accumulator = Accumulator::resume(sums, self.buffer.lend(), state);
@@ -143,7 +143,7 @@ impl<'m> Means<'m> {
         let log = key.epsilon.saturating_add(peak).saturating_add(state.log2()).clamp(-LIMIT, LIMIT);
         let (zeros, _) = self.spare.split_at_mut_checked(self.head.width).unwrap_or_default();
         zeros.fill(0);
-        let weight = Weight::Power { offsets: &[log], extra: 0 };
+        let weight = Weight::Power { offsets: &[log], is_summed: false, extra: 0 };
         let tile = KeyTile { keys: zeros, values: self.constant, visible: 1, weight };
         let (sums, state) = feature(self.sums, self.totals, self.tops, row, self.head.width);
         let mut accumulator = Accumulator::resume(sums, self.buffer.lend(), state);
@@ -196,7 +196,7 @@ impl<'m> Means<'m> {
                 let start = first * width + index * size;
                 let values = means.get(start..start + count.next_multiple_of(2) * width).unwrap_or_default();
                 let visible = u64::MAX >> (KEY_TILE - count);
-                let weight = Weight::Power { offsets, extra };
+                let weight = Weight::Power { offsets, is_summed: false, extra };
                 accumulator.absorb(q, KeyTile { keys, values, visible, weight }, projection);
             }
         }
@@ -307,7 +307,7 @@ impl<'m> Memory<'m> for Means<'m> {
             let offset = norm(row, query).saturating_add(peak(self.parameters, query, row));
             let log = query.epsilon.saturating_add(offset).saturating_add(total).clamp(-LIMIT, LIMIT);
             let extra = self.places.get(Place::Extra as usize).copied().unwrap_or_default();
-            let weight = Weight::Power { offsets: &[log], extra };
+            let weight = Weight::Power { offsets: &[log], is_summed: false, extra };
             let (zeros, _) = self.spare.split_at_mut_checked(self.head.width).unwrap_or_default();
             zeros.fill(0);
             let tile = KeyTile { keys: zeros, values: self.constant, visible: 1, weight };

@@ -75,8 +75,11 @@ impl State {
             - ((WEIGHT_FRAC << Favor::LOG_FRAC) as i32)
     }
 
-    /// Makes weights relative to `exponent`, which lies above, so that the largest has all the bits that there are.
-    fn rise(&mut self, sums: &mut [i32], exponent: i32) {
+    /// Makes weights relative to the `largest` of the exponents, which lies above, so that it has all the bits that there
+    /// are.
+    #[inline(never)]
+    fn rise(&mut self, sums: &mut [i32], exponents: &mut [i32], largest: i32) {
+        let (exponent, before) = (largest.saturating_add(self.base), self.base);
         const UNIT: u32 = Favor::LOG_FRAC - LogScore::FRAC_NBITS;
         const FRACTION: i32 = (1 << Favor::LOG_FRAC) - 1;
         /// The natural logarithm of 2, [`Favor::LOG_FRAC`] fractional bits.
@@ -93,6 +96,7 @@ impl State {
             self.total = scaled(self.total.into()) as u32;
         }
         (self.top, self.base) = (exponent >> Favor::LOG_FRAC, exponent & FRACTION);
+        lower(exponents, self.base - before);
     }
 }
 
@@ -177,7 +181,6 @@ impl<'a> Accumulator<'a> {
             Weight::Power { extra, .. } => (0, SUM_SHIFT + extra),
         };
         let scale = score(products, q, tile, scale, self.state.base);
-        let is_summed = matches!(tile.weight, Weight::Power { is_summed: true, .. });
 
         // A key of level `l` stands for `2^l` tokens: `l` in units of log2. Mostly no key lies above the top.
         let known = match self.state.total {
@@ -187,19 +190,12 @@ impl<'a> Accumulator<'a> {
         let mut total = match known {
             Ok(total) => total,
             Err(HIDDEN) => return,
-            Err(largest) if is_summed => {
-                let before = self.state.base;
-                self.state.rise(self.sum, largest.saturating_add(before));
-                lower(products, self.state.base - before);
-                softmax_weights(products, scale, self.state.top, weights).unwrap_or_default()
-            }
             Err(largest) => {
-                raise(
-                    self.sum,
-                    &mut self.state.total,
-                    &mut self.state.top,
-                    ceil(-scale.apply(-largest)) + level,
-                );
+                let State { total, top, .. } = &mut self.state;
+                match tile.weight {
+                    Weight::Power { is_summed: true, .. } => self.state.rise(self.sum, products, largest),
+                    _ => raise(self.sum, total, top, ceil(-scale.apply(-largest)) + level),
+                }
                 softmax_weights(products, scale, self.state.top - level, weights).unwrap_or_default()
             }
         };

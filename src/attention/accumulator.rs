@@ -78,7 +78,7 @@ impl State {
     /// Makes weights relative to the `largest` of the exponents, which lies above, so that it has all the bits that there
     /// are.
     #[inline(never)]
-    fn rise(&mut self, sums: &mut [i32], exponents: &mut [i32], largest: i32) {
+    fn risen(mut self, sums: &mut [i32], exponents: &mut [i32], largest: i32) -> Self {
         let (exponent, before) = (largest.saturating_add(self.base), self.base);
         const UNIT: u32 = Favor::LOG_FRAC - LogScore::FRAC_NBITS;
         const FRACTION: i32 = (1 << Favor::LOG_FRAC) - 1;
@@ -97,6 +97,7 @@ impl State {
         }
         (self.top, self.base) = (exponent >> Favor::LOG_FRAC, exponent & FRACTION);
         lower(exponents, self.base - before);
+        self
     }
 }
 
@@ -191,10 +192,11 @@ impl<'a> Accumulator<'a> {
             Ok(total) => total,
             Err(HIDDEN) => return,
             Err(largest) => {
-                let State { total, top, .. } = &mut self.state;
-                match tile.weight {
-                    Weight::Power { is_summed: true, .. } => self.state.rise(self.sum, products, largest),
-                    _ => raise(self.sum, total, top, ceil(-scale.apply(-largest)) + level),
+                if let Weight::Power { is_summed: true, .. } = tile.weight {
+                    self.state = self.state.risen(self.sum, products, largest);
+                } else {
+                    let limit = ceil(-scale.apply(-largest)) + level;
+                    raise(self.sum, &mut self.state.total, &mut self.state.top, limit);
                 }
                 softmax_weights(products, scale, self.state.top - level, weights).unwrap_or_default()
             }

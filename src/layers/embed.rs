@@ -83,10 +83,11 @@ pub(crate) fn embed(
 ) -> i32 {
     let width = model.width;
     let Work { rare, statistics, windows, .. } = work;
-    let class = model.class_token.filter(|_| first == 0).unwrap_or_default();
-    let (own, of_input) = rows.split_at_mut_checked(class.len()).unwrap_or_default();
-    own.iter_mut().zip(class).for_each(|(out, &x)| *out = x);
-    let seen = seen >> u32::from(!class.is_empty());
+    let own = match rare.class_token {
+        Some(class_token) if first == 0 => class_token(model, rows),
+        _ => 0,
+    };
+    let (of_input, seen) = (rows.get_mut(own..).unwrap_or_default(), seen >> u32::from(own > 0));
     tokens(&model.input, input, seen, (rare, statistics, windows), of_input);
     for (row, x) in rows_mut(rows, width).enumerate() {
         add_position(&model.positions, first + row, model.input.frac(), work.rows, x);
@@ -98,6 +99,13 @@ pub(crate) fn embed(
     let tile = Tile { row: first, column: 0, width, tensor_width: width, values: rows, frac };
     trace.tile(Site { block: None, tensor: Tensor::Embedding }, tile);
     frac
+}
+
+/// Puts the class token at the front of `rows`; returns its elements.
+pub(super) fn class_token(model: &Model<'_>, rows: &mut [i16]) -> usize {
+    let class = model.class_token.unwrap_or_default();
+    rows.iter_mut().zip(class).for_each(|(out, &x)| *out = x);
+    class.len()
 }
 
 /// Fractional bits of an embedded token.

@@ -6,6 +6,7 @@ use super::pool::Pool;
 use super::{embed, recent, running, statistics};
 use crate::model::{Input, Model};
 
+type ClassToken = fn(&Model<'_>, &mut [i16]) -> usize;
 type Measure = fn(&Model<'_>, &[i16], usize, (Range<usize>, usize), &mut [i32]);
 type Standardize = fn(&[i16], usize, &[i32], &mut [i16]);
 type Free = fn(&Input<'_>, &[i16], bool, &mut [i32], &mut [i16]);
@@ -16,6 +17,8 @@ type Most = fn(&Model<'_>, &[u32], &mut [i16]);
 /// What a model may use, or may not.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rare {
+    /// [`embed::class_token`], where there is one.
+    pub(super) class_token: Option<ClassToken>,
     /// [`statistics::measure`], where a recording is looked at first.
     pub(crate) measure: Option<Measure>,
     /// [`embed::standardize`], where that makes every deviation one.
@@ -31,6 +34,7 @@ pub(crate) struct Rare {
 impl Rare {
     /// Everything, for a model known at run time.
     pub(crate) const ALL: Self = Self {
+        class_token: Some(embed::class_token),
         measure: Some(statistics::measure),
         standardize: Some(embed::standardize),
         free: Some(running::free),
@@ -41,10 +45,11 @@ impl Rare {
 
     /// What `model` uses.
     pub(crate) const fn of(model: &Model<'_>) -> Self {
-        let Self { measure, standardize, free, first_pooled, take_in, most } = Self::ALL;
+        let Self { class_token, measure, standardize, free, first_pooled, take_in, most } = Self::ALL;
         let passes = statistics::passes(model);
         let pools_window = model.pooling.window().is_some();
         Self {
+            class_token: if model.class_token.is_some() { class_token } else { None },
             measure: if passes > 0 { measure } else { None },
             standardize: if passes > 1 { standardize } else { None },
             free: if model.input.is_running() { free } else { None },

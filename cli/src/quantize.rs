@@ -12,7 +12,7 @@ use fixformer::host::data::Recordings;
 use fixformer::host::file;
 use fixformer::host::import::Precision;
 use fixformer::host::quantize::{Progress, Promotion, QuantizeError, Quantized, Settings, quantize};
-use fixformer::host::reference::Network;
+use fixformer::host::reference::{Input, Network};
 use fixformer::host::report::TensorReport;
 use fixformer::session::Plan;
 use serde::Serialize;
@@ -65,6 +65,9 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCode> {
     let (network, precision, recordings) = arguments.read()?;
+    if matches!(network.input, Input::Samples { .. }) {
+        arguments.reading.check_levels(&arguments.calibrate, Split::Train, &recordings)?;
+    }
     let checked = arguments
         .expect
         .as_ref()

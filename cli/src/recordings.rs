@@ -9,8 +9,10 @@ use fixformer::host::scale::SampleScale;
 
 /// Fewest levels of a channel with which nothing is said.
 const FEW_LEVELS: i32 = 64;
-/// How much finer a channel is looked at that seems to be constant.
+/// How much finer a channel is looked at that seems to have few levels.
 const MAGNIFIED: f64 = 1e-12;
+/// What a constant is made to be in raw units, to see whether it is one.
+const FULL_SCALE: f64 = 30_000.0;
 
 /// What the data file does not say itself.
 #[derive(Args)]
@@ -111,9 +113,6 @@ impl Reading {
         })?;
         check_channels(path, &recordings, wanted.channels)?;
         warn_of_scale(path, recordings.scale.as_ref(), wanted.scale.as_ref());
-        if let (Some(scale), Some(_)) = (&self.scale, &wanted.scale) {
-            self.check_levels(path, split, labels, &recordings, scale)?;
-        }
         if let (Labels::Of(count), None, Some(classes)) = (labels, &self.classes, &recordings.classes) {
             check_classes(path, classes, count)?;
         }
@@ -144,7 +143,6 @@ impl Reading {
             let scale = SampleScale::from(2_f64.powi(power));
             match data::load(path, split.into(), Options { scale: Some(&scale), ..options }) {
                 Ok(recordings) if peak(&recordings) <= FULL => {
-                    self.check_levels(path, split, labels, &recordings, &scale)?;
                     return Ok(recordings);
                 }
                 Err(error) if !matches!(error, DataError::OutsideRange { .. }) => return Err(error.into()),
@@ -155,15 +153,9 @@ impl Reading {
     }
 
     /// Refuses a scale that rounds all of a channel away, and warns of one that leaves it little.
-    fn check_levels(
-        &self,
-        path: &Path,
-        split: Split,
-        labels: Labels,
-        recordings: &Recordings,
-        scale: &SampleScale,
-    ) -> Result<()> {
+    pub(crate) fn check_levels(&self, path: &Path, split: Split, recordings: &Recordings) -> Result<()> {
         let (channels, path_name) = (recordings.channels, path.display());
+        let Some(scale) = &recordings.scale else { return Ok(()) };
         for channel in 0..channels {
             let values = || recordings.rows.iter().flat_map(|row| row.iter().skip(channel).step_by(channels));
             let (low, high) = (values().min().copied().unwrap_or(0), values().max().copied().unwrap_or(0));
@@ -171,16 +163,21 @@ impl Reading {
             if levels >= FEW_LEVELS {
                 continue;
             }
-            // Looked at through a magnifying glass: values that are out of range then, or differ, are no constant.
+            // Looked at through a magnifying glass: whole numbers stay as they are, and a constant stays one.
             let mut finer = scale.each(channels);
-            finer[channel] *= MAGNIFIED;
+            finer[channel] *=
+                if levels == 1 && low != 0 { f64::from(low).abs() / FULL_SCALE } else { MAGNIFIED };
             let finer = SampleScale::of_channels(finer);
-            let options = Options { scale: Some(&finer), ..self.options(labels) };
-            let constant = data::load(path, split.into(), options).is_ok_and(|fine| {
-                let mut values = fine.rows.iter().flat_map(|row| row.iter().skip(channel).step_by(channels));
-                let first = values.next();
-                values.all(|value| Some(value) == first)
-            });
+            let options = Options { scale: Some(&finer), ..self.options(Labels::Aside) };
+            let constant = match data::load(path, split.into(), options) {
+                Ok(fine) => {
+                    let values =
+                        || fine.rows.iter().flat_map(|row| row.iter().skip(channel).step_by(channels));
+                    fine.rows == recordings.rows || values().all(|value| Some(value) == values().next())
+                }
+                // Other errors say nothing of the values.
+                Err(error) => !matches!(error, DataError::OutsideRange { .. }),
+            };
             let advice = format!(
                 "give each channel a scale of its own, its largest magnitude / 16,000: `--scale {}`",
                 (0..channels)

@@ -1,6 +1,6 @@
 """Makes the ONNX graphs of this folder and many more: small classifiers, as torch exports them.
 
-    pip install torch onnxscript onnxruntime numpy
+    pip install torch onnx onnxscript onnxruntime numpy
     python export.py DIR [NAME ...]
 
 Every model is exported by both exporters of torch where they can, with a fixed and an open batch. Beside NAME.onnx
@@ -13,6 +13,7 @@ import sys
 import warnings
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
 from torch import nn
@@ -280,6 +281,14 @@ def inputs(options, rows=20):
     return torch.randn(shape)
 
 
+def without_traces(path):
+    """Removes where in the source each node came from: the dynamo exporter writes paths of the machine."""
+    graph = onnx.load(path, load_external_data=False)
+    for item in [*graph.graph.node, *graph.graph.value_info, *graph.graph.input, *graph.graph.output]:
+        del item.metadata_props[:]
+    onnx.save(graph, path)
+
+
 def main(folder, names):
     folder.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("ignore")
@@ -326,6 +335,7 @@ def main(folder, names):
             except Exception as error:
                 print(f"{name}: not exported: {str(error).splitlines()[0][:150]}")
                 continue
+            without_traces(path)
             if "half" in form:
                 with torch.no_grad():
                     np.savez(folder / f"{name}.npz", x=x.numpy(), scores=model(x).numpy())

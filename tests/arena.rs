@@ -4,10 +4,9 @@ use std::fmt::Write;
 
 use fixformer::Model;
 use fixformer::host::calibrate::calibrate;
-use fixformer::host::draw::{RowLength, bigbird_plan, favor_projection, lsh_signs};
+use fixformer::host::draw::{self, bigbird_plan, lsh_signs};
 use fixformer::host::quantize::{Precision, integers};
 use fixformer::host::reference::attention::bigbird::{BigBird, Pattern, Window};
-use fixformer::host::reference::attention::favor::{Favor, Features, Offsets};
 use fixformer::host::reference::attention::hierarchical::{Hierarchical, Interpolation};
 use fixformer::host::reference::attention::local::Local;
 use fixformer::host::reference::attention::lsh::{Duplicates, Lsh, ScoreScale};
@@ -84,19 +83,7 @@ fn favor(_: usize, layer: usize) -> AttentionKind {
 }
 
 fn favor_by(tile: Option<usize>, layer: usize) -> AttentionKind {
-    let width = WIDTH / HEADS;
-    AttentionKind::Favor(Favor {
-        features: Features::Exponential,
-        projection: Some(favor_projection(64, width, RowLength::Random, 0, layer)),
-        causal: false,
-        input_scale: (width as f64).powf(-0.25),
-        epsilon: 0.0,
-        offsets: Offsets::Projection,
-        guard: 0.0,
-        key_sum_epsilon: 0.0,
-        renormalize: true,
-        tile,
-    })
+    draw::favor(64, WIDTH / HEADS, layer, tile)
 }
 
 /// About two chunks of 32 a bucket, so that their number grows with the length too.

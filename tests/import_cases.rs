@@ -12,6 +12,7 @@ use fixformer::host::import::{self, Source};
 use fixformer::host::quantize::{Settings, quantize};
 use fixformer::host::reference::Network;
 use fixformer::host::report::{best, relative_l2};
+use fixformer::host::scale::SampleScale;
 use safetensors::tensor::{Dtype, TensorView};
 
 fn case(name: &str) -> PathBuf {
@@ -312,4 +313,44 @@ fn a_class_token_and_a_pooled_norm_are_described() {
     write(&all, &weights);
     let error = import::network(&description, &weights).unwrap_err().to_string();
     assert!(error.contains("`tensors.class_token`") && error.contains("[1, 16]"), "{error}");
+}
+
+/// Against the true scores of the test split of `data`: mean relative L2 error, and the share of rows with their class.
+fn against_the_truth(case: &Path, network: &Network, data: &str, options: Options<'_>) -> (f64, f64) {
+    let load = |split| data::load(&case.join(data), split, options).unwrap().rows;
+    let words = quantize(network, &load(Split::Train), Settings::default(), |_| {}).unwrap().words;
+    let (shape, truth) = data::array(&case.join(data), "scores_test").unwrap();
+    let mut engine = Engine::new(Model::parse(&words).unwrap());
+    let mut session = engine.session();
+    let (mut error, mut same) = (0.0, 0.0);
+    for (row, truth) in load(Split::Test).iter().zip(truth.chunks(shape[1])) {
+        let found: Vec<f64> = session.run(row).unwrap().to_f64().collect();
+        error += relative_l2(&found, truth);
+        same += f64::from(u8::from(best(&found) == best(truth)));
+    }
+    (error / shape[0] as f64, same / shape[0] as f64)
+}
+
+#[test]
+fn a_small_signal_on_a_large_constant_keeps_its_scores() {
+    let case = case("large_offset");
+    for name in ["load_cell", "thermistor"] {
+        let network = imported(&case, &format!("{name}.toml"), &format!("{name}.safetensors"));
+        let (error, same) = against_the_truth(&case, &network, &format!("{name}.npz"), Options::default());
+        println!("{name}: {error:.4}, {same}");
+        assert!(error < 0.01 && same >= 0.99, "{name}: {error:.4}, {same}");
+    }
+}
+
+#[test]
+fn channels_have_units_of_their_own() {
+    let (case, folder) = (case("channel_units"), Folder::new("units"));
+    let text = fs::read_to_string(case.join("imu.toml")).unwrap();
+    let own = text.replace("scale = 1.0", "scale = [0.2, 0.0007, 2.5e-9]");
+    let network = import::network(&folder.write("imu.toml", &own), &case.join("imu.safetensors")).unwrap();
+    let scale = SampleScale::of_channels(vec![0.2, 0.0007, 2.5e-9]);
+    let options = Options { scale: Some(&scale), ..Options::default() };
+    let (error, same) = against_the_truth(&case, &network, "imu.npz", options);
+    println!("{error:.4}, {same}");
+    assert!(error < 0.01 && same >= 0.99, "{error:.4}, {same}");
 }

@@ -10,9 +10,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use fixformer::Model;
-use fixformer::host::draw::{RowLength, bigbird_plan, favor_projection, lsh_signs};
+use fixformer::host::draw::{self, bigbird_plan, lsh_signs};
 use fixformer::host::reference::attention::bigbird::{BigBird, Pattern};
-use fixformer::host::reference::attention::favor::{Favor, Features, Offsets};
 use fixformer::host::reference::attention::hierarchical::{Hierarchical, Interpolation};
 use fixformer::host::reference::attention::lsh::{Duplicates, Lsh, ScoreScale};
 use fixformer::host::reference::{AttentionKind, Network};
@@ -63,19 +62,7 @@ fn bigbird(network: &Network, plan: impl Fn(usize, usize) -> Vec<Vec<usize>>) ->
 
 /// 64 drawn directions.
 fn favor(network: &Network, layer: usize) -> AttentionKind {
-    let width = network.width() / network.blocks[layer].attention.heads;
-    AttentionKind::Favor(Favor {
-        features: Features::Exponential,
-        projection: Some(favor_projection(64, width, RowLength::Random, 0, layer)),
-        causal: false,
-        input_scale: (width as f64).powf(-0.25),
-        epsilon: 0.0,
-        offsets: Offsets::Projection,
-        guard: 0.0,
-        key_sum_epsilon: 0.0,
-        renormalize: true,
-        tile: None,
-    })
+    draw::favor(64, network.width() / network.blocks[layer].attention.heads, layer, None)
 }
 
 /// 8 buckets in each of 2 rounds, chunks of 32. The queries are the keys too: what the model learnt of keys is gone.

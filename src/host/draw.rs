@@ -3,6 +3,9 @@
 use std::ops::Range;
 use std::vec::Vec;
 
+use super::reference::attention::AttentionKind;
+use super::reference::attention::favor::{Favor, Features, Offsets};
+
 /// Random key blocks of one head's BigBird attention: one row for each query block but the first and the last of
 /// an input of `blocks` blocks.
 ///
@@ -114,6 +117,22 @@ pub enum RowLength {
     Random,
     /// All `sqrt(width)` (their scaling 1): less variance.
     Fixed,
+}
+
+/// FAVOR+ with drawn directions for one layer, bidirectional and without epsilons, for heads of `width` columns.
+pub fn favor(directions: usize, width: usize, layer: usize, tile: Option<usize>) -> AttentionKind {
+    AttentionKind::Favor(Favor {
+        features: Features::Exponential,
+        projection: Some(favor_projection(directions, width, RowLength::Random, 0, layer)),
+        causal: false,
+        input_scale: (width as f64).powf(-0.25),
+        epsilon: 0.0,
+        offsets: Offsets::Projection,
+        guard: 0.0,
+        key_sum_epsilon: 0.0,
+        renormalize: true,
+        tile,
+    })
 }
 
 /// The first of the two marks of [`marks`]; ids below are noise.

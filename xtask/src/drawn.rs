@@ -1,8 +1,7 @@
 //! A model with random weights, where bits, memory and instructions count and accuracy does not.
 
-use fixformer::host::draw::{RowLength, Source, favor_projection};
+use fixformer::host::draw::{self, Source};
 use fixformer::host::reference as float;
-use fixformer::host::reference::attention::favor::{Favor, Features, Offsets};
 
 pub(crate) const WIDTH: usize = 32;
 pub(crate) const HEADS: usize = 2;
@@ -66,17 +65,5 @@ pub(crate) fn network(
 
 /// FAVOR+ with 64 directions for layer `layer`.
 pub(crate) fn favor(layer: usize, tile: Option<usize>) -> float::AttentionKind {
-    let width = WIDTH / HEADS;
-    float::AttentionKind::Favor(Favor {
-        features: Features::Exponential,
-        projection: Some(favor_projection(64, width, RowLength::Random, 0, layer)),
-        causal: false,
-        input_scale: (width as f64).powf(-0.25),
-        epsilon: 0.0,
-        offsets: Offsets::Projection,
-        guard: 0.0,
-        key_sum_epsilon: 0.0,
-        renormalize: true,
-        tile,
-    })
+    draw::favor(64, WIDTH / HEADS, layer, tile)
 }

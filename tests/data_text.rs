@@ -30,6 +30,7 @@ const PLAIN: Options<'_> = Options {
     header: None,
     delimiter: None,
     rate: None,
+    reals: None,
 };
 
 #[test]

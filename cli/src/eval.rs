@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 use clap::Args;
 use fixformer::Model;
 use fixformer::host::count::thousands;
-use fixformer::host::data::Recordings;
+use fixformer::host::data::{Reals, Recordings};
 use fixformer::host::engine::{Decided, Rereads, Streams};
 use fixformer::host::evaluate::{EvaluateError, Evaluation, evaluate, evaluate_by};
 use fixformer::host::metrics::classes;
@@ -146,7 +146,13 @@ fn read(arguments: &Arguments, model: &Model<'_>) -> Result<(Option<Network>, Re
     let Arguments { file, data, checkpoint, split, .. } = arguments;
     let (wanted, labels) = (wanted(model), Labels::Of(model.classes));
     if let Some(graph) = checkpoint.graph(file) {
-        let mut recordings = arguments.reading.load_unscaled(data, *split, labels, wanted.scale.as_ref())?;
+        let mut recordings = arguments.reading.load_unscaled(
+            data,
+            *split,
+            labels,
+            wanted.scale.as_ref(),
+            &Reals::default(),
+        )?;
         recordings.scale = recordings.scale.or(wanted.scale);
         let network = checkpoint.import_graph(&graph, file, model, data, &mut recordings)?;
         return Ok((Some(network), recordings));

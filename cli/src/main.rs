@@ -13,6 +13,7 @@ mod fit;
 mod imported;
 mod inspect;
 mod layers;
+mod levels;
 mod model_file;
 mod network;
 #[cfg(feature = "onnx")]

@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use fixformer::Model;
 use fixformer::host::count::thousands;
-use fixformer::host::data::Recordings;
+use fixformer::host::data::{Reals, Recordings};
 use fixformer::host::file;
 use fixformer::host::import::Precision;
 use fixformer::host::quantize::{Progress, Promotion, QuantizeError, Quantized, Settings, quantize};
@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use crate::expect::{self, Checked};
 use crate::imported::{self, is_graph};
+use crate::levels;
 use crate::network::{Open, wanted};
 use crate::progress::bar;
 use crate::recordings::{Labels, Reading, Split};
@@ -65,9 +66,6 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCode> {
     let (network, precision, recordings) = arguments.read()?;
-    if matches!(network.input, Input::Samples { .. }) {
-        arguments.reading.check_levels(&arguments.calibrate, Split::Train, &recordings)?;
-    }
     let checked = arguments
         .expect
         .as_ref()
@@ -102,12 +100,19 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
 impl Arguments {
     /// The float model and the recordings to calibrate it on.
     fn read(&self) -> Result<(Network, Precision, Recordings)> {
+        let reals = Reals::default();
         match (&self.model, &self.weights) {
             (Some(graph), None) if is_graph(graph) => {
+                let (split, labels) = (Split::Train, Labels::Aside);
                 let mut recordings =
-                    self.reading.load_unscaled(&self.calibrate, Split::Train, Labels::Aside, None)?;
+                    self.reading.load_unscaled(&self.calibrate, split, labels, None, &reals)?;
+                let channels = recordings.channels;
                 let (network, precision) =
                     imported::network(graph, &self.calibrate, &mut recordings, self.open.max_tokens())?;
+                // Where the axes changed places, the channels are not those of the file.
+                if recordings.channels == channels && matches!(network.input, Input::Samples { .. }) {
+                    levels::check(&self.calibrate, &recordings, &reals)?;
+                }
                 Ok((network, precision, recordings))
             }
             (Some(graph), Some(weights)) if is_graph(graph) => {
@@ -119,8 +124,11 @@ impl Arguments {
             }
             (_, Some(weights)) => {
                 let (network, precision) = self.open.read(self.model.as_deref(), weights)?;
-                let recordings =
-                    self.reading.load(&self.calibrate, Split::Train, &wanted(&network), Labels::Aside)?;
+                let wanted = wanted(&network);
+                let recordings = self.reading.load_training(&self.calibrate, &wanted, &reals)?;
+                if wanted.scale.is_some() {
+                    levels::check(&self.calibrate, &recordings, &reals)?;
+                }
                 Ok((network, precision, recordings))
             }
             (_, None) => {

@@ -4,15 +4,8 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
 use clap::{Args, ValueEnum};
-use fixformer::host::data::{self, DataError, Label, Options, Recordings};
+use fixformer::host::data::{self, DataError, Label, Options, Reals, Recordings};
 use fixformer::host::scale::SampleScale;
-
-/// Fewest levels of a channel with which nothing is said.
-const FEW_LEVELS: i32 = 64;
-/// How much finer a channel is looked at that seems to have few levels.
-const MAGNIFIED: f64 = 1e-12;
-/// What a constant is made to be in raw units, to see whether it is one.
-const FULL_SCALE: f64 = 30_000.0;
 
 /// What the data file does not say itself.
 #[derive(Args)]
@@ -104,7 +97,25 @@ impl Reading {
         wanted: &Wanted,
         labels: Labels,
     ) -> Result<Recordings> {
-        let recordings = data::load(path, split.into(), self.options(labels));
+        self.load_options(path, split, wanted, labels, self.options(labels, None))
+    }
+
+    /// Loads the recordings to calibrate with; notes in `reals` what their values were before they were rounded.
+    pub(crate) fn load_training(&self, path: &Path, wanted: &Wanted, reals: &Reals) -> Result<Recordings> {
+        // Without a scale, real values are to stay an error.
+        let reals = self.scale.is_some().then_some(reals);
+        self.load_options(path, Split::Train, wanted, Labels::Aside, self.options(Labels::Aside, reals))
+    }
+
+    fn load_options(
+        &self,
+        path: &Path,
+        split: Split,
+        wanted: &Wanted,
+        labels: Labels,
+        options: Options<'_>,
+    ) -> Result<Recordings> {
+        let recordings = data::load(path, split.into(), options);
         let recordings = recordings.map_err(|error| match (&error, &wanted.scale) {
             (DataError::NeedsScale { .. }, Some(scale)) => {
                 anyhow!("{error}. The model counts in units of {scale}: add `--scale {scale}`")
@@ -120,84 +131,27 @@ impl Reading {
     }
 
     /// Loads one split for a model that does not say what one raw unit is: real values get a power of two that fits
-    /// them, with room for somewhat larger ones, unless `scale` or the command line says it.
+    /// them, with room for somewhat larger ones, unless `scale` or the command line says it. Notes them in `reals`.
     pub(crate) fn load_unscaled(
         &self,
         path: &Path,
         split: Split,
         labels: Labels,
         scale: Option<&SampleScale>,
+        reals: &Reals,
     ) -> Result<Recordings> {
-        let options = self.options(labels);
+        let options = self.options(labels, Some(reals));
         let options = Options { scale: options.scale.or(scale), ..options };
-        match data::load(path, split.into(), options) {
-            Err(DataError::NeedsScale { .. }) => {}
-            result => {
-                let recordings = result?;
-                warn_of_scale(path, recordings.scale.as_ref(), scale);
-                return Ok(recordings);
-            }
-        }
-        let mut last = None;
-        for power in SMALLEST_SCALE..=LARGEST_SCALE {
-            let scale = SampleScale::from(2_f64.powi(power));
-            match data::load(path, split.into(), Options { scale: Some(&scale), ..options }) {
-                Ok(recordings) if peak(&recordings) <= FULL => {
-                    return Ok(recordings);
-                }
-                Err(error) if !matches!(error, DataError::OutsideRange { .. }) => return Err(error.into()),
-                result => last = Some(result),
-            }
-        }
-        last.map_or_else(|| bail!("{}: no scale fits its values", path.display()), |result| Ok(result?))
-    }
-
-    /// Refuses a scale that rounds all of a channel away, and warns of one that leaves it little.
-    pub(crate) fn check_levels(&self, path: &Path, split: Split, recordings: &Recordings) -> Result<()> {
-        let (channels, path_name) = (recordings.channels, path.display());
-        let Some(scale) = &recordings.scale else { return Ok(()) };
-        for channel in 0..channels {
-            let values = || recordings.rows.iter().flat_map(|row| row.iter().skip(channel).step_by(channels));
-            let (low, high) = (values().min().copied().unwrap_or(0), values().max().copied().unwrap_or(0));
-            let levels = i32::from(high) - i32::from(low) + 1;
-            if levels >= FEW_LEVELS {
-                continue;
-            }
-            // Looked at through a magnifying glass: whole numbers stay as they are, and a constant stays one.
-            let mut finer = scale.each(channels);
-            finer[channel] *=
-                if levels == 1 && low != 0 { f64::from(low).abs() / FULL_SCALE } else { MAGNIFIED };
-            let finer = SampleScale::of_channels(finer);
-            let options = Options { scale: Some(&finer), ..self.options(Labels::Aside) };
-            let constant = match data::load(path, split.into(), options) {
-                Ok(fine) => {
-                    let values =
-                        || fine.rows.iter().flat_map(|row| row.iter().skip(channel).step_by(channels));
-                    fine.rows == recordings.rows || values().all(|value| Some(value) == values().next())
-                }
-                // Other errors say nothing of the values.
-                Err(error) => !matches!(error, DataError::OutsideRange { .. }),
-            };
-            let advice = format!(
-                "give each channel a scale of its own, its largest magnitude / 16,000: `--scale {}`",
-                (0..channels)
-                    .map(|other| if other == channel { "S".to_owned() } else { scale.of(other).to_string() })
-                    .collect::<Vec<_>>()
-                    .join(",")
-            );
-            match (levels, constant) {
-                (_, true) => {}
-                (1, false) => bail!(
-                    "{path_name}: a scale of {} rounds channel {channel} (from 0) to {low} in every recording; {advice}",
-                    scale.of(channel)
-                ),
-                _ => eprintln!(
-                    "warning: {path_name}: a scale of {} leaves channel {channel} (from 0) {levels} levels; {advice}",
-                    scale.of(channel)
-                ),
-            }
-        }
-        Ok(())
+        let recordings = data::load(path, split.into(), options)?;
+        let (None, Some(span)) = (options.scale, reals.all()) else {
+            warn_of_scale(path, recordings.scale.as_ref(), scale);
+            return Ok(recordings);
+        };
+        let fits =
+            |power: &i32| span.iter().all(|x| (x / f64::from(*power).exp2() + 0.5).floor().abs() <= FULL);
+        let power = (SMALLEST_SCALE..LARGEST_SCALE).find(fits).unwrap_or(LARGEST_SCALE);
+        let scale = SampleScale::from(f64::from(power).exp2());
+        Ok(data::load(path, split.into(), Options { scale: Some(&scale), ..options })?)
     }
 
     /// What the classes are called, in order, if that was listed.
@@ -205,7 +159,7 @@ impl Reading {
         self.classes.as_deref()
     }
 
-    fn options(&self, labels: Labels) -> Options<'_> {
+    fn options<'a>(&'a self, labels: Labels, reals: Option<&'a Reals>) -> Options<'a> {
         let label = match self.label.as_deref() {
             None if self.labelled => Some(Label::Last),
             None => None,
@@ -224,6 +178,7 @@ impl Reading {
             header: self.header.map(|header| header == Header::Yes),
             delimiter: self.delimiter,
             rate: self.rate,
+            reals,
         }
     }
 }
@@ -232,11 +187,7 @@ impl Reading {
 const SMALLEST_SCALE: i32 = -40;
 const LARGEST_SCALE: i32 = 24;
 /// Largest raw value of data that choose their own scale.
-const FULL: u16 = 26_000;
-
-fn peak(recordings: &Recordings) -> u16 {
-    recordings.rows.iter().flatten().map(|value| value.unsigned_abs()).max().unwrap_or(0)
-}
+const FULL: f64 = 26_000.0;
 
 /// Refuses recordings with another number of values in a step.
 pub(crate) fn check_channels(path: &Path, recordings: &Recordings, wanted: usize) -> Result<()> {

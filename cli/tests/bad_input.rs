@@ -225,3 +225,27 @@ fn rewrite(bench: &Bench, change: impl FnOnce(&mut HashMap<String, (Vec<usize>, 
     });
     fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
 }
+
+#[test]
+fn a_scale_that_rounds_a_channel_away() {
+    let bench = Bench::new();
+    let case = bench::workspace().join("tests/cases/channel_units");
+    for file in ["imu.toml", "imu.safetensors", "imu.npz"] {
+        fs::copy(case.join(file), bench.path(file)).unwrap();
+    }
+    let arguments =
+        ["quantize", "--model", "imu.toml", "--weights", "imu.safetensors", "--calibrate", "imu.npz"];
+    let quantize = |scale: &str| {
+        let mut command = bench.command(&arguments);
+        command.args(["-o", "imu.fxm", "--scale", scale]).assert()
+    };
+    let refused =
+        contains("rounds channel 2 (from 0) to 0 in every recording").and(contains("`--scale 1,1,S`"));
+    quantize("1").code(1).stderr(refused.and(contains("leaves channel 1 (from 0) 3 levels")));
+    assert!(!bench.path("imu.fxm").exists());
+
+    // As advised, with the description to match.
+    let text = fs::read_to_string(case.join("imu.toml")).unwrap();
+    fs::write(bench.path("imu.toml"), text.replace("scale = 1.0", "scale = [1, 0.0007, 2.5e-9]")).unwrap();
+    quantize("1,0.0007,2.5e-9").success().stderr(contains("warning").not());
+}

@@ -28,12 +28,14 @@ mod labels;
 mod npy;
 mod npz;
 mod number;
+mod reals;
 mod text;
 mod ts;
 mod wav;
 
 pub use error::DataError;
 pub use keys::{KEYS, Key, reference};
+pub use reals::Reals;
 
 use number::{Number, check_scale, raw};
 
@@ -107,12 +109,28 @@ pub struct Options<'a> {
     pub delimiter: Option<u8>,
     /// Samples a second that sound must have.
     pub rate: Option<u32>,
+    /// Where to note the real values that are read. Without a scale they are no error then, and their raw values are 0.
+    pub reals: Option<&'a Reals>,
 }
 
 impl Options<'_> {
-    /// Real value of one raw unit of the channel of a value, the `index`-th of a step or of a recording.
-    fn scale_of(&self, index: usize, channels: usize) -> Option<f64> {
-        self.scale.map(|scale| scale.of(index % channels.max(1)))
+    /// The raw value of `number`, the `index`-th of a step or of a recording of so many channels, found at `place`.
+    fn raw(
+        &self,
+        path: &Path,
+        number: Number,
+        [index, channels]: [usize; 2],
+        place: impl Fn() -> String,
+    ) -> Result<i16, DataError> {
+        let channel = index % channels.max(1);
+        let scale = self.scale.map(|scale| scale.of(channel));
+        match (self.reals, number) {
+            (Some(reals), Number::Real(value)) if value.is_finite() => {
+                reals.note(channel, value);
+                if scale.is_none() { Ok(0) } else { raw(path, number, scale, place) }
+            }
+            _ => raw(path, number, scale, place),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::string::ToString;
 use std::vec::Vec;
 
 use super::labels::{self, Labels};
-use super::{DataError, Label, Number, Options, Recordings, raw};
+use super::{DataError, Label, Number, Options, Recordings};
 
 mod dialect;
 mod header;
@@ -43,7 +43,7 @@ pub(super) fn load(path: &Path, mut options: Options<'_>) -> Result<Recordings, 
                 (Number::Integer(value), Some(_)) => Number::Real(value as f64),
                 (number, _) => number,
             };
-            raw(path, number, options.scale_of(index, channels), || line.place(column))
+            options.raw(path, number, [index, channels], || line.place(column))
         };
         rows.push(columns.iter().enumerate().map(value).collect::<Result<Vec<i16>, _>>()?);
         texts.extend(label.map(|label| table.label(line, label)));

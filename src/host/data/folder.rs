@@ -9,7 +9,7 @@ use std::vec::Vec;
 
 use super::csv::Table;
 use super::labels::{self, Labels};
-use super::{DataError, Number, Options, Recordings, Split, extension, npz, raw, wav};
+use super::{DataError, Number, Options, Recordings, Split, extension, npz, wav};
 
 /// What a file holds.
 struct One {
@@ -94,7 +94,7 @@ fn steps(path: &Path, options: Options<'_>) -> Result<One, DataError> {
         for (index, &column) in table.columns.iter().enumerate() {
             let number = table.number(path, line, column, false)?;
             let number = options.scale.map_or(number, |_| Number::Real(number.real()));
-            values.push(raw(path, number, options.scale_of(index, channels), || line.place(column))?);
+            values.push(options.raw(path, number, [index, channels], || line.place(column))?);
         }
     }
     if values.is_empty() {

@@ -14,7 +14,7 @@ use super::labels::{self, Labels};
 use super::npy::Array;
 use crate::host::scale::SampleScale;
 
-use super::{DataError, Key, Number, Options, Recordings, Split, check_scale, raw};
+use super::{DataError, Key, Number, Options, Recordings, Split, check_scale};
 
 /// One split of an `.npz`.
 pub(super) fn load(path: &Path, split: Split, options: Options<'_>) -> Result<Recordings, DataError> {
@@ -223,8 +223,8 @@ impl Source<'_> {
             format!("`{}`{index:?}", self.key)
         };
         let numbers = array.numbers().enumerate();
-        let scale = |flat| self.options.scale_of(flat, channels);
-        numbers.map(|(flat, number)| raw(self.path, number, scale(flat), || place(flat))).collect()
+        let raw = |(flat, number)| self.options.raw(self.path, number, [flat, channels], || place(flat));
+        numbers.map(raw).collect()
     }
 
     fn shape(&self, array: &Array, expected: &str) -> DataError {

@@ -8,7 +8,7 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::labels::{self, Labels};
-use super::{DataError, Number, Options, Recordings, raw, text};
+use super::{DataError, Number, Options, Recordings, text};
 
 /// What the directives say.
 #[derive(Default)]
@@ -116,7 +116,7 @@ fn recording(path: &Path, line: u64, parts: &[&str], options: Options<'_>) -> Re
                 },
             })?;
             let number = options.scale.map_or(number, |_| Number::Real(number.real()));
-            raw(path, number, options.scale_of(channel, parts.len()), place)
+            options.raw(path, number, [channel, parts.len()], place)
         };
         part.split(',').enumerate().map(value).collect::<Result<Vec<i16>, _>>()
     };

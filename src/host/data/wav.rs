@@ -40,8 +40,8 @@ pub(super) fn read(path: &Path, options: Options<'_>) -> Result<Sound, DataError
     let place = |index: usize| format!("sample {}, channel {}", index / channels, index % channels + 1);
     let mut values = Vec::new();
     let mut take = |index: usize, share: f64| {
-        values.push(match options.scale_of(index, channels) {
-            Some(scale) => raw(path, Number::Real(share), Some(scale), || place(index))?,
+        values.push(match options.scale {
+            Some(_) => options.raw(path, Number::Real(share), [index, channels], || place(index))?,
             // Sound at full scale is one unit too large on the positive side.
             None => raw(path, Number::Real((share * FULL).min(FULL - 1.0)), Some(1.0), || place(index))?,
         });

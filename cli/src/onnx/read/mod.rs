@@ -17,9 +17,12 @@ use super::graph::{Constant, Graph, Kind, Node, Port};
 use super::layout::{Parameters, moved};
 
 mod attention;
+mod concat;
 mod linear;
+mod mask;
 mod pointwise;
 mod reduce;
+mod symbols;
 
 /// How the input of a graph is read.
 #[derive(Debug, Clone, PartialEq)]

@@ -33,7 +33,7 @@ pub enum Tensor {
     Pooled,
     /// The same after its norm.
     PooledNorm,
-    /// `[1, classes]`.
+    /// `[1, outputs]`; with hidden and normed rows before them `[tokens, outputs]` where each token has scores of its own.
     Scores,
 }
 

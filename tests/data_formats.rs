@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use data_files::{File, case, npy, says};
-use fixformer::host::data::{self, DataError, KEYS, Key, Options, Recordings, Split};
+use fixformer::host::data::{self, DataError, KEYS, Key, Labels, Options, Recordings, Split};
 use fixformer::host::scale::SampleScale;
 use hound::{SampleFormat, WavSpec, WavWriter};
 
@@ -116,7 +116,7 @@ fn labels_of_arrays() {
     let classes = ["-1", "1"].map(String::from);
     let listed = Options { classes: Some(&classes), ..plain };
     assert_eq!(load(signs(), listed).unwrap().labels, Some(vec![1, 0]));
-    let aside = Options { without_labels: true, ..plain };
+    let aside = Options { labels: Labels::Aside, ..plain };
     assert_eq!(load(signs(), aside).unwrap().labels, None);
 }
 
@@ -158,14 +158,14 @@ fn keys_are_read() {
 /// The page has what the code says; its table is that of the code.
 #[test]
 fn the_reference_page_has_every_key() {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/data.md")).unwrap();
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference.md")).unwrap();
     let table = data::reference();
-    assert!(page.contains(&table), "docs/data.md does not have this table:\n{table}");
+    assert!(page.contains(&table), "docs/reference.md does not have this table:\n{table}");
     for key in KEYS {
         assert!(page.contains(&format!("`{}`", key.name(None))), "{key:?}");
     }
     // Whatever the page calls an array is one.
-    let section = page.split("## Arrays of an `.npz`").nth(1).unwrap().split("\n## ").next().unwrap();
+    let section = page.split("### Arrays of an `.npz`").nth(1).unwrap().split("\n### ").next().unwrap();
     let first_cells = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('|').next());
     let names: Vec<&str> = first_cells
         .flat_map(|cell| cell.split('`'))

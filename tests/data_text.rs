@@ -3,7 +3,7 @@
 mod data_files;
 
 use data_files::{File, case, says};
-use fixformer::host::data::{self, DataError, Label, Options, Recordings, Split};
+use fixformer::host::data::{self, DataError, Label, Labels, Options, Recordings, Split};
 use fixformer::host::scale::SampleScale;
 
 /// A scale that lives as long as the options that name it.
@@ -25,7 +25,8 @@ const PLAIN: Options<'_> = Options {
     channels: None,
     label: None,
     classes: None,
-    without_labels: false,
+    names: None,
+    labels: Labels::Classes,
     ignore: &[],
     header: None,
     delimiter: None,
@@ -218,7 +219,7 @@ fn the_label_where_it_is() {
     let none = Options { label: Some(Label::None), ..PLAIN };
     assert_eq!(load("Label,a\n1,5\n", none).unwrap().rows, [[1, 5]]);
     says(&load("label,a,class\n1,5,1\n", PLAIN).unwrap_err(), &["--label NAME"]);
-    let aside = Options { without_labels: true, ..LAST };
+    let aside = Options { labels: Labels::Aside, ..LAST };
     assert_eq!(load("5,6,-1\n7,8,up\n", aside).unwrap().rows, [[5, 6], [7, 8]]);
 }
 

@@ -139,7 +139,7 @@ fn a_class_token_is_a_token_in_front() {
         let mut memory = vec![0; Plan::of(&model).words()];
         let mut session = Session::new(model, &mut memory).unwrap();
         assert_eq!(session.run(&long).unwrap_err(), InputError::TooLong { tokens, max });
-        assert_eq!(session.run(&long[1..]).unwrap().raw().len(), model.classes);
+        assert_eq!(session.run(&long[1..]).unwrap().raw().len(), model.outputs());
         // A mask has no flag for it, and it does not stand in for a token that counts.
         let masked = |session: &mut Session<'_>, flags: &[bool]| {
             let scores = session.run_masked(&[1, 2, 3], flags);

@@ -15,7 +15,11 @@ mod random;
 const MAX_TOKENS: usize = 40;
 
 fn options() -> impl Iterator<Item = Options> {
-    use {Activation::*, NormOrder::*, Pooling::*};
+    use {
+        Activation::*,
+        NormOrder::*,
+        Pooling::{First, Last, Max, Mean},
+    };
     let poolings = [Mean, Max, First, Last];
     (0..24).map(move |i| Options {
         input: (i % 3) as u8,

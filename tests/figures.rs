@@ -5,6 +5,7 @@
 mod shared;
 
 use fixformer::Model;
+use fixformer::host::targets::Targets;
 use fixformer::host::{data, evaluate, import, quantize};
 use fixformer::session::Plan;
 use std::fmt::Write;
@@ -46,18 +47,18 @@ fn six_models_lose_almost_nothing() {
         let settings = quantize::Settings::default();
         let quantized = quantize::quantize(&network, &train.rows, settings, |_| {}).unwrap();
         let model = Model::parse(&quantized.words).unwrap();
-        let labels = test.labels.as_deref();
-        let found = evaluate::evaluate(model, Some(&network), &test.rows, labels, &|| {}).unwrap();
+        let targets = test.labels.as_deref().map(Targets::classes);
+        let found = evaluate::evaluate(model, Some(&network), &test.rows, targets.as_ref(), &|| {}).unwrap();
 
         let (fixed, float) = (found.fixed_right.unwrap(), found.float_right.unwrap());
-        let (agree, error) = (found.share(found.agree.unwrap()), found.score_error.unwrap());
+        let (agree, error) = (found.agreement().unwrap(), found.score_error.unwrap());
         let arena = Plan::of(&model).bytes();
         writeln!(
             table,
             "{name:<11} {:>5}  {:.4}   {:.4}   {agree:.4}     {:.2} %       {:>2}             {:>5}   {arena:>5}   {}",
             found.rows,
-            found.share(float),
-            found.share(fixed),
+            found.accuracy_float().unwrap(),
+            found.accuracy_fixed().unwrap(),
             100.0 * error,
             quantized.promotions.len(),
             model.bytes(),

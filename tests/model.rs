@@ -37,7 +37,7 @@ fn the_checksum_is_crc_32() {
 fn a_file_has_what_its_checkpoint_has() {
     let words = digits();
     let model = Model::parse(&words).unwrap();
-    assert_eq!((model.name(), model.classes, model.max_tokens), ("digits", 10, 57));
+    assert_eq!((model.name(), model.classes(), model.max_tokens), ("digits", 10, 57));
     assert_eq!((model.horizon, model.sample_scale_bits()), (16_384, &[0.0625_f32.to_bits()][..]));
     assert_eq!((model.width, model.heads, model.block_count, model.hidden), (32, 2, 2, 64));
     assert_eq!(model.max_input(), 64);

@@ -23,6 +23,7 @@ fn model(source: &mut Source, i: usize, causal: bool) -> (Network, Vec<u32>) {
     options.pooling = match i % 6 {
         1 => Pooling::WindowMean(PoolingWindow { block: 5, blocks: 3 }),
         3 => Pooling::WindowMax(PoolingWindow { block: 8, blocks: 2 }),
+        5 => Pooling::None,
         _ => options.pooling,
     };
     let mut network = network(source, options);

@@ -9,8 +9,8 @@ use fixformer::host::import;
 use fixformer::host::reference::attention::{Visible, exact};
 use fixformer::host::reference::layers::{gelu_erf, gelu_tanh, sinusoid};
 use fixformer::host::reference::{
-    Activation, Attention, AttentionKind, Block, FeedForward, Input, Level, Linear, Network, Norm, NormOrder,
-    Pooling, Positions, ReferenceError, Site, Window,
+    Activation, Answers, Attention, AttentionKind, Block, FeedForward, Input, Level, Linear, Network, Norm,
+    NormOrder, Pooling, Positions, ReferenceError, Site, Window,
 };
 
 /// Where the trained models and the data sets are, if they are.
@@ -352,6 +352,7 @@ fn network(order: NormOrder, pooling: Pooling, causal: bool) -> Network {
         pooled_norm: None,
         hidden: None,
         head: linear(2, 2),
+        answers: Answers::default(),
         max_tokens: 8,
         horizon: None,
     }

@@ -15,6 +15,7 @@ use fixformer::host::reference::attention::bigbird::{BigBird, Pattern};
 use fixformer::host::reference::attention::hierarchical::{Hierarchical, Interpolation};
 use fixformer::host::reference::attention::lsh::{Duplicates, Lsh, ScoreScale};
 use fixformer::host::reference::{AttentionKind, Network};
+use fixformer::host::targets::Targets;
 use fixformer::host::{data, evaluate, import, quantize};
 
 /// Description, checkpoint and data set.
@@ -118,6 +119,7 @@ fn six_models_with_each_mechanism() {
         let test = recordings(data::Split::Test);
         let (rows, labels) =
             (spread(&test.rows, TEST_ROWS), test.labels.map(|labels| spread(&labels, TEST_ROWS)));
+        let targets = labels.as_deref().map(Targets::classes);
         for (mechanism, kind) in MECHANISMS {
             for layer in 0..network.blocks.len() {
                 network.blocks[layer].attention.kind = kind(&network, layer);
@@ -125,16 +127,15 @@ fn six_models_with_each_mechanism() {
             let settings = quantize::Settings { probes: 16, ..quantize::Settings::default() };
             let quantized = quantize::quantize(&network, &train, settings, |_| {}).unwrap();
             let model = Model::parse(&quantized.words).unwrap();
-            let found = evaluate::evaluate(model, Some(&network), &rows, labels.as_deref(), &|| {}).unwrap();
-            let (fixed, float) = (found.fixed_right.unwrap(), found.float_right.unwrap());
-            let agree = found.share(found.agree.unwrap());
+            let found = evaluate::evaluate(model, Some(&network), &rows, targets.as_ref(), &|| {}).unwrap();
+            let agree = found.agreement().unwrap();
             writeln!(
                 table,
                 "{name:<11} {:>7} {:>5}  {mechanism:<16}  {:.4}   {:.4}   {agree:.4}",
                 network.max_tokens,
                 found.rows,
-                found.share(float),
-                found.share(fixed),
+                found.accuracy_float().unwrap(),
+                found.accuracy_fixed().unwrap(),
             )
             .unwrap();
             // The mechanism may cost accuracy; its integers may not.

@@ -47,7 +47,7 @@ const KNOWN: u64 = 0x163e_c77b_18c3_bede;
 checks! { "session", 10 * 1024,
     fn the_file_is_read() {
         let model = Model::parse(&WORDS).ok();
-        holds(model.as_ref().is_some_and(|model| model.classes == 10 && model.max_tokens == 15))?;
+        holds(model.as_ref().is_some_and(|model| model.classes() == 10 && model.max_tokens == 15))?;
         equal(model.as_ref().map_or(0, |model| model.blocks().count()), 2)?;
         equal(model.map_or(0, |model| model.bytes()), 4 * WORDS.len())?;
     }

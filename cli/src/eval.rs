@@ -4,30 +4,35 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use fixformer::Model;
 use fixformer::host::count::thousands;
 use fixformer::host::data::{Reals, Recordings};
 use fixformer::host::engine::{Decided, Rereads, Streams};
 use fixformer::host::evaluate::{EvaluateError, Evaluation, evaluate, evaluate_by};
-use fixformer::host::metrics::classes;
+use fixformer::host::file;
 use fixformer::host::reference::Network;
 use fixformer::host::scale::SampleScale;
+use fixformer::host::targets::Targets;
+use fixformer::model::{Task, write};
 use serde::Serialize;
 
 use crate::model_file::ModelFile;
+use crate::names::Names;
 use crate::network::Checkpoint;
 use crate::problem::remedy;
 use crate::progress::bar;
 use crate::recordings::{Labels, Reading, Split, Wanted};
 use crate::scores::Scored;
 use crate::table::{Table, percent};
-use crate::threshold::{self, Threshold};
+use crate::threshold::{Chosen, Given};
 use quality::Quality;
 
 mod quality;
 
+/// The label of tokens that do not count, where nothing else is said: that of the large frameworks.
+pub(crate) const IGNORED: f64 = -100.0;
 /// Widest confusion matrix that is printed whole.
 const MATRIX_CLASSES: usize = 24;
 /// Confusions listed for a wider one.
@@ -57,10 +62,16 @@ pub(crate) struct Arguments {
     /// Read every recording again and again, in memory that does not depend on its length
     #[arg(long, conflicts_with = "stream")]
     passes: bool,
-    /// Of two classes, the probability above which the answer is the second; or how these recordings choose it: `f1`
-    /// for the largest F1, `recall=R` for the highest that finds at least the share R of class 1
-    #[arg(long, value_name = "PROBABILITY|f1|recall=R", value_parser = threshold::parse)]
-    threshold: Option<Threshold>,
+    /// In `y` of shape [rows, tokens], the label of tokens that do not count
+    #[arg(long, value_name = "NUMBER", default_value_t = IGNORED, allow_negative_numbers = true)]
+    ignore_label: f64,
+    #[command(flatten)]
+    threshold: Given,
+    #[command(flatten)]
+    choose: Chosen,
+    /// Write the thresholds into the model file, where devices and later commands take them from
+    #[arg(long)]
+    keep_threshold: bool,
     /// Write label, class and scores of every recording to a .csv
     #[arg(long, value_name = "CSV")]
     scores: Option<PathBuf>,
@@ -72,49 +83,28 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCode> {
     let file = ModelFile::read(&arguments.file)?;
     let model = file.model()?;
-    let (network, mut recordings) = read(arguments, &model)?;
-    if let Some(rows) = arguments.rows {
-        recordings.rows.truncate(rows as usize);
-        if let Some(labels) = &mut recordings.labels {
-            labels.truncate(rows as usize);
-        }
+    if arguments.keep_threshold && !arguments.threshold.is_given() && !arguments.choose.is_given() {
+        bail!(
+            "--keep-threshold keeps what `--threshold` gives or `--choose-threshold` finds; add one of them"
+        );
     }
+    let (network, recordings) = read(arguments, &model)?;
+    let (data, split) = (arguments.data.display(), arguments.split.name());
+    let targets = Targets::of(&model, &recordings, arguments.ignore_label)
+        .map_err(|error| anyhow!("{data}: {split} split, {error}"))?;
+    let (evaluation, decided) =
+        evaluated(arguments, &model, network.as_ref(), &recordings, targets.as_ref())?;
 
-    let bar = bar("evaluating", recordings.rows.len());
-    let labels = recordings.labels.as_deref();
-    let (rows, progress) = (&recordings.rows, || bar.inc(1));
-    let mut decided = None;
-    let ran: &(dyn Fn() + Sync) = if network.is_some() { &|| {} } else { &progress };
-    let result = if arguments.passes {
-        let mut passes =
-            Rereads::new(model, ran).map_err(|error| anyhow!("{}: {error}", arguments.file.display()))?;
-        evaluate_by(&mut passes, model, network.as_ref(), rows, labels, &progress)
-    } else if arguments.stream {
-        let mut streams =
-            Streams::new(model, ran).map_err(|error| anyhow!("{}: {error}", arguments.file.display()))?;
-        let result = evaluate_by(&mut streams, model, network.as_ref(), rows, labels, &progress);
-        decided = Decision::of(streams.decided());
-        result
-    } else {
-        evaluate(model, network.as_ref(), rows, labels, &progress)
-    };
-    bar.finish_and_clear();
-    let evaluation = result.map_err(|error| in_words(arguments, &model, &error))?;
-    let threshold =
-        arguments.threshold.map(|threshold| threshold.of(model.classes, &evaluation.scores, labels));
-    let threshold = threshold.transpose()?;
-    let margin = threshold.map(|found| found.margin);
-    let evaluation = evaluation.judged(labels, margin);
+    let judge = arguments.threshold.judge(&model)?;
+    let judge = arguments.choose.judge(&model, judge, &evaluation.scores, targets.as_ref())?;
+    let evaluation = evaluation.judged(targets.as_ref(), &judge);
     if let Some(path) = &arguments.scores {
-        Scored { scores: &evaluation.scores, labels, saturated: None, threshold: margin }.write(path)?;
+        Scored { evaluation: &evaluation, targets: targets.as_ref(), judge: &judge }.write(path)?;
     }
-    let quality = match labels {
-        Some(labels) => {
-            let classes = classes::evaluate(&evaluation.scores, labels, margin);
-            Quality::of_classes(&classes, recordings.classes.as_deref(), threshold)
-        }
-        None => Quality::unlabelled(threshold),
-    };
+    let is_said =
+        arguments.threshold.is_given() || arguments.choose.is_given() || model.answers.has_thresholds();
+    let names = Names::of(&model, recordings.classes.as_deref());
+    let quality = Quality::of(&evaluation, targets.as_ref(), &judge, &names, is_said);
 
     let name = file.name(&model);
     if arguments.json {
@@ -122,29 +112,72 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
     } else {
         let data = arguments.data.file_name().unwrap_or_default().to_string_lossy();
         let rows = thousands(evaluation.rows);
-        writeln!(out, "{name}: {rows} recordings of {data}, {} split", arguments.split.name())?;
-        summary(&evaluation, out)?;
+        writeln!(out, "{name}: {rows} recordings of {data}, {split} split")?;
+        summary(&evaluation, model.answers.task, out)?;
+        saturated(&evaluation, out)?;
         if let Some(decision) = &decided {
             decision.write(out)?;
         }
         quality.write(out)?;
         if let Some(confusion) = &evaluation.confusion {
-            matrix(confusion, out)?;
+            matrix(confusion, &names, out)?;
         }
     }
-    if arguments.threshold.is_some_and(Threshold::is_chosen) {
+    if arguments.choose.is_given() {
         eprintln!(
             "note: the threshold was chosen on these recordings, so their figures are too good; choose it on others \
-             (`--split val`) and give it as a probability"
+             (`--split val`), and keep it with `--keep-threshold` or give it after `--threshold`"
         );
     }
+    if arguments.keep_threshold {
+        let words = write::with_thresholds(file.words(), model.answers.task, &judge.raw(&model));
+        let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
+        file::replace(&arguments.file, &bytes)?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the recordings as the arguments ask for it.
+fn evaluated(
+    arguments: &Arguments,
+    model: &Model<'_>,
+    network: Option<&Network>,
+    recordings: &Recordings,
+    targets: Option<&Targets>,
+) -> Result<(Evaluation, Option<Decision>)> {
+    let bar = bar("evaluating", recordings.rows.len());
+    let (rows, progress) = (&recordings.rows, || bar.inc(1));
+    let mut decided = None;
+    let ran: &(dyn Fn() + Sync) = if network.is_some() { &|| {} } else { &progress };
+    let result = if arguments.passes {
+        let mut passes =
+            Rereads::new(*model, ran).map_err(|error| anyhow!("{}: {error}", arguments.file.display()))?;
+        evaluate_by(&mut passes, *model, network, rows, targets, &progress)
+    } else if arguments.stream {
+        let mut streams =
+            Streams::new(*model, ran).map_err(|error| anyhow!("{}: {error}", arguments.file.display()))?;
+        let result = evaluate_by(&mut streams, *model, network, rows, targets, &progress);
+        // Numbers decide nothing, and tokens with scores of their own each for themselves.
+        let decides = model.answers.task != Task::Regression && !model.is_per_token();
+        decided = Decision::of(streams.decided()).filter(|_| decides);
+        result
+    } else {
+        evaluate(*model, network, rows, targets, &progress)
+    };
+    bar.finish_and_clear();
+    Ok((result.map_err(|error| in_words(arguments, model, &error))?, decided))
 }
 
 /// The float model, if anybody says where it is, and the recordings.
 fn read(arguments: &Arguments, model: &Model<'_>) -> Result<(Option<Network>, Recordings)> {
     let Arguments { file, data, checkpoint, split, .. } = arguments;
-    let (wanted, labels) = (wanted(model), Labels::Of(model.classes));
+    let (wanted, labels) = (wanted(model), &Labels::of(model));
+    let first = |mut recordings: Recordings| {
+        if let Some(rows) = arguments.rows {
+            recordings.truncate(rows as usize);
+        }
+        recordings
+    };
     if let Some(graph) = checkpoint.graph(file) {
         let mut recordings = arguments.reading.load_unscaled(
             data,
@@ -155,10 +188,10 @@ fn read(arguments: &Arguments, model: &Model<'_>) -> Result<(Option<Network>, Re
         )?;
         recordings.scale = recordings.scale.or(wanted.scale);
         let network = checkpoint.import_graph(&graph, file, model, data, &mut recordings)?;
-        return Ok((Some(network), recordings));
+        return Ok((Some(network), first(recordings)));
     }
     let network = checkpoint.import(file, model)?;
-    Ok((network, arguments.reading.load(data, *split, &wanted, labels)?))
+    Ok((network, first(arguments.reading.load(data, *split, &wanted, labels)?)))
 }
 
 /// What a model asks of its recordings.
@@ -180,28 +213,38 @@ fn in_words(
     anyhow!("{data}: {split} split, row {row}: {problem}; {}", remedy(model, problem))
 }
 
-fn summary(evaluation: &Evaluation, out: &mut impl Write) -> Result<()> {
-    let share = |count| percent(evaluation.share(count));
+fn summary(evaluation: &Evaluation, task: Task, out: &mut impl Write) -> Result<()> {
     let unknown = "unknown: no float reference";
-    match (evaluation.fixed_right, evaluation.float_right) {
+    let (fixed, float) = (evaluation.accuracy_fixed(), evaluation.accuracy_float());
+    match (fixed, float) {
+        _ if task == Task::Regression => {}
         (None, _) => writeln!(out, "  accuracy   unknown: the recordings have no labels")?,
-        (Some(fixed), None) => writeln!(out, "  accuracy   fixed {}, float {unknown}", share(fixed))?,
+        (Some(fixed), None) => writeln!(out, "  accuracy   fixed {}, float {unknown}", percent(fixed))?,
         (Some(fixed), Some(float)) => {
-            let rows = fixed as i64 - float as i64;
-            let points = 100.0 * rows as f64 / evaluation.rows.max(1) as f64;
-            let difference = match rows {
+            let answers = |right: Option<usize>| right.unwrap_or_default() as i64;
+            let more = answers(evaluation.fixed_right) - answers(evaluation.float_right);
+            let what = if evaluation.labelled == evaluation.rows { "row" } else { "token" };
+            let difference = match more {
                 0 => "no difference".to_owned(),
                 _ => {
-                    format!("{points:+.2} points, {rows:+} {}", if rows.abs() == 1 { "row" } else { "rows" })
+                    let points = 100.0 * (fixed - float);
+                    format!("{points:+.2} points, {more:+} {what}{}", if more.abs() == 1 { "" } else { "s" })
                 }
             };
-            writeln!(out, "  accuracy   fixed {}, float {} ({difference})", share(fixed), share(float))?;
+            writeln!(out, "  accuracy   fixed {}, float {} ({difference})", percent(fixed), percent(float))?;
         }
     }
-    let agreement = evaluation.agree.map_or(unknown.to_owned(), |agree| {
-        format!("{} of the recordings get the same class from both", share(agree))
-    });
-    writeln!(out, "  agreement  {agreement}")?;
+    if task != Task::Regression {
+        let of = match (evaluation.scores.len() == evaluation.rows, task) {
+            (true, Task::Multilabel) => "recordings get the same answers",
+            (true, _) => "recordings get the same class",
+            (false, _) => "tokens get the same class",
+        };
+        let agreement = evaluation.agreement();
+        let agreement =
+            agreement.map_or(unknown.to_owned(), |share| format!("{} of the {of} from both", percent(share)));
+        writeln!(out, "  agreement  {agreement}")?;
+    }
     let error = evaluation.score_error.map_or(unknown.to_owned(), |error| {
         format!("{} mean relative L2 error, fixed against float", percent(error))
     });
@@ -210,14 +253,36 @@ fn summary(evaluation: &Evaluation, out: &mut impl Write) -> Result<()> {
     Ok(())
 }
 
+/// What is beyond the range of the model is cut to it, which no score shows.
+fn saturated(evaluation: &Evaluation, out: &mut impl Write) -> Result<()> {
+    let (samples, recordings) = beyond(evaluation);
+    if samples > 0 {
+        let (samples, recordings, all) =
+            (thousands(samples), thousands(recordings), thousands(evaluation.rows));
+        writeln!(
+            out,
+            "  range      {samples} samples in {recordings} of {all} recordings are beyond the range that calibration has \
+             seen, and were cut to it; calibrate on such recordings too"
+        )?;
+    }
+    Ok(())
+}
+
+/// Samples beyond the range, and recordings that have some.
+fn beyond(evaluation: &Evaluation) -> (usize, usize) {
+    let saturated = &evaluation.saturated;
+    let samples = saturated.iter().map(|&samples| samples as usize).sum();
+    (samples, saturated.iter().filter(|&&samples| samples > 0).count())
+}
+
 /// Labels down, predictions across.
-fn matrix(confusion: &[Vec<usize>], out: &mut impl Write) -> Result<()> {
+fn matrix(confusion: &[Vec<usize>], names: &Names, out: &mut impl Write) -> Result<()> {
     let classes = confusion.len();
     if classes > MATRIX_CLASSES {
-        return worst(confusion, out);
+        return worst(confusion, names, out);
     }
     writeln!(out, "\nconfusion: a row is a label, a column what the fixed-point engine said")?;
-    let columns: Vec<String> = (0..classes).map(|class| class.to_string()).collect();
+    let columns: Vec<String> = (0..classes).map(|class| names.shown(class)).collect();
     let mut headings = vec!["label"];
     headings.extend(columns.iter().map(String::as_str));
     headings.push("right");
@@ -227,12 +292,12 @@ fn matrix(confusion: &[Vec<usize>], out: &mut impl Write) -> Result<()> {
         let right = if total == 0 { "-".to_owned() } else { percent(counts[label] as f64 / total as f64) };
         // Zeros would hide the few numbers that matter.
         let cells = counts.iter().map(|&count| if count == 0 { ".".to_owned() } else { thousands(count) });
-        table.row([label.to_string()].into_iter().chain(cells).chain([right]));
+        table.row([names.shown(label)].into_iter().chain(cells).chain([right]));
     }
     Ok(table.write(out)?)
 }
 
-fn worst(confusion: &[Vec<usize>], out: &mut impl Write) -> Result<()> {
+fn worst(confusion: &[Vec<usize>], names: &Names, out: &mut impl Write) -> Result<()> {
     let mut wrong: Vec<(usize, usize, usize)> = Vec::new();
     for (label, counts) in confusion.iter().enumerate() {
         let others = counts.iter().enumerate().filter(|&(class, &count)| class != label && count > 0);
@@ -242,7 +307,7 @@ fn worst(confusion: &[Vec<usize>], out: &mut impl Write) -> Result<()> {
     writeln!(out, "\nmost frequent confusions of {} classes", confusion.len())?;
     let mut table = Table::new(0, &["label", "fixed", "rows"]);
     for (count, label, class) in wrong.into_iter().take(WORST) {
-        table.row([label.to_string(), class.to_string(), thousands(count)]);
+        table.row([names.shown(label), names.shown(class), thousands(count)]);
     }
     Ok(table.write(out)?)
 }
@@ -286,6 +351,8 @@ struct Line<'a> {
     agreement: Option<f64>,
     logit_rel_l2: Option<f64>,
     digest: String,
+    saturated_samples: usize,
+    saturated_recordings: usize,
     confusion: Option<&'a Vec<Vec<usize>>>,
     #[serde(flatten)]
     quality: Quality,
@@ -300,15 +367,17 @@ fn json(
     decision: Option<Decision>,
     out: &mut impl Write,
 ) -> Result<()> {
-    let share = |count: Option<usize>| count.map(|count| evaluation.share(count));
+    let (saturated_samples, saturated_recordings) = beyond(evaluation);
     let line = Line {
         model,
         rows: evaluation.rows,
-        accuracy_float: share(evaluation.float_right),
-        accuracy_fixed: share(evaluation.fixed_right),
-        agreement: share(evaluation.agree),
+        accuracy_float: evaluation.accuracy_float(),
+        accuracy_fixed: evaluation.accuracy_fixed(),
+        agreement: evaluation.agreement(),
         logit_rel_l2: evaluation.score_error,
         digest: evaluation.digest.to_string(),
+        saturated_samples,
+        saturated_recordings,
         confusion: evaluation.confusion.as_ref(),
         quality,
         decision,

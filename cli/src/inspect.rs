@@ -8,9 +8,10 @@ use anyhow::{Result, anyhow};
 use clap::Args;
 use fixformer::Model;
 use fixformer::host::count::thousands;
+use fixformer::host::judge::Judge;
 use fixformer::kernels::Activation;
 use fixformer::model::{
-    Causality, Input, Level, NormOrder, Pooling, PoolingWindow, Positions, VERSION, Window,
+    Causality, Input, Level, NormOrder, Pooling, PoolingWindow, Positions, Task, VERSION, Window,
 };
 use fixformer::session::Plan;
 
@@ -18,6 +19,7 @@ use crate::layers::layers;
 use crate::model_file::ModelFile;
 use crate::plan;
 use crate::table::Table;
+use crate::threshold::Found;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -77,6 +79,7 @@ fn summary(model: &Model<'_>) -> Vec<(&'static str, String)> {
         Positions::Axial(_) => "axial",
     };
     let pooling = match model.pooling {
+        Pooling::None => "none: every token has scores of its own".to_owned(),
         Pooling::Mean => "mean of the tokens".to_owned(),
         Pooling::Max => "maximum of the tokens".to_owned(),
         Pooling::First => "first token".to_owned(),
@@ -106,8 +109,45 @@ fn summary(model: &Model<'_>) -> Vec<(&'static str, String)> {
                 format!("{} hidden {}, then linear", layer.linear.outputs, activation(layer.activation))
             }),
         ),
-        ("classes", model.classes.to_string()),
+        ("answers", answers(model)),
     ]
+}
+
+/// What the scores say, of what, and from where on it is yes.
+fn answers(model: &Model<'_>) -> String {
+    let answers = &model.answers;
+    let count = if answers.task == Task::Regression { answers.outputs } else { answers.classes() };
+    let named = |index: usize| match (answers.name(index), answers.unit(index)) {
+        (Some(name), Some(unit)) => format!("{name} in {unit}"),
+        (None, Some(unit)) => format!("{index} in {unit}"),
+        (name, None) => name.map_or_else(|| index.to_string(), str::to_owned),
+    };
+    let known = (0..count).any(|index| answers.name(index).is_some() || answers.unit(index).is_some());
+    let names = if known {
+        format!(": {}", (0..count).map(named).collect::<Vec<_>>().join(", "))
+    } else {
+        String::new()
+    };
+    let what = match answers.task {
+        Task::Multiclass => format!("one of {count} classes{names}"),
+        Task::Multilabel if answers.outputs == 1 => format!("yes or no{names}"),
+        Task::Multilabel => format!("{count} labels, each yes or no{names}"),
+        Task::Regression if count == 1 => format!("a number{names}"),
+        Task::Regression => format!("{count} numbers{names}"),
+    };
+    let each = if model.is_per_token() { ", of each token" } else { "" };
+    let thresholds: Vec<String> = match answers.has_thresholds() {
+        true => {
+            Found::all(&Judge::of(model)).iter().map(|found| format!("{:.4}", found.probability)).collect()
+        }
+        false => Vec::new(),
+    };
+    let above = if thresholds.is_empty() {
+        String::new()
+    } else {
+        format!("; yes above a probability of {}", thresholds.join(", "))
+    };
+    format!("{what}{each}{above}")
 }
 
 fn recent(PoolingWindow { block, blocks }: PoolingWindow) -> String {
@@ -134,7 +174,17 @@ fn input(model: &Model<'_>) -> String {
                 ),
             };
             let per_step = if *channels == 1 { "1 value" } else { &format!("{channels} values") };
-            let scales: Vec<String> = scales.iter().map(ToString::to_string).collect();
+            let with_unit = |(channel, scale): (usize, &f32)| match model.input_unit(channel) {
+                Some(unit) => format!("{scale} {unit}"),
+                None => scale.to_string(),
+            };
+            // One scale may be that of channels with units of their own.
+            let each = if scales.len() == 1 && model.input_unit(0) != model.input_unit(channels - 1) {
+                vec![scales[0]; *channels]
+            } else {
+                scales
+            };
+            let scales: Vec<String> = each.iter().enumerate().map(with_unit).collect();
             let units = if scales.is_empty() { "their own".to_owned() } else { scales.join(", ") };
             format!("samples, {per_step} a step in units of {units}, {}{level}", windows(window))
         }

@@ -15,6 +15,7 @@ mod inspect;
 mod layers;
 mod levels;
 mod model_file;
+mod names;
 mod network;
 #[cfg(feature = "onnx")]
 mod onnx;

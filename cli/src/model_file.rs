@@ -39,6 +39,11 @@ impl ModelFile {
         Model::parse(&self.words).map_err(|error| anyhow!("{}: {error}", self.path.display()))
     }
 
+    /// The words of the file.
+    pub(crate) fn words(&self) -> &[u32] {
+        &self.words
+    }
+
     /// CRC-32 as stored; the model was checked against it.
     pub(crate) fn checksum(&self) -> u32 {
         self.words.get(3).copied().unwrap_or_default()

@@ -153,7 +153,7 @@ fn check(
     model: &Model<'_>,
 ) -> Result<()> {
     let different = [
-        ("classes", network.head.outputs, model.classes, weights),
+        ("outputs", network.head.outputs, model.outputs(), weights),
         ("width", network.width(), model.width, description),
         ("layers", network.blocks.len(), model.block_count, description),
         ("values per step", wanted(network).channels, model.input.step_values(), description),

@@ -17,16 +17,6 @@ pub(crate) fn remedy(model: &Model<'_>, problem: &Problem) -> String {
             "correct the value, or give the data of this model".to_owned()
         }
         Problem::Input(InputError::Channels { .. }) => "give whole steps".to_owned(),
-        // A data set that counts its classes from 1 has one too many for the numbers from 0.
-        &Problem::Label { label, last } if label == last + 1 => {
-            let counted: Vec<String> = (1..=label).map(|class| class.to_string()).collect();
-            format!(
-                "if the classes count from 1, add `--classes {}`; else correct or remove the label, or give the data of \
-                 this model",
-                counted.join(",")
-            )
-        }
-        Problem::Label { .. } => "correct or remove the label, or give the data of this model".to_owned(),
         _ => "give the data and the checkpoint of this model".to_owned(),
     }
 }

@@ -9,14 +9,19 @@ use clap::Args;
 use fixformer::Model;
 use fixformer::host::count::thousands;
 use fixformer::host::data::{Reals, Recordings};
+use fixformer::host::evaluate::evaluate;
 use fixformer::host::file;
 use fixformer::host::import::Precision;
+use fixformer::host::judge::Judge;
 use fixformer::host::quantize::{Progress, Promotion, QuantizeError, Quantized, Settings, quantize};
 use fixformer::host::reference::{Input, Network};
 use fixformer::host::report::TensorReport;
+use fixformer::host::targets::Targets;
+use fixformer::model::write;
 use fixformer::session::Plan;
 use serde::Serialize;
 
+use crate::eval::{IGNORED, wanted as of_model};
 use crate::expect::{self, Checked};
 use crate::imported::{self, is_graph};
 use crate::levels;
@@ -24,6 +29,7 @@ use crate::network::{Open, wanted};
 use crate::progress::bar;
 use crate::recordings::{Labels, Reading, Split};
 use crate::table::{Table, percent};
+use crate::threshold::{Chosen, Found, Given};
 
 /// Layers whose weights can have 16 bits, in each block: query, key, value, output, expand, contract.
 const LAYERS_PER_BLOCK: usize = 6;
@@ -58,6 +64,10 @@ pub(crate) struct Arguments {
           value_parser = clap::value_parser!(u32).range(1..))]
     probes: u32,
     #[command(flatten)]
+    threshold: Given,
+    #[command(flatten)]
+    choose: Chosen,
+    #[command(flatten)]
     reading: Reading,
     /// Print one JSON object instead of the table
     #[arg(long)]
@@ -65,7 +75,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCode> {
-    let (network, precision, recordings) = arguments.read()?;
+    let (mut network, precision, recordings) = arguments.read()?;
+    arguments.name_classes(&mut network)?;
     let checked = arguments
         .expect
         .as_ref()
@@ -76,8 +87,9 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
         expect::hint();
     }
     let settings = Settings { score_error: arguments.error, probes: arguments.probes as usize };
-    let quantized = with_progress(&network, &recordings.rows, settings)
+    let mut quantized = with_progress(&network, &recordings.rows, settings)
         .map_err(|error| in_words(arguments, &network, error))?;
+    quantized.words = arguments.with_thresholds(&quantized.words)?;
     file::replace(&arguments.output, &quantized.bytes())?;
 
     let model = Model::parse(&quantized.words)?;
@@ -103,7 +115,7 @@ impl Arguments {
         let reals = Reals::default();
         match (&self.model, &self.weights) {
             (Some(graph), None) if is_graph(graph) => {
-                let (split, labels) = (Split::Train, Labels::Aside);
+                let (split, labels) = (Split::Train, &Labels::Aside);
                 let mut recordings =
                     self.reading.load_unscaled(&self.calibrate, split, labels, None, &reals)?;
                 let channels = recordings.channels;
@@ -137,6 +149,36 @@ impl Arguments {
                 clap::Error::raw(clap::error::ErrorKind::MissingRequiredArgument, message).exit()
             }
         }
+    }
+
+    /// Gives the classes the names that the command line lists.
+    fn name_classes(&self, network: &mut Network) -> Result<()> {
+        let Some(names) = self.reading.names() else { return Ok(()) };
+        let (listed, classes) = (names.len(), network.answers.classes(network.head.outputs));
+        if listed != classes {
+            bail!("--classes lists {listed}, but the model has {classes} classes; list each once, in order");
+        }
+        network.answers.names = names.to_vec();
+        Ok(())
+    }
+
+    /// The words of the model file with the thresholds that are given, or that the validation split chooses.
+    fn with_thresholds(&self, words: &[u32]) -> Result<Vec<u32>> {
+        let model = Model::parse(words)?;
+        if !self.threshold.is_given() && !self.choose.is_given() {
+            return Ok(words.to_vec());
+        }
+        let mut judge = self.threshold.judge(&model)?;
+        if self.choose.is_given() {
+            let (split, labels) = (Split::Val, Labels::of(&model));
+            let recordings = self.reading.load(&self.calibrate, split, &of_model(&model), &labels)?;
+            let targets = Targets::of(&model, &recordings, IGNORED)
+                .map_err(|error| anyhow!("{}: {} split, {error}", self.calibrate.display(), split.name()))?;
+            let evaluation = evaluate(model, None, &recordings.rows, targets.as_ref(), &|| {})
+                .map_err(|error| anyhow!("{}: {} split, {error}", self.calibrate.display(), split.name()))?;
+            judge = self.choose.judge(&model, judge, &evaluation.scores, targets.as_ref())?;
+        }
+        Ok(write::with_thresholds(words, model.answers.task, &judge.raw(&model)))
     }
 
     /// The file that describes the model.
@@ -247,13 +289,20 @@ impl Outcome<'_> {
                 }
             }
         }
-        writeln!(
+        write!(
             out,
-            "scores:  {} mean relative error over all {} recordings, same class as float in {}",
+            "scores:  {} mean relative error over all {} recordings",
             percent(fidelity.score_error),
-            self.probes(),
-            percent(fidelity.agreement)
+            self.probes()
         )?;
+        let same = |share: f64| format!(", same answer as float in {}", percent(share));
+        writeln!(out, "{}", fidelity.agreement.map_or(String::new(), same))?;
+        let thresholds = Judge::of(&self.model);
+        for Found { probability, .. } in Found::all(&thresholds) {
+            if self.model.answers.has_thresholds() {
+                writeln!(out, "answer:  yes above a probability of {probability:.4}")?;
+            }
+        }
         writeln!(out, "flash:   {} bytes, {}", thousands(words.len() * 4), self.output.display())?;
         let tokens = self.model.max_tokens;
         writeln!(out, "RAM:     {} bytes of arena, up to {tokens} tokens", thousands(self.arena()))?;
@@ -285,6 +334,10 @@ impl Outcome<'_> {
             score_error: fidelity.score_error,
             score_error_target: self.settings.score_error,
             agreement: fidelity.agreement,
+            thresholds: match self.model.answers.has_thresholds() {
+                true => Found::all(&Judge::of(&self.model)),
+                false => Vec::new(),
+            },
             expected_rows: self.checked.as_ref().map(|checked| checked.agreement.rows),
             expected_error: self.checked.as_ref().map(|checked| checked.agreement.error),
             promotions: promotions.collect(),
@@ -298,10 +351,8 @@ impl Outcome<'_> {
         Plan::of(&self.model).bytes()
     }
 
-    /// Recordings compared: as many as there are rows of scores.
     fn probes(&self) -> usize {
-        let scores = self.quantized.tensors.iter().find(|tensor| tensor.name == "scores");
-        scores.map_or(0, |scores| scores.values / self.model.classes)
+        self.quantized.probes
     }
 }
 
@@ -331,7 +382,8 @@ struct Line<'a> {
     probes: usize,
     score_error: f64,
     score_error_target: f64,
-    agreement: f64,
+    agreement: Option<f64>,
+    thresholds: Vec<Found>,
     /// Rows of scores that the import was held against, and its largest difference; null without `--expect`.
     expected_rows: Option<usize>,
     expected_error: Option<f64>,

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
 use clap::{Args, ValueEnum};
+use fixformer::Model;
 use fixformer::host::data::{self, DataError, Label, Options, Reals, Recordings};
 use fixformer::host::scale::SampleScale;
+use fixformer::host::targets::Targets;
 
 /// What the data file does not say itself.
 #[derive(Args)]
@@ -63,13 +65,34 @@ fn delimiter(text: &str) -> Result<u8, String> {
     }
 }
 
-/// What a command does with the classes of recordings.
-#[derive(Clone, Copy)]
+/// What a command does with the labels of recordings.
+#[derive(Clone)]
 pub(crate) enum Labels {
-    /// Compares them with those of a model, which has so many.
-    Of(usize),
+    /// Compares them with the classes of a model, which has so many, with their names if it has any.
+    Classes(usize, Vec<String>),
+    /// Compares them with the numbers of a model, or with the classes of its tokens.
+    Values,
     /// Leaves them aside.
     Aside,
+}
+
+impl Labels {
+    /// Those of a model.
+    pub(crate) fn of(model: &Model<'_>) -> Self {
+        if Targets::are_values(model) {
+            return Self::Values;
+        }
+        let names = (0..model.classes()).map_while(|class| model.answers.name(class));
+        Self::Classes(model.classes(), names.map(str::to_owned).collect())
+    }
+
+    /// The names of the classes, if the model has any.
+    fn names(&self) -> Option<&[String]> {
+        match self {
+            Self::Classes(_, names) if !names.is_empty() => Some(names),
+            _ => None,
+        }
+    }
 }
 
 /// Part of a data set.
@@ -95,7 +118,7 @@ impl Reading {
         path: &Path,
         split: Split,
         wanted: &Wanted,
-        labels: Labels,
+        labels: &Labels,
     ) -> Result<Recordings> {
         self.load_options(path, split, wanted, labels, self.options(labels, None))
     }
@@ -104,7 +127,8 @@ impl Reading {
     pub(crate) fn load_training(&self, path: &Path, wanted: &Wanted, reals: &Reals) -> Result<Recordings> {
         // Without a scale, real values are to stay an error.
         let reals = self.scale.is_some().then_some(reals);
-        self.load_options(path, Split::Train, wanted, Labels::Aside, self.options(Labels::Aside, reals))
+        let labels = &Labels::Aside;
+        self.load_options(path, Split::Train, wanted, labels, self.options(labels, reals))
     }
 
     fn load_options(
@@ -112,7 +136,7 @@ impl Reading {
         path: &Path,
         split: Split,
         wanted: &Wanted,
-        labels: Labels,
+        labels: &Labels,
         options: Options<'_>,
     ) -> Result<Recordings> {
         let recordings = data::load(path, split.into(), options);
@@ -124,8 +148,11 @@ impl Reading {
         })?;
         check_channels(path, &recordings, wanted.channels)?;
         warn_of_scale(path, recordings.scale.as_ref(), wanted.scale.as_ref());
-        if let (Labels::Of(count), None, Some(classes)) = (labels, &self.classes, &recordings.classes) {
-            check_classes(path, classes, count)?;
+        if let (Labels::Classes(count, names), None, Some(classes)) =
+            (labels, &self.classes, &recordings.classes)
+            && names.is_empty()
+        {
+            check_classes(path, classes, *count)?;
         }
         Ok(recordings)
     }
@@ -136,7 +163,7 @@ impl Reading {
         &self,
         path: &Path,
         split: Split,
-        labels: Labels,
+        labels: &Labels,
         scale: Option<&SampleScale>,
         reals: &Reals,
     ) -> Result<Recordings> {
@@ -159,7 +186,7 @@ impl Reading {
         self.classes.as_deref()
     }
 
-    fn options<'a>(&'a self, labels: Labels, reals: Option<&'a Reals>) -> Options<'a> {
+    fn options<'a>(&'a self, labels: &'a Labels, reals: Option<&'a Reals>) -> Options<'a> {
         let label = match self.label.as_deref() {
             None if self.labelled => Some(Label::Last),
             None => None,
@@ -173,7 +200,12 @@ impl Reading {
             channels: self.channels.map(usize::from),
             label,
             classes: self.classes.as_deref(),
-            without_labels: matches!(labels, Labels::Aside),
+            names: labels.names(),
+            labels: match labels {
+                Labels::Classes(..) => data::Labels::Classes,
+                Labels::Values => data::Labels::Values,
+                Labels::Aside => data::Labels::Aside,
+            },
             ignore: &self.ignore,
             header: self.header.map(|header| header == Header::Yes),
             delimiter: self.delimiter,

@@ -10,17 +10,19 @@ use fixformer::Model;
 use fixformer::host::data::Recordings;
 use fixformer::host::engine::{Cores, Runner};
 use fixformer::host::evaluate::Problem;
-use fixformer::host::metrics::calibration::softmax;
-use fixformer::host::metrics::classes::answer;
+use fixformer::host::judge::{Answer, Judge, of_classes};
+use fixformer::host::metrics::calibration::{sigmoid, softmax};
+use fixformer::model::Task;
 use serde::Serialize;
 
 use crate::eval::wanted;
 use crate::model_file::ModelFile;
+use crate::names::Names;
 use crate::problem::remedy;
 use crate::progress::bar;
 use crate::recordings::{Labels, Reading, Split};
 use crate::table::{Table, percent};
-use crate::threshold::{self, Threshold};
+use crate::threshold::Given;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -35,9 +37,8 @@ pub(crate) struct Arguments {
     split: Split,
     #[command(flatten)]
     reading: Reading,
-    /// Of two classes, the probability above which the answer is the second
-    #[arg(long, value_name = "PROBABILITY", value_parser = threshold::parse)]
-    threshold: Option<Threshold>,
+    #[command(flatten)]
+    threshold: Given,
     /// Print the scores too
     #[arg(long)]
     scores: bool,
@@ -46,74 +47,150 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// What is said of a recording.
+/// What is said of a recording, or of one of its tokens where each has an answer of its own.
 #[derive(Serialize)]
 struct Line<'a> {
     model: &'a str,
     file: &'a str,
     row: usize,
-    class: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
-    label: Option<&'a str>,
-    probability: f64,
+    token: Option<usize>,
+    #[serde(flatten)]
+    said: Said,
+    /// Samples of the recording beyond the range that calibration has seen.
+    saturated: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     scores: Option<&'a [f64]>,
+}
+
+/// An answer.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Said {
+    Class {
+        class: usize,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        label: Option<String>,
+        probability: f64,
+    },
+    Labels {
+        labels: Vec<String>,
+        probabilities: Vec<f64>,
+    },
+    Numbers {
+        values: Vec<f64>,
+    },
+}
+
+impl Said {
+    fn of(judge: &Judge, scores: &[f64], names: &Names) -> Self {
+        match judge.answer(scores) {
+            Answer::Class(class) => Self::Class {
+                class,
+                label: names.name(class).map(str::to_owned),
+                probability: softmax(&of_classes(&[scores.to_vec()])[0])[class],
+            },
+            Answer::Labels(labels) => Self::Labels {
+                labels: labels
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, yes)| **yes)
+                    .map(|(at, _)| names.shown(at))
+                    .collect(),
+                probabilities: scores.iter().copied().map(sigmoid).collect(),
+            },
+            Answer::Numbers => Self::Numbers { values: scores.to_vec() },
+        }
+    }
+
+    /// The headings of [`Said::cells`].
+    fn headings(task: Task, outputs: usize, names: &Names) -> Vec<String> {
+        let heading = |output: usize| match names.unit(output) {
+            Some(unit) => format!("{} [{unit}]", names.shown(output)),
+            None => names.shown(output),
+        };
+        match task {
+            Task::Regression => (0..outputs).map(heading).collect(),
+            Task::Multilabel if outputs > 1 => vec!["labels".to_owned()],
+            _ if names.name(0).is_some() => ["class", "label", "probability"].map(str::to_owned).to_vec(),
+            _ => ["class", "probability"].map(str::to_owned).to_vec(),
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        match self {
+            Self::Class { class, label, probability } => {
+                let label = label.clone().into_iter();
+                [class.to_string()].into_iter().chain(label).chain([percent(*probability)]).collect()
+            }
+            Self::Labels { labels, .. } => {
+                vec![if labels.is_empty() { "-".to_owned() } else { labels.join(", ") }]
+            }
+            Self::Numbers { values } => values.iter().map(|value| format!("{value:.4}")).collect(),
+        }
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCode> {
     let file = ModelFile::read(&arguments.file)?;
     let model = file.model()?;
-    let names = arguments.reading.names();
-    if let Some(names) = names.filter(|names| names.len() != model.classes) {
-        let (listed, classes) = (names.len(), model.classes);
+    let listed = arguments.reading.names();
+    if let Some(listed) = listed.filter(|listed| listed.len() != model.classes()) {
+        let (listed, classes) = (listed.len(), model.classes());
         bail!("--classes lists {listed}, but the model has {classes} classes; list each once, in order");
     }
-    let name = file.name(&model);
+    let names = Names::of(&model, listed);
+    let (name, judge) = (file.name(&model), arguments.threshold.judge(&model)?);
     // All files first: nothing is printed of some where another cannot be read.
     let mut ran = Vec::new();
     for path in &arguments.data {
-        let recordings = arguments.reading.load(path, arguments.split, &wanted(&model), Labels::Aside)?;
-        let scores = scores(model, path, &recordings)?;
-        ran.push((path.display().to_string(), recordings, scores));
+        let recordings = arguments.reading.load(path, arguments.split, &wanted(&model), &Labels::Aside)?;
+        let found = scores(model, path, &recordings)?;
+        ran.push((path.display().to_string(), recordings, found));
     }
 
-    let mut headings = vec!["file", "row", "class", "probability"];
-    if names.is_some() {
-        headings.insert(3, "label");
+    let mut headings = vec!["file".to_owned(), "row".to_owned()];
+    if model.is_per_token() {
+        headings.push("token".to_owned());
+    }
+    headings.extend(Said::headings(model.answers.task, model.outputs(), &names));
+    let range_is_left = ran.iter().any(|(_, _, found)| found.iter().any(|(_, saturated)| *saturated > 0));
+    if range_is_left {
+        headings.push("beyond range".to_owned());
     }
     if arguments.scores {
-        headings.push("scores");
+        headings.push("scores".to_owned());
     }
-    let mut table = Table::new(1, &headings);
-    for (path, recordings, scores) in &ran {
-        let threshold =
-            arguments.threshold.map(|threshold| threshold.of(model.classes, scores, None)).transpose()?;
-        for (row, scores) in scores.iter().enumerate() {
-            let class = answer(scores, threshold.map(|found| found.margin));
+    let mut table = Table::new(1, &headings.iter().map(String::as_str).collect::<Vec<_>>());
+    for (path, recordings, found) in &ran {
+        for (row, (scores, saturated)) in found.iter().enumerate() {
             // Where each recording has a file of its own, that is its name.
             let inner = recordings
                 .files
                 .as_ref()
                 .map(|files| Path::new(path).join(&files[row]).display().to_string());
-            let line = Line {
-                model: &name,
-                file: inner.as_deref().unwrap_or(path),
-                row,
-                class,
-                label: names.map(|names| names[class].as_str()),
-                probability: softmax(scores)[class],
-                scores: arguments.scores.then_some(scores.as_slice()),
-            };
-            if arguments.json {
-                writeln!(out, "{}", serde_json::to_string(&line)?)?;
-                continue;
+            for (token, scores) in scores.iter().enumerate() {
+                let line = Line {
+                    model: &name,
+                    file: inner.as_deref().unwrap_or(path),
+                    row,
+                    token: model.is_per_token().then_some(token),
+                    said: Said::of(&judge, scores, &names),
+                    saturated: *saturated,
+                    scores: arguments.scores.then_some(scores.as_slice()),
+                };
+                if arguments.json {
+                    writeln!(out, "{}", serde_json::to_string(&line)?)?;
+                    continue;
+                }
+                let mut cells = vec![line.file.to_owned(), row.to_string()];
+                cells.extend(line.token.map(|token| token.to_string()));
+                cells.extend(line.said.cells());
+                cells.extend(range_is_left.then(|| saturated.to_string()));
+                let scores = line.scores.map(|scores| scores.iter().map(f64::to_string).collect::<Vec<_>>());
+                cells.extend(scores.map(|scores| scores.join(" ")));
+                table.row(cells);
             }
-            let scores =
-                line.scores.map(|scores| scores.iter().map(f64::to_string).collect::<Vec<_>>().join(" "));
-            let mut cells = vec![line.file.to_owned(), row.to_string(), class.to_string()];
-            cells.extend(line.label.map(str::to_owned));
-            cells.push(percent(line.probability));
-            table.row(cells.into_iter().chain(scores));
         }
     }
     if !arguments.json {
@@ -122,13 +199,16 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
+/// The scores of a recording, or of each of its tokens; and how many samples are beyond the range.
+type Found = (Vec<Vec<f64>>, u32);
+
 /// Of each recording.
-fn scores(model: Model<'_>, path: &Path, recordings: &Recordings) -> Result<Vec<Vec<f64>>> {
+fn scores(model: Model<'_>, path: &Path, recordings: &Recordings) -> Result<Vec<Found>> {
     let bar = bar("running", recordings.rows.len());
     let progress = || bar.inc(1);
     let rows: Vec<&[i16]> = recordings.rows.iter().map(Vec::as_slice).collect();
-    let mut raw = Vec::new();
-    let result = Cores::new(model, &progress).run(&rows, &mut raw);
+    let (mut raw, mut cores) = (Vec::new(), Cores::new(model, &progress));
+    let result = cores.run(&rows, &mut raw);
     bar.finish_and_clear();
     result.map_err(|error| {
         let problem = Problem::Input(error.problem);
@@ -140,5 +220,11 @@ fn scores(model: Model<'_>, path: &Path, recordings: &Recordings) -> Result<Vec<
     })?;
     let unit = f64::powi(0.5, model.head.frac);
     let real = |scores: &[i16]| scores.iter().map(|&score| f64::from(score) * unit).collect();
-    Ok(raw.chunks(model.classes).map(real).collect())
+    let mut all = raw.chunks(model.outputs()).map(real);
+    let answers = |row: &[i16]| match model.is_per_token() {
+        true => model.input.window().tokens(row.len() / model.input.step_values()),
+        false => 1,
+    };
+    let found = rows.iter().zip(cores.saturated());
+    Ok(found.map(|(row, &saturated)| (all.by_ref().take(answers(row)).collect(), saturated)).collect())
 }

@@ -171,7 +171,7 @@ fn checkpoint_of_another_model_beside_this_one() {
         .command(&["eval", "digits.fxm", "digits.npz"])
         .assert()
         .code(1)
-        .stderr(contains("classes: 9 found, 10 expected").and(contains("digits.safetensors")));
+        .stderr(contains("outputs: 9 found, 10 expected").and(contains("digits.safetensors")));
 }
 
 #[test]

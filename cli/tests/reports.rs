@@ -117,9 +117,9 @@ fn a_threshold_finds_what_is_rare() {
     assert_eq!(line["digest"], plain["digest"]);
 
     let f1 = |line: &Value| number(&line["per_class"][1]["f1"]);
-    let best = with(&["--threshold", "f1"]);
+    let best = with(&["--choose-threshold", "f1"]);
     assert!(f1(&best) >= f1(&line) && f1(&best) > f1(&plain), "{best}");
-    let found = with(&["--threshold", "recall=0.9"]);
+    let found = with(&["--choose-threshold", "recall=0.9"]);
     assert!(recall(&found) >= 0.9);
     // The same again, given as the number that was printed; and of a recording alone.
     let given = number(&found["threshold"]["probability"]).to_string();
@@ -129,13 +129,25 @@ fn a_threshold_finds_what_is_rare() {
     let confusion = &found["confusion"];
     assert_eq!(ones, confusion[0][1].as_u64().unwrap() + confusion[1][1].as_u64().unwrap());
 
-    bench.command(&eval[..3]).args(["--threshold", "f1"]).assert().success().stderr(contains("--split val"));
+    bench
+        .command(&eval[..3])
+        .args(["--choose-threshold", "f1"])
+        .assert()
+        .success()
+        .stderr(contains("--split val"));
     bench.command(&eval[..3]).args(["--threshold", "7"]).assert().code(2);
     bench
-        .command(&["run", "m.fxm", "data.npz", "--threshold", "f1"])
+        .command(&eval[..3])
+        .args(["--threshold", "f1"])
+        .assert()
+        .code(2)
+        .stderr(contains("--choose-threshold"));
+    npz(&bench.path("bare.npz"), &[("x_test", &[1, 27], &[0; 27])]);
+    bench
+        .command(&["eval", "m.fxm", "bare.npz", "--choose-threshold", "f1"])
         .assert()
         .code(1)
-        .stderr(contains("no labels").and(contains("give labels or a probability")));
+        .stderr(contains("no labels").and(contains("give labels, or a probability")));
     let digits = Bench::with_digits();
     digits
         .command(&["eval", "digits.fxm", "digits.npz", "--threshold", "0.5"])
@@ -277,7 +289,8 @@ fn what_is_advised_works() {
 /// The page of data files has every option about them, and no other.
 #[test]
 fn the_page_of_data_files_has_the_options() {
-    let page = fs::read_to_string(workspace().join("docs/data.md")).unwrap();
+    let page = fs::read_to_string(workspace().join("docs/reference.md")).unwrap();
+    let page = page.split("\n## Data files").nth(1).unwrap();
     let help = Bench::new().command(&["run", "--help"]).output().unwrap().stdout;
     let help = String::from_utf8(help).unwrap();
     let options = |text: &str| -> std::collections::BTreeSet<String> {
@@ -291,5 +304,5 @@ fn the_page_of_data_files_has_the_options() {
     for other in ["threshold", "scores", "json", "help"] {
         assert!(expected.remove(other), "{other}");
     }
-    assert_eq!(options(&page), expected);
+    assert_eq!(options(page), expected);
 }

@@ -3,6 +3,7 @@
 use crate::smooth::Smoothed;
 use crate::{Settings, SettingsError};
 use fixformer::Scores;
+use fixformer::model::Task;
 use fixformer::num::Probability;
 
 /// Makes events out of the scores of one decision after the other: a keyword was said, an arrhythmia began
@@ -118,10 +119,12 @@ impl<const CLASSES: usize> Detector<CLASSES> {
         })
     }
 
-    /// Takes the scores of a decision; what they changed. Take `CLASSES` from the model (`Net::CLASSES`): of
-    /// scores of another number of classes nothing is known, so that every class counts as improbable.
+    /// Takes the scores of a decision; what they changed. Take `CLASSES` from the model (`Net::CLASSES`, which is 2
+    /// where one output is yes or no: 0 is no and 1 is yes): of scores of another number of classes, and of
+    /// numbers, nothing is known, so that every class counts as improbable. Of several labels that are yes or no
+    /// each has a detector of its own: [`Detector::push_label`].
     pub fn push(&mut self, scores: &Scores<'_>) -> Option<Event> {
-        let known = scores.raw().len() == CLASSES;
+        let known = scores.answers().classes() == CLASSES;
         self.push_probabilities(core::array::from_fn(|class| {
             if known { scores.probability(class) } else { Probability::ZERO }
         }))
@@ -186,6 +189,18 @@ impl<const CLASSES: usize> Detector<CLASSES> {
         self.run.decisions = 0;
         self.wait = 0;
         self.on.take().map(Event::Ended)
+    }
+}
+
+impl Detector<2> {
+    /// [`Detector::push`] of one label of several that are yes or no, independently of each other: class 1 is yes.
+    pub fn push_label(&mut self, scores: &Scores<'_>, label: usize) -> Option<Event> {
+        let yes = match scores.answers().task {
+            Task::Multilabel if scores.answers().outputs == 1 => scores.probability(1),
+            Task::Multilabel => scores.probability(label),
+            Task::Multiclass | Task::Regression => Probability::ZERO,
+        };
+        self.push_probabilities([Probability::ONE - yes, yes])
     }
 }
 

@@ -5,7 +5,7 @@ use std::string::String;
 use std::vec::Vec;
 
 use super::parallel;
-use super::reference::{Input, Network, ReferenceError, Site, Window};
+use super::reference::{Input, Network, Pooling, ReferenceError, Site, Window};
 
 /// Smallest and largest value of each tensor, and the mean of its columns.
 #[derive(Clone, Debug, Default)]
@@ -106,6 +106,9 @@ impl Ranges {
     }
 }
 
+/// Tensors that have one row, where tokens are pooled.
+const POOLED: [&str; 4] = ["pooled", "pooled_norm", "hidden", "scores"];
+
 /// A recording that the network cannot take.
 #[derive(Debug, thiserror::Error)]
 #[error("recording {row}: {source}")]
@@ -135,8 +138,8 @@ pub fn calibrate(
             let mut note = |site: Site, values: &[f64]| {
                 let (range, means) = ranges.tensors.entry(site).or_default();
                 values.iter().for_each(|&value| range.widen(Range { low: value, high: value }));
-                let pooled = site.block.is_none() && ["pooled", "hidden", "scores"].contains(&site.tensor);
-                means.add(values, if pooled { 1 } else { tokens });
+                let pooled = site.block.is_none() && POOLED.contains(&site.tensor);
+                means.add(values, if pooled && network.pooling != Pooling::None { 1 } else { tokens });
             };
             network.forward(recording, None, &mut note).map_err(failed)?;
             progress();

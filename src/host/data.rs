@@ -50,6 +50,8 @@ pub struct Recordings {
     pub rows: Vec<Vec<i16>>,
     /// The class of each recording, if the file says.
     pub labels: Option<Vec<usize>>,
+    /// What each recording should give, one number or several, where [numbers](Labels::Values) are asked for and the file says.
+    pub values: Option<Vec<Vec<f64>>>,
     /// What the classes are called, if the labels are words or were listed in [`Options::classes`].
     pub classes: Option<Vec<String>>,
     /// Real value of one raw unit, if the file or the caller says.
@@ -59,6 +61,14 @@ pub struct Recordings {
 }
 
 impl Recordings {
+    /// Keeps the first `rows`.
+    pub fn truncate(&mut self, rows: usize) {
+        self.rows.truncate(rows);
+        self.labels.iter_mut().for_each(|labels| labels.truncate(rows));
+        self.values.iter_mut().for_each(|values| values.truncate(rows));
+        self.files.iter_mut().for_each(|files| files.truncate(rows));
+    }
+
     /// Number of recordings; at least one.
     #[expect(clippy::len_without_is_empty, reason = "an empty file is an error")]
     pub fn len(&self) -> usize {
@@ -99,8 +109,10 @@ pub struct Options<'a> {
     pub label: Option<Label<'a>>,
     /// The labels in the order of the model's scores; when absent they are numbers from 0, or words by the alphabet.
     pub classes: Option<&'a [String]>,
-    /// Labels are left aside, whatever they are.
-    pub without_labels: bool,
+    /// What the classes are called, in order, where labels are words and [`Options::classes`] says nothing.
+    pub names: Option<&'a [String]>,
+    /// What becomes of labels.
+    pub labels: Labels,
     /// Columns of a text file to leave out, by name.
     pub ignore: &'a [String],
     /// Whether the first line of a text file names the columns; found out when absent.
@@ -132,6 +144,18 @@ impl Options<'_> {
             _ => raw(path, number, scale, place),
         }
     }
+}
+
+/// What becomes of the labels of a file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Labels {
+    /// They are classes, one for each recording.
+    #[default]
+    Classes,
+    /// They are numbers, one or several for each recording.
+    Values,
+    /// They are left aside, whatever they are.
+    Aside,
 }
 
 /// A column of a text file.

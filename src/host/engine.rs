@@ -5,7 +5,9 @@ use std::vec::Vec;
 
 use super::parallel;
 use crate::model::Model;
-use crate::session::{InputError, PassError, Passes, PassesError, Plan, Session, Stream, StreamError};
+use crate::session::{
+    InputError, PassError, Passes, PassesError, Plan, Scores, Session, Stream, StreamError,
+};
 
 /// A model and the memory that it works in.
 #[derive(Clone, Debug)]
@@ -31,12 +33,18 @@ impl<'m> Engine<'m> {
 
 /// Runs a model over many recordings. Whatever does it, the scores are the same bits.
 pub trait Runner {
-    /// Classifies `recordings`, raw values each, and makes `scores` theirs: `[recordings, classes]`, integers with the
-    /// fractional bits of the model's head.
+    /// Runs `recordings`, raw values each, and makes `scores` theirs: `[recordings, outputs]`, integers with the fractional bits
+    /// of the model's head, or those of their tokens one after the other where each has scores of its own.
     ///
     /// # Errors
     /// [`RowError`] names the first recording that the model cannot take; then `scores` stay as they are.
     fn run(&mut self, recordings: &[&[i16]], scores: &mut Vec<i16>) -> Result<(), RowError>;
+
+    /// How many values of each recording of the last run were beyond the range that calibration has seen; empty if that is
+    /// not counted.
+    fn saturated(&self) -> &[u32] {
+        &[]
+    }
 }
 
 /// A recording that the model cannot take.
@@ -50,16 +58,17 @@ pub struct RowError {
 }
 
 /// The [`Runner`] that shares the recordings among the cores of the host.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Cores<'m> {
     model: Model<'m>,
     progress: &'m (dyn Fn() + Sync),
+    saturated: Vec<u32>,
 }
 
 impl<'m> Cores<'m> {
     /// Runs `model`, and calls `progress` after every recording, from several threads.
     pub fn new(model: Model<'m>, progress: &'m (dyn Fn() + Sync)) -> Self {
-        Self { model, progress }
+        Self { model, progress, saturated: Vec::new() }
     }
 }
 
@@ -68,19 +77,40 @@ impl Runner for Cores<'_> {
         let shares = parallel::shares(recordings, |first, recordings| {
             let mut engine = Engine::new(self.model);
             let mut session = engine.session();
-            let mut scores = Vec::with_capacity(recordings.len() * self.model.classes);
-            for (index, recording) in recordings.iter().enumerate() {
+            let one = |(index, recording): (usize, &&[i16])| {
                 let found = session.run(recording);
-                let found = found.map_err(|problem| RowError { row: first + index, problem })?;
-                scores.extend_from_slice(found.raw());
                 (self.progress)();
-            }
-            Ok(scores)
+                found.map(|found| Ran::of(&found)).map_err(|problem| RowError { row: first + index, problem })
+            };
+            recordings.iter().enumerate().map(one).collect()
         });
-        // In row order, so that the first error is the first row's.
-        let shares = shares.into_iter().collect::<Result<Vec<_>, _>>()?;
-        *scores = shares.concat();
+        self.saturated = Ran::join(shares, scores)?;
         Ok(())
+    }
+
+    fn saturated(&self) -> &[u32] {
+        &self.saturated
+    }
+}
+
+/// What a recording gave.
+struct Ran {
+    scores: Vec<i16>,
+    saturated: u32,
+}
+
+impl Ran {
+    fn of(scores: &Scores<'_>) -> Self {
+        Self { scores: scores.raw().to_vec(), saturated: scores.saturated() }
+    }
+
+    /// All scores, and what was saturated in each recording. In row order, so that the first error is the first row's.
+    fn join(shares: Vec<Result<Vec<Self>, RowError>>, scores: &mut Vec<i16>) -> Result<Vec<u32>, RowError> {
+        let all = shares.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let (found, saturated): (Vec<_>, Vec<_>) =
+            all.into_iter().flatten().map(|ran| (ran.scores, ran.saturated)).unzip();
+        *scores = found.concat();
+        Ok(saturated)
     }
 }
 
@@ -91,6 +121,7 @@ pub struct Streams<'m> {
     model: Model<'m>,
     progress: &'m (dyn Fn() + Sync),
     decided: Vec<Decided>,
+    saturated: Vec<u32>,
 }
 
 /// When a stream decided what it said at the end of a recording.
@@ -108,7 +139,7 @@ impl<'m> Streams<'m> {
     /// # Errors
     /// [`StreamError`] if the model cannot run as a stream.
     pub fn new(model: Model<'m>, progress: &'m (dyn Fn() + Sync)) -> Result<Self, StreamError> {
-        Plan::of_stream(&model).map(|_| Self { model, progress, decided: Vec::new() })
+        Plan::of_stream(&model).map(|_| Self { model, progress, decided: Vec::new(), saturated: Vec::new() })
     }
 
     /// When the recordings of the last run were decided.
@@ -116,19 +147,23 @@ impl<'m> Streams<'m> {
         &self.decided
     }
 
-    /// The last scores of a recording, and when they were decided.
-    fn one(stream: &mut Stream<'_>, recording: &[i16]) -> Result<(Vec<i16>, Decided), InputError> {
-        let channels = stream.model().input.step_values();
-        let (mut last, mut class, mut token) = (Vec::new(), None, 0);
+    /// The last scores of a recording, or those of each of its tokens; and when they were decided.
+    fn one(stream: &mut Stream<'_>, recording: &[i16]) -> Result<(Ran, Decided), InputError> {
+        let (channels, keeps) = (stream.model().input.step_values(), stream.model().is_per_token());
+        let (mut last, mut class, mut token) = (Ran { scores: Vec::new(), saturated: 0 }, None, 0);
         stream.reset();
         for step in recording.chunks(channels) {
             let Some(scores) = stream.push(step)? else { continue };
             let best = scores.best();
-            last = scores.raw().to_vec();
+            if !keeps {
+                last.scores.clear();
+            }
+            last.scores.extend_from_slice(scores.raw());
+            last.saturated = scores.saturated();
             let changed = class.replace(best) != Some(best);
             token = if changed { stream.tokens() } else { token };
         }
-        if last.is_empty() {
+        if last.scores.is_empty() {
             let (steps, window) = (recording.len() / channels, stream.model().input.window().width);
             return Err(if steps == 0 { InputError::Empty } else { InputError::TooShort { steps, window } });
         }
@@ -151,18 +186,25 @@ impl Runner for Streams<'_> {
             };
             recordings.iter().enumerate().map(one).collect::<Result<Vec<_>, _>>()
         });
-        let shares = shares.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let (found, decided): (Vec<_>, Vec<_>) = shares.into_iter().flatten().unzip();
-        (*scores, self.decided) = (found.concat(), decided);
+        let apart = |share: Result<Vec<_>, _>| share.map(|share| share.into_iter().unzip());
+        let shares = shares.into_iter().map(apart).collect::<Result<Vec<(Vec<_>, Vec<_>)>, _>>()?;
+        let (found, decided): (Vec<_>, Vec<_>) = shares.into_iter().unzip();
+        self.decided = decided.concat();
+        self.saturated = Ran::join(found.into_iter().map(Ok).collect(), scores)?;
         Ok(())
+    }
+
+    fn saturated(&self) -> &[u32] {
+        &self.saturated
     }
 }
 
 /// The [`Runner`] that reads every recording again and again, as [`Passes`] do. They may be longer than the model's maximum.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Rereads<'m> {
     model: Model<'m>,
     progress: &'m (dyn Fn() + Sync),
+    saturated: Vec<u32>,
 }
 
 impl<'m> Rereads<'m> {
@@ -171,7 +213,7 @@ impl<'m> Rereads<'m> {
     /// # Errors
     /// [`PassesError`] if the model cannot run in passes.
     pub fn new(model: Model<'m>, progress: &'m (dyn Fn() + Sync)) -> Result<Self, PassesError> {
-        Plan::of_passes(&model).map(|_| Self { model, progress })
+        Plan::of_passes(&model).map(|_| Self { model, progress, saturated: Vec::new() })
     }
 }
 
@@ -183,20 +225,21 @@ impl Runner for Rereads<'_> {
             let Ok(mut passes) = Passes::new(self.model, &mut memory) else {
                 unreachable!("the model runs in passes and the memory is as large as its plan");
             };
-            let mut scores = Vec::with_capacity(recordings.len() * self.model.classes);
-            for (index, recording) in recordings.iter().enumerate() {
-                let found = passes.run(&mut &**recording).map_err(|error| match error {
+            let one = |(index, recording): (usize, &&[i16])| {
+                let found = passes.run(&mut &**recording);
+                (self.progress)();
+                found.map(|found| Ran::of(&found)).map_err(|error| match error {
                     PassError::Input(problem) => RowError { row: first + index, problem },
                     PassError::Recording(_) => unreachable!("all values are in memory"),
-                })?;
-                scores.extend_from_slice(found.raw());
-                (self.progress)();
-            }
-            Ok(scores)
+                })
+            };
+            recordings.iter().enumerate().map(one).collect()
         });
-        // In row order, so that the first error is the first row's.
-        let shares = shares.into_iter().collect::<Result<Vec<_>, _>>()?;
-        *scores = shares.concat();
+        self.saturated = Ran::join(shares, scores)?;
         Ok(())
+    }
+
+    fn saturated(&self) -> &[u32] {
+        &self.saturated
     }
 }

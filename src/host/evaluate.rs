@@ -4,65 +4,111 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::engine::{Cores, RowError, Runner};
-use super::metrics::classes::{answer, confusion};
+use super::judge::{Answer, Judge, of_classes};
+use super::metrics::classes::confusion;
 use super::parallel;
 use super::reference::Network;
-use super::report::relative_l2;
+use super::report::score_error;
+use super::targets::Targets;
 use crate::digest::Digest;
-use crate::model::Model;
+use crate::model::{Model, Task};
 use crate::session::InputError;
 
-/// What a test set says of a model. Shares are of all recordings, from 0 to 1.
+/// What a test set says of a model. Shares are of all answers, from 0 to 1: an answer is that of a recording, or of a token
+/// where each has scores of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     /// Recordings.
     pub rows: usize,
-    /// Right answers of the engine; absent without labels.
+    /// Answers that a target says something about.
+    pub labelled: usize,
+    /// Right answers of the engine; absent without targets, and where the answers are numbers.
     pub fixed_right: Option<usize>,
-    /// Right answers of the reference; absent without labels or reference.
+    /// Right answers of the reference; absent without targets or reference, and where the answers are numbers.
     pub float_right: Option<usize>,
-    /// Recordings for which engine and reference name the same class; absent without reference.
+    /// Answers that engine and reference have in common; absent without reference, and where the answers are numbers.
     pub agree: Option<usize>,
-    /// Mean over the recordings of `|fixed - float| / |float|` of the scores; absent without reference.
+    /// Mean over the answers of `|fixed - float| / |float|` of the scores, see [`score_error`]; absent without reference.
     pub score_error: Option<f64>,
     /// Of all scores of the engine, in row order.
     pub digest: Digest,
-    /// `[label][prediction]` of the engine; absent without labels.
+    /// `[label][prediction]` of the engine; absent without labels, and where the answers are no classes.
     pub confusion: Option<Vec<Vec<usize>>>,
-    /// The engine's scores of each recording.
+    /// The engine's scores of each answer.
     pub scores: Vec<Vec<f64>>,
     /// Those of the reference; absent without one.
     pub float_scores: Option<Vec<Vec<f64>>>,
+    /// Values of each recording beyond the range that calibration has seen; empty where the runner does not count them.
+    pub saturated: Vec<u32>,
 }
 
 impl Evaluation {
-    /// `count` as a share of the recordings.
-    pub fn share(&self, count: usize) -> f64 {
-        count as f64 / self.rows.max(1) as f64
+    /// Share of the engine's answers that are right.
+    pub fn accuracy_fixed(&self) -> Option<f64> {
+        self.fixed_right.map(|right| share(right, self.labelled))
     }
 
-    /// The same scores, judged anew: of two classes the second is the answer where it scores more than `threshold` above
-    /// the first.
+    /// Share of the reference's answers that are right.
+    pub fn accuracy_float(&self) -> Option<f64> {
+        self.float_right.map(|right| share(right, self.labelled))
+    }
+
+    /// Share of the answers that both have in common.
+    pub fn agreement(&self) -> Option<f64> {
+        self.agree.map(|agree| share(agree, self.scores.len()))
+    }
+
+    /// The same scores, judged anew.
     #[must_use]
-    pub fn judged(self, labels: Option<&[usize]>, threshold: Option<f64>) -> Self {
-        let answers = |scores: &[Vec<f64>]| -> Vec<usize> {
-            scores.iter().map(|scores| answer(scores, threshold)).collect()
+    pub fn judged(self, targets: Option<&Targets>, judge: &Judge) -> Self {
+        let answers = |scores: &[Vec<f64>]| -> Vec<Answer> {
+            scores.iter().map(|scores| judge.answer(scores)).collect()
         };
         let (fixed, float) = (answers(&self.scores), self.float_scores.as_deref().map(answers));
-        let right = |answers: &[usize]| labels.map(|labels| equal(answers, labels));
-        let classes = self.scores.first().map_or(0, Vec::len);
-        Evaluation {
+        let right = |answers: &[Answer]| targets.and_then(|targets| right(answers, targets));
+        let agree = |float: &Vec<Answer>| fixed.iter().zip(float).filter(|(a, b)| a == b).count();
+        let are_numbers = judge.task == Task::Regression;
+        let classes = of_classes(self.scores.get(..1).unwrap_or_default()).first().map_or(0, Vec::len);
+        Self {
+            labelled: targets.map_or(0, Targets::count),
             fixed_right: right(&fixed),
             float_right: float.as_deref().and_then(right),
-            agree: float.as_deref().map(|float| equal(&fixed, float)),
-            confusion: labels.map(|labels| confusion(&fixed, labels, classes)),
+            agree: float.as_ref().filter(|_| !are_numbers).map(agree),
+            confusion: match targets {
+                Some(Targets::Classes(targets)) => {
+                    let pairs = fixed.iter().zip(targets).filter_map(|(answer, target)| match answer {
+                        Answer::Class(class) => Some((*class, (*target)?)),
+                        Answer::Labels(_) | Answer::Numbers => None,
+                    });
+                    let (answers, targets): (Vec<_>, Vec<_>) = pairs.unzip();
+                    Some(confusion(&answers, &targets, classes))
+                }
+                _ => None,
+            },
             ..self
         }
     }
 }
 
-fn equal(answers: &[usize], others: &[usize]) -> usize {
-    answers.iter().zip(others).filter(|(answer, other)| answer == other).count()
+fn share(part: usize, whole: usize) -> f64 {
+    part as f64 / whole.max(1) as f64
+}
+
+/// How many answers are right; none where there is no right or wrong.
+fn right(answers: &[Answer], targets: &Targets) -> Option<usize> {
+    match targets {
+        Targets::Classes(classes) => {
+            let is_right = |(answer, class): &(&Answer, &Option<usize>)| {
+                class.is_some_and(|class| **answer == Answer::Class(class))
+            };
+            Some(answers.iter().zip(classes).filter(is_right).count())
+        }
+        Targets::Labels(labels) => {
+            let is_right = |(answer, labels): &(&Answer, &Vec<bool>)| matches!(answer, Answer::Labels(of) if of == *labels);
+            Some(answers.iter().zip(labels).filter(is_right).count())
+        }
+        Targets::Numbers(_) => None,
+    }
 }
 
 /// A recording that cannot be evaluated.
@@ -91,14 +137,6 @@ pub enum Problem {
     /// The reference cannot take it, though the engine can: they are not the same model.
     #[error("the float reference cannot take it: {0}")]
     Reference(String),
-    /// A label that the model does not have.
-    #[error("label {label} is outside the model's classes 0 ..= {last}")]
-    Label {
-        /// The label.
-        label: usize,
-        /// Last class of the model.
-        last: usize,
-    },
 }
 
 /// Runs `model`, and then `network`, over all recordings on every core of the host. The result does not depend on the
@@ -110,11 +148,11 @@ pub fn evaluate(
     model: Model<'_>,
     network: Option<&Network>,
     recordings: &[Vec<i16>],
-    labels: Option<&[usize]>,
+    targets: Option<&Targets>,
     progress: &(impl Fn() + Sync),
 ) -> Result<Evaluation, EvaluateError> {
     let ran: &(dyn Fn() + Sync) = if network.is_some() { &|| {} } else { progress };
-    evaluate_by(&mut Cores::new(model, ran), model, network, recordings, labels, progress)
+    evaluate_by(&mut Cores::new(model, ran), model, network, recordings, targets, progress)
 }
 
 /// [`evaluate`] where something else runs the model.
@@ -126,45 +164,37 @@ pub fn evaluate_by(
     model: Model<'_>,
     network: Option<&Network>,
     recordings: &[Vec<i16>],
-    labels: Option<&[usize]>,
+    targets: Option<&Targets>,
     progress: &(impl Fn() + Sync),
 ) -> Result<Evaluation, EvaluateError> {
-    let last = model.classes - 1;
-    if let Some((row, &label)) =
-        labels.unwrap_or_default().iter().enumerate().find(|(_, label)| **label > last)
-    {
-        return Err(EvaluateError { row, problem: Problem::Label { label, last } });
-    }
     let recordings: Vec<&[i16]> = recordings.iter().map(Vec::as_slice).collect();
     let mut raw = Vec::new();
     runner.run(&recordings, &mut raw)?;
 
     let unit = f64::powi(0.5, model.head.frac);
     let row = |raw: &[i16]| raw.iter().map(|&score| f64::from(score) * unit).collect();
-    let scores: Vec<Vec<f64>> = raw.chunks(model.classes).map(row).collect();
+    let scores: Vec<Vec<f64>> = raw.chunks(model.outputs()).map(row).collect();
     let floats = network.map(|network| floats(network, &recordings, progress)).transpose()?;
 
     let mut digest = Digest::new();
     digest.scores(&raw);
-    let error = |floats: &Vec<Vec<f64>>| {
-        scores.iter().zip(floats).map(|(fixed, float)| relative_l2(fixed, float)).sum::<f64>()
-            / scores.len().max(1) as f64
-    };
     let evaluation = Evaluation {
-        rows: scores.len(),
+        rows: recordings.len(),
+        labelled: 0,
         fixed_right: None,
         float_right: None,
         agree: None,
-        score_error: floats.as_ref().map(error),
+        score_error: floats.as_ref().map(|floats| score_error(&scores, floats)),
         digest,
         confusion: None,
         scores,
         float_scores: floats,
+        saturated: runner.saturated().to_vec(),
     };
-    Ok(evaluation.judged(labels, None))
+    Ok(evaluation.judged(targets, &Judge::of(&model)))
 }
 
-/// The reference's scores of every recording.
+/// The reference's scores of every answer.
 fn floats(
     network: &Network,
     recordings: &[&[i16]],
@@ -176,11 +206,11 @@ fn floats(
                 EvaluateError { row: first + index, problem: Problem::Reference(error.to_string()) }
             })?;
             progress();
-            Ok(expected)
+            Ok(expected.chunks(network.head.outputs).map(<[f64]>::to_vec).collect::<Vec<_>>())
         };
         rows.iter().enumerate().map(one).collect::<Result<Vec<_>, EvaluateError>>()
     });
     // In row order, so that the first error is the first row's.
     let shares = shares.into_iter().collect::<Result<Vec<_>, _>>()?;
-    Ok(shares.into_iter().flatten().collect())
+    Ok(shares.into_iter().flatten().flatten().collect())
 }

@@ -38,7 +38,7 @@ use super::reference::{
 };
 use checkpoint::Checkpoint;
 use checkpoint::Extent::{Exactly, Free};
-use description::{Description, Encoder, InputKind, NormNames, Place, PositionKind, in_layer};
+use description::{Description, Encoder, InputKind, NormNames, Place, PoolingKind, PositionKind, in_layer};
 
 pub use checkpoint::Precision;
 pub(in crate::host) use checkpoint::half;
@@ -143,6 +143,17 @@ impl Importer<'_> {
         };
         let inputs = hidden.as_ref().map_or(output_width, |hidden| hidden.map.outputs);
         let head = self.linear("head", &names.head, 0, inputs, None)?;
+        let (mut answers, head) = description.head.answers(head).map_err(|problem| problem.of(self.path))?;
+        if let InputKind::Samples { channels, unit: Some(unit), .. } = &description.input {
+            answers.input_units = unit.of_channels(*channels).map_err(|problem| problem.of(self.path))?;
+        }
+        if class_token.is_some() && description.pooling.kind == PoolingKind::None {
+            let problem = "is `none`, but no token of the input would have the scores of the class token; pool `first`, or \
+                           remove `tensors.class_token`"
+                .to_string();
+            let field = "pooling.kind".to_string();
+            return Err(ImportError::Field { path: self.path.to_owned(), field, problem });
+        }
         self.checkpoint.finish(&names.ignore)?;
         Ok(Network {
             name: description.name.clone(),
@@ -156,6 +167,7 @@ impl Importer<'_> {
             pooled_norm,
             hidden,
             head,
+            answers,
             max_tokens,
             horizon: description.horizon,
         })

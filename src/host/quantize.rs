@@ -121,17 +121,18 @@ impl Builder<'_> {
             None => None,
         };
         frac = pooled_norm.as_ref().map_or(frac, |norm| norm.frac);
+        let pooled = if network.pooled_norm.is_some() { "pooled_norm" } else { "pooled" };
         let head_hidden = match &network.hidden {
             Some(layer) => {
                 let activation = engine_activation(layer.activation);
                 let finer = self.activated_frac(None, layer.activation);
-                let linear = self.linear("hidden", &layer.map, frac, finer, &ranges.means(None, "pooled"))?;
+                let linear = self.linear("hidden", &layer.map, frac, finer, &ranges.means(None, pooled))?;
                 frac = linear.frac;
                 Some(write::Hidden { linear, activation })
             }
             None => None,
         };
-        let before = if network.hidden.is_some() { "hidden" } else { "pooled" };
+        let before = if network.hidden.is_some() { "hidden" } else { pooled };
         let scores = self.frac(None, "scores", i16::MAX);
         let head = self.linear("head", &network.head, frac, scores, &ranges.means(None, before))?;
         let sample_scale = match &network.input {
@@ -159,6 +160,8 @@ impl Builder<'_> {
             pooled_norm,
             head_hidden,
             head,
+            answers: ends::answers(&network.answers),
+            input_units: network.answers.input_units.clone(),
         })
     }
 

@@ -6,32 +6,48 @@ use std::vec::Vec;
 
 use super::calibrate::site_name;
 use super::engine::Engine;
+use super::judge::Judge;
 use super::reference::Network;
-use crate::model::Model;
+use crate::model::{Model, Task};
 use crate::trace::{Site, Tensor, Tile, Trace};
 
 /// How close the fixed-point scores are to the float ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Fidelity {
-    /// Mean over the recordings of `|fixed - float| / |float|` (L2 over the classes).
+    /// See [`score_error`].
     pub score_error: f64,
-    /// Share of recordings with the same predicted class.
-    pub agreement: f64,
+    /// Share of the same answers; none where the answers are numbers.
+    pub agreement: Option<f64>,
 }
 
 /// Compares the engine's scores with `expected`, row by row.
 pub fn fidelity(model: Model<'_>, recordings: &[&[i16]], expected: &[Vec<f64>]) -> Fidelity {
     let mut engine = Engine::new(model);
     let mut session = engine.session();
-    let (mut error, mut agree, mut rows) = (0.0, 0.0, 0.0);
+    let mut pairs = (Vec::new(), Vec::new());
     for (recording, expected) in recordings.iter().zip(expected) {
         let Ok(scores) = session.run(recording) else { continue };
         let found: Vec<f64> = scores.to_f64().collect();
-        error += relative_l2(&found, expected);
-        agree += f64::from(u8::from(scores.best() == best(expected)));
-        rows += 1.0;
+        pairs.0.extend(found.chunks(model.outputs()).map(<[f64]>::to_vec));
+        pairs.1.extend(expected.chunks(model.outputs()).map(<[f64]>::to_vec));
     }
-    Fidelity { score_error: error / f64::max(rows, 1.0), agreement: agree / f64::max(rows, 1.0) }
+    let (found, expected) = pairs;
+    let judge = Judge::of(&model);
+    let agree = found.iter().zip(&expected).filter(|(a, b)| judge.answer(a) == judge.answer(b)).count();
+    let agreement = (judge.task != Task::Regression).then(|| agree as f64 / found.len().max(1) as f64);
+    Fidelity { score_error: score_error(&found, &expected), agreement }
+}
+
+/// Mean over the answers of `|fixed - float| / |float|` (L2 over the outputs). A single output passes zero where it changes
+/// its mind: it is held against its root mean square over all answers where that is larger.
+pub fn score_error(fixed: &[Vec<f64>], float: &[Vec<f64>]) -> f64 {
+    let squares: f64 = float.iter().flatten().map(|x| x * x).sum();
+    let typical = (squares / float.len().max(1) as f64).sqrt();
+    let one = |(fixed, float): (&Vec<f64>, &Vec<f64>)| match (&fixed[..], &float[..]) {
+        (&[fixed], &[float]) if typical > 0.0 => (fixed - float).abs() / float.abs().max(typical),
+        _ => relative_l2(fixed, float),
+    };
+    fixed.iter().zip(float).map(one).sum::<f64>() / fixed.len().max(1) as f64
 }
 
 /// Index of the largest score; the first of equals.

@@ -66,6 +66,8 @@ pub(crate) struct Work<'a> {
     pub(crate) windows: &'a mut [i16],
     /// `[n, width]`.
     pub(crate) rows: &'a mut [i16],
+    /// Counts the values that are outside the range of the model.
+    pub(crate) saturated: &'a mut u32,
 }
 
 /// Tokens `first ..` into `rows`, `[n, width]`, as many as there are rows; returns their fractional bits. `input` begins
@@ -77,18 +79,17 @@ pub(crate) fn embed(
     input: &[i16],
     first: usize,
     seen: u32,
-    work: Work<'_>,
+    mut work: Work<'_>,
     rows: &mut [i16],
     trace: &mut impl Trace,
 ) -> i32 {
     let width = model.width;
-    let Work { rare, statistics, windows, .. } = work;
-    let own = match rare.class_token {
+    let own = match work.rare.class_token {
         Some(class_token) if first == 0 => class_token(model, rows),
         _ => 0,
     };
     let (of_input, seen) = (rows.get_mut(own..).unwrap_or_default(), seen >> u32::from(own > 0));
-    tokens(&model.input, input, seen, (rare, statistics, windows), of_input);
+    tokens(&model.input, input, (first > model.tokens_before(), seen), &mut work, of_input);
     for (row, x) in rows_mut(rows, width).enumerate() {
         add_position(&model.positions, first + row, model.input.frac(), work.rows, x);
     }
@@ -113,14 +114,15 @@ pub(crate) fn frac(model: &Model<'_>) -> i32 {
     model.embedding_norm.as_ref().map_or(model.input.frac(), |norm| norm.frac)
 }
 
-/// Tokens into `rows`, `[n, width]`.
+/// Tokens into `rows`, `[n, width]`; whether others came before them, and which of them are seen.
 fn tokens(
     model: &Input<'_>,
     input: &[i16],
-    seen: u32,
-    (rare, statistics, windows): (&Rare, &mut [i32], &mut [i16]),
+    (follow, seen): (bool, u32),
+    work: &mut Work<'_>,
     rows: &mut [i16],
 ) {
+    let Work { rare, statistics, windows, saturated, .. } = work;
     let (window, stem) = match model {
         Input::Samples { window, stem, .. } | Input::OneHot { window, stem, .. } => (window, stem),
         Input::Tokens { table } => {
@@ -136,46 +138,62 @@ fn tokens(
     for (row, x) in rows_mut(gathered, stem.inputs).enumerate() {
         let start = row * window.stride * step;
         let steps = input.get(start..start + window.width * step).unwrap_or_default();
-        match *model {
+        // Steps that the window before it has too.
+        let old = if follow || row > 0 { window.width.saturating_sub(window.stride) } else { 0 };
+        **saturated += match *model {
             Input::Samples { channels, level: Level::Standardized, .. } => {
-                if let Some(standardize) = rare.standardize {
-                    standardize(steps, channels, statistics, x);
-                }
+                rare.standardize.map_or(0, |standardize| standardize(steps, channels, statistics, old, x))
             }
             Input::Samples { level, .. } if level.is_running() => {
-                if let Some(free) = rare.free {
-                    free(model, steps, seen >> row & 1 == 1, statistics, x);
-                }
+                rare.free.map_or(0, |free| free(model, steps, seen >> row & 1 == 1, statistics, old, x))
             }
-            Input::Samples { channels, shift, .. } => samples(steps, channels, shift, statistics, x),
-            Input::OneHot { symbols, shift, .. } => one_hot(steps, symbols, shift, x),
-            Input::Tokens { .. } => {}
+            Input::Samples { channels, shift, .. } => samples(steps, channels, shift, statistics, old, x),
+            Input::OneHot { symbols, shift, .. } => {
+                one_hot(steps, symbols, shift, x);
+                0
+            }
+            Input::Tokens { .. } => 0,
         }
     }
     stem.forward(gathered, rows);
 }
 
-/// Raw samples `[steps, channels]`, shifted up and freed of the channels' means.
-fn samples(steps: &[i16], channels: usize, shift: u32, means: &[i32], out: &mut [i16]) {
-    for (out, step) in rows_mut(out, channels).zip(rows_of(steps, channels)) {
+/// Raw samples `[steps, channels]`, shifted up and freed of the channels' means; how many are out of range after the first
+/// `old` steps.
+fn samples(steps: &[i16], channels: usize, shift: u32, means: &[i32], old: usize, out: &mut [i16]) -> u32 {
+    let mut saturated = 0;
+    for (index, (out, step)) in rows_mut(out, channels).zip(rows_of(steps, channels)).enumerate() {
         for ((&sample, &mean), out) in step.iter().zip(means).zip(out) {
-            *out = saturate((i32::from(sample) << shift) - mean);
+            let value = (i32::from(sample) << shift) - mean;
+            *out = saturate(value);
+            saturated += u32::from(index >= old && i32::from(*out) != value);
         }
     }
+    saturated
 }
 
-/// Raw samples `[steps, channels]`, freed of the channels' means and divided by their deviations: all of `statistics`.
+/// Raw samples `[steps, channels]`, freed of the channels' means and divided by their deviations: all of `statistics`; how
+/// many are out of range after the first `old` steps.
 #[inline(never)]
-pub(super) fn standardize(steps: &[i16], channels: usize, statistics: &[i32], out: &mut [i16]) {
+pub(super) fn standardize(
+    steps: &[i16],
+    channels: usize,
+    statistics: &[i32],
+    old: usize,
+    out: &mut [i16],
+) -> u32 {
     let (means, rest) = statistics.split_at_checked(channels).unwrap_or_default();
-    for (out, step) in rows_mut(out, channels).zip(rows_of(steps, channels)) {
+    let mut saturated = 0;
+    for (index, (out, step)) in rows_mut(out, channels).zip(rows_of(steps, channels)).enumerate() {
         let channels = means.iter().zip(rest.as_chunks::<2>().0);
         for ((&sample, (&mean, &[factor, right])), out) in step.iter().zip(channels).zip(out) {
             let difference = (i32::from(sample) << FINE) - mean;
             let value = round_shift_wide(i64::from(difference) * i64::from(factor), right as u32);
             *out = value.clamp(i64::from(i16::MIN), i64::from(i16::MAX)) as i16;
+            saturated += u32::from(index >= old && i64::from(*out) != value);
         }
     }
+    saturated
 }
 
 /// One-hot codes `[steps, symbols]`; the value `symbols` is a row of zeros.

@@ -76,7 +76,7 @@ pub(crate) fn add(
             pooled.iter_mut().zip(&*row).for_each(|(most, &x)| *most = (*most).max(x));
         }
         Pooling::First if **count > 1 => {}
-        Pooling::Max | Pooling::WindowMax(_) | Pooling::First | Pooling::Last => {
+        Pooling::None | Pooling::Max | Pooling::WindowMax(_) | Pooling::First | Pooling::Last => {
             pooled.iter_mut().zip(&*row).for_each(|(out, &x)| *out = x);
         }
     }

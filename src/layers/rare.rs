@@ -8,8 +8,8 @@ use crate::model::{Input, Model};
 
 type ClassToken = fn(&Model<'_>, &mut [i16]) -> usize;
 type Measure = fn(&Model<'_>, &[i16], usize, (Range<usize>, usize), &mut [i32]);
-type Standardize = fn(&[i16], usize, &[i32], &mut [i16]);
-type Free = fn(&Input<'_>, &[i16], bool, &mut [i32], &mut [i16]);
+type Standardize = fn(&[i16], usize, &[i32], usize, &mut [i16]) -> u32;
+type Free = fn(&Input<'_>, &[i16], bool, &mut [i32], usize, &mut [i16]) -> u32;
 type FirstPooled = fn(&Model<'_>, usize) -> usize;
 type TakeIn = fn(&Model<'_>, usize, Option<&[i16]>, &mut Pool<'_>) -> bool;
 type Most = fn(&Model<'_>, &[u32], &mut [i16]);

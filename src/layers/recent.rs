@@ -14,7 +14,7 @@ const fn slot_words(pooling: Pooling, width: usize) -> usize {
     match pooling {
         Pooling::WindowMean(_) => 1 + width,
         Pooling::WindowMax(_) => 1 + halves(width),
-        Pooling::Mean | Pooling::Max | Pooling::First | Pooling::Last => 0,
+        Pooling::None | Pooling::Mean | Pooling::Max | Pooling::First | Pooling::Last => 0,
     }
 }
 

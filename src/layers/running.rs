@@ -34,16 +34,24 @@ pub(super) const fn length(level: Level, channels: usize) -> usize {
 }
 
 /// Takes the steps of a window, `[width, channels]`, into the statistics where its token is `seen`, each step once, and frees
-/// them of what the statistics say then, into `out`, of the same shape.
+/// them of what the statistics say then, into `out`, of the same shape; how many are out of range after the first `old` steps.
 #[inline(never)]
-pub(super) fn free(input: &Input<'_>, steps: &[i16], seen: bool, statistics: &mut [i32], out: &mut [i16]) {
+pub(super) fn free(
+    input: &Input<'_>,
+    steps: &[i16],
+    seen: bool,
+    statistics: &mut [i32],
+    old: usize,
+    out: &mut [i16],
+) -> u32 {
     let Input::Samples { channels, window: Window { width, stride }, shift, level, .. } = *input else {
-        return;
+        return 0;
     };
     let (Level::RunningCentred { forgetting } | Level::RunningStandardized { forgetting, .. }) = level else {
-        return;
+        return 0;
     };
-    let [count, counted, of_channels @ ..] = statistics else { return };
+    let [count, counted, of_channels @ ..] = statistics else { return 0 };
+    let mut saturated = 0;
     let mut samples = *count as u32;
     for (channel, state) in rows_mut(of_channels, channel_words(level)).enumerate() {
         let of_channel = |step: &[i16]| step.get(channel).copied().unwrap_or_default();
@@ -57,15 +65,18 @@ pub(super) fn free(input: &Input<'_>, steps: &[i16], seen: bool, statistics: &mu
             moments.store(state);
         }
         let scale = Scale::of(level, shift, &moments);
-        for (out, step) in rows_mut(out, channels).zip(rows(steps, channels)) {
+        for (index, (out, step)) in rows_mut(out, channels).zip(rows(steps, channels)).enumerate() {
             if let Some(out) = out.get_mut(channel) {
-                *out = scale.apply(of_channel(step));
+                let value = scale.apply(of_channel(step));
+                *out = value.clamp(i64::from(i16::MIN), i64::from(i16::MAX)) as i16;
+                saturated += u32::from(index >= old && i64::from(*out) != value);
             }
         }
     }
     *count = samples as i32;
     let counted_now = if seen { width } else { *counted as usize };
     *counted = counted_now.saturating_sub(stride) as i32;
+    saturated
 }
 
 /// Mean and variance of a channel.
@@ -120,9 +131,8 @@ impl Scale {
         Self { up: FINE, mean: mean(FINE), factor: inverse.mantissa, right }
     }
 
-    fn apply(&self, sample: i16) -> i16 {
+    fn apply(&self, sample: i16) -> i64 {
         let difference = (i32::from(sample) << self.up) - self.mean;
-        let value = round_shift_wide(i64::from(difference) * i64::from(self.factor), self.right);
-        value.clamp(i64::from(i16::MIN), i64::from(i16::MAX)) as i16
+        round_shift_wide(i64::from(difference) * i64::from(self.factor), self.right)
     }
 }

@@ -10,11 +10,13 @@
 //! A reader skips a section that it does not know, and refuses the file if the section is marked as needed: what is
 //! added later costs no new version where it can be done without. This build knows `NETW`, the network; `NAME`, its name
 //! in UTF-8, padded with zeros; `UNIT`, the f32 real value of one raw input unit; `CLST`, a class token, a row of i16 in the
-//! format of an embedded token; `PNRM`, the norm of the pooled row. The network:
+//! format of an embedded token; `PNRM`, the norm of the pooled row; `ANSW`, a number of the [`Task`], of thresholds, and these;
+//! `NAMS`, what the classes or the outputs are called, `UNTS`, the units of outputs that are numbers, and `INUN`, those of the
+//! input, each name in UTF-8 with a zero behind it. The network:
 //!
 //! | words | content |
 //! |---|---|
-//! | 8 | `max_tokens`, `horizon`, `width`, `heads`, `head_width`, `blocks`, `classes`, pooling |
+//! | 8 | `max_tokens`, `horizon`, `width`, `heads`, `head_width`, `blocks`, `outputs`, pooling |
 //! | 0, 2 | where pooling is over a window, its tokens a block and its blocks |
 //! | … | input: kind, then its fields and its stem or table |
 //! | … | positions: kind, then the tables or the angular steps; optional norm |
@@ -24,6 +26,7 @@
 //! Everything is used where it lies: in flash. The matrices of linear layers are zipped in
 //! [pairs of channels](crate::kernels::ChannelPairs), tables are row-major.
 
+mod answers;
 mod block;
 mod crc;
 mod error;
@@ -39,6 +42,7 @@ pub mod write;
 
 pub(crate) use crc::Crc;
 
+pub use answers::{Answers, Task};
 pub use block::{Attention, Block, Blocks, FeedForward, NormOrder};
 pub use error::{Message, ModelError, SectionFault};
 pub use input::{Input, Positions, Window};
@@ -83,8 +87,8 @@ pub struct Model<'a> {
     pub block_count: usize,
     /// Whether the blocks are [reversible](NormOrder::Reversible): then there are two residuals.
     pub reversible: bool,
-    /// Number of classes.
-    pub classes: usize,
+    /// What the scores say.
+    pub answers: Answers<'a>,
     /// Widest row between the layers of a feed-forward network or of the head.
     pub hidden: usize,
     /// How tokens become one row.
@@ -103,10 +107,11 @@ pub struct Model<'a> {
     pub pooled_norm: Option<Norm<'a>>,
     /// What the pooled row passes before the head.
     pub head_hidden: Option<Hidden<'a>>,
-    /// From the pooled or hidden row to one score a class.
+    /// From the pooled or hidden row to the scores, one for each output.
     pub head: Linear<'a>,
     name: &'a str,
     sample_scale: &'a [u32],
+    input_units: &'a str,
     words: usize,
     checksum: u32,
     dot_limit: i16,
@@ -142,7 +147,7 @@ impl<'a> Model<'a> {
     }
 
     const fn read(words: usize, checksum: u32, sections: Sections<'a>) -> Result<Self, ModelError> {
-        let Sections { network, name, unit: sample_scale, class_token, pooled_norm } = sections;
+        let Sections { network, name, unit: sample_scale, class_token, pooled_norm, .. } = sections;
         let mut reader = Reader::new(network);
         let max_tokens = tri!(reader.field("max_tokens", 1, MAX_TOKENS));
         let horizon = tri!(reader.field("horizon", max_tokens as u32, MAX_HORIZON));
@@ -159,7 +164,9 @@ impl<'a> Model<'a> {
             });
         }
         let block_count = tri!(reader.field("blocks", 1, 64));
-        let classes = tri!(reader.field("classes", 1, Linear::MAX_WIDTH));
+        let outputs = tri!(reader.field("outputs", 1, Linear::MAX_WIDTH));
+        let texts = [sections.answers, sections.names, sections.units];
+        let answers = tri!(Answers::read(outputs, texts));
         let pooling = tri!(Pooling::read(&mut reader));
 
         let input = tri!(Input::read(&mut reader, width));
@@ -168,9 +175,19 @@ impl<'a> Model<'a> {
             let field = "max_tokens (the class token and those of the input)";
             return Err(ModelError::Range { field, found: max_tokens as u32, low: 2, high: MAX_TOKENS });
         }
+        if class_token.is_some() && matches!(pooling, Pooling::None) {
+            // No token of the input would have its scores.
+            return Err(sections::fault(sections::CLASS, SectionFault::Content));
+        }
         if sample_scale.len() > 1 && sample_scale.len() != input.step_values() {
             return Err(sections::fault(sections::UNIT, SectionFault::Content));
         }
+        let input_units = match answers::list(sections.input_units, sections::INPUT_UNITS, 1) {
+            Ok(one) => one,
+            Err(_) => {
+                tri!(answers::list(sections.input_units, sections::INPUT_UNITS, input.step_values()))
+            }
+        };
         tri!(input.check_length(max_tokens));
         let mut frac = input.frac();
         let positions = tri!(Positions::read(&mut reader, width, max_tokens, frac));
@@ -216,7 +233,7 @@ impl<'a> Model<'a> {
             }
         }
         let head = tri!(Linear::read(&mut reader, "head"));
-        tri!(record::check_linear(&head, "head", head_inputs, classes));
+        tri!(record::check_linear(&head, "head", head_inputs, outputs));
         if reader.remaining() != 0 {
             let expected = (network.len() - reader.remaining()) as u32;
             return Err(ModelError::Length { expected, found: network.len() as u32 });
@@ -229,7 +246,7 @@ impl<'a> Model<'a> {
             head_width,
             block_count,
             reversible,
-            classes,
+            answers,
             hidden,
             pooling,
             input,
@@ -242,6 +259,7 @@ impl<'a> Model<'a> {
             head,
             name,
             sample_scale,
+            input_units,
             words,
             checksum,
             dot_limit: dot_limit(head_width),
@@ -268,6 +286,26 @@ impl<'a> Model<'a> {
     /// unit.
     pub const fn sample_scale_bits(&self) -> &'a [u32] {
         self.sample_scale
+    }
+
+    /// The unit of a channel's real values; none where the file does not say.
+    pub fn input_unit(&self, channel: usize) -> Option<&'a str> {
+        answers::nth(self.input_units, channel).or_else(|| answers::nth(self.input_units, 0))
+    }
+
+    /// Number of scores, of a recording or of a token.
+    pub const fn outputs(&self) -> usize {
+        self.answers.outputs
+    }
+
+    /// Number of classes; see [`Answers::classes`].
+    pub const fn classes(&self) -> usize {
+        self.answers.classes()
+    }
+
+    /// Whether every token has scores of its own.
+    pub const fn is_per_token(&self) -> bool {
+        matches!(self.pooling, Pooling::None)
     }
 
     /// Width of all heads side by side.

@@ -6,6 +6,8 @@ use super::read::{Reader, tri};
 /// How tokens become one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pooling {
+    /// They stay as they are: every token has scores of its own.
+    None,
     /// Mean over the tokens that are not masked.
     Mean,
     /// Maximum of each column.
@@ -59,19 +61,20 @@ impl Pooling {
     pub const fn window(self) -> Option<PoolingWindow> {
         match self {
             Self::WindowMean(window) | Self::WindowMax(window) => Some(window),
-            Self::Mean | Self::Max | Self::First | Self::Last => None,
+            Self::None | Self::Mean | Self::Max | Self::First | Self::Last => None,
         }
     }
 
     /// A kind, and the window after the kinds that have one.
     pub(super) const fn read(reader: &mut Reader<'_>) -> Result<Self, ModelError> {
-        Ok(match tri!(reader.field("pooling", 0, 5)) {
+        Ok(match tri!(reader.field("pooling", 0, 6)) {
             0 => Self::Mean,
             1 => Self::Max,
             2 => Self::First,
             3 => Self::Last,
             4 => Self::WindowMean(tri!(PoolingWindow::read(reader))),
-            _ => Self::WindowMax(tri!(PoolingWindow::read(reader))),
+            5 => Self::WindowMax(tri!(PoolingWindow::read(reader))),
+            _ => Self::None,
         })
     }
 
@@ -85,6 +88,7 @@ impl Pooling {
             Self::Last => 3,
             Self::WindowMean(_) => 4,
             Self::WindowMax(_) => 5,
+            Self::None => 6,
         };
         out.sizes(&[kind]);
         if let Some(PoolingWindow { block, blocks }) = self.window() {

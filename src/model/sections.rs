@@ -14,6 +14,15 @@ pub(super) const CLASS: [u8; 4] = *b"CLST";
 /// The norm of the pooled row: a [record](super::Norm).
 pub(super) const POOLED_NORM: [u8; 4] = *b"PNRM";
 
+/// What the scores say: a number of the task, of thresholds, and these.
+pub(super) const ANSWERS: [u8; 4] = *b"ANSW";
+/// What the classes are called, or the outputs: UTF-8, a zero behind each.
+pub(super) const NAMES: [u8; 4] = *b"NAMS";
+/// The units of outputs that are numbers, as names.
+pub(super) const UNITS: [u8; 4] = *b"UNTS";
+/// The units of the input: one for all channels, or one for each, as names.
+pub(super) const INPUT_UNITS: [u8; 4] = *b"INUN";
+
 /// Bit of the flags: a reader that does not know the section cannot use the file.
 pub(super) const NEEDED: u32 = 1;
 /// Words of an entry of the table: tag, flags, offset, length.
@@ -30,6 +39,10 @@ pub(super) struct Sections<'a> {
     pub(super) unit: &'a [u32],
     pub(super) class_token: &'a [u32],
     pub(super) pooled_norm: &'a [u32],
+    pub(super) answers: &'a [u32],
+    pub(super) names: &'a [u32],
+    pub(super) units: &'a [u32],
+    pub(super) input_units: &'a [u32],
 }
 
 impl<'a> Sections<'a> {
@@ -40,7 +53,17 @@ impl<'a> Sections<'a> {
         tri!(reader.words(PREAMBLE));
         let count = tri!(reader.field("sections", 1, MOST));
         let table = tri!(reader.words(count * ENTRY));
-        let mut found = Self { network: &[], name: "", unit: &[], class_token: &[], pooled_norm: &[] };
+        let mut found = Self {
+            network: &[],
+            name: "",
+            unit: &[],
+            class_token: &[],
+            pooled_norm: &[],
+            answers: &[],
+            names: &[],
+            units: &[],
+            input_units: &[],
+        };
         let mut entries = table;
         while let [tag, flags, offset, length, rest @ ..] = entries {
             let id = tag.to_le_bytes();
@@ -73,12 +96,16 @@ impl<'a> Sections<'a> {
                     Some(name) => found.name = name,
                     None => return Err(fault(id, SectionFault::Content)),
                 },
-                UNIT | CLASS | POOLED_NORM if words.is_empty() => {
+                UNIT | CLASS | POOLED_NORM | ANSWERS | NAMES | UNITS | INPUT_UNITS if words.is_empty() => {
                     return Err(fault(id, SectionFault::Content));
                 }
                 UNIT => found.unit = words,
                 CLASS => found.class_token = words,
                 POOLED_NORM => found.pooled_norm = words,
+                ANSWERS => found.answers = words,
+                NAMES => found.names = words,
+                UNITS => found.units = words,
+                INPUT_UNITS => found.input_units = words,
                 _ if *flags == NEEDED => return Err(fault(id, SectionFault::Unknown)),
                 _ => {}
             }

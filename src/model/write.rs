@@ -1,11 +1,14 @@
 //! Writes a model file: the mirror of [`super::Model::parse`].
 
+use std::string::String;
 use std::vec::Vec;
 
 use super::crc::crc32;
 pub use super::kind::write::*;
-use super::sections::{CLASS, ENTRY, NAME, NAME_WORDS, NEEDED, NETWORK, POOLED_NORM, UNIT};
-use super::{Level, MAGIC, NormOrder, PREAMBLE, Pooling, VERSION, Window};
+use super::sections::{
+    ANSWERS, CLASS, ENTRY, INPUT_UNITS, NAME, NAME_WORDS, NAMES, NEEDED, NETWORK, POOLED_NORM, UNIT, UNITS,
+};
+use super::{Level, MAGIC, NormOrder, PREAMBLE, Pooling, Task, VERSION, Window};
 use crate::kernels::{Activation, pair_len};
 use crate::num::Requant;
 
@@ -110,11 +113,24 @@ pub struct Block {
     pub norm2: Norm,
 }
 
+/// What the scores say; see [`super::Answers`].
+#[derive(Clone, Debug)]
+pub struct Answers {
+    /// What the model is asked.
+    pub task: Task,
+    /// None, or one for each output; of two classes one. Integers with the fractional bits of the scores.
+    pub thresholds: Vec<i32>,
+    /// None, or one for each class or output.
+    pub names: Vec<String>,
+    /// None, or one for each output.
+    pub units: Vec<String>,
+}
+
 /// A whole model; see [`super::Model`].
 #[derive(Clone, Debug)]
 #[allow(missing_docs)] // The fields are those of `super::Model`.
 pub struct File {
-    pub name: std::string::String,
+    pub name: String,
     pub max_tokens: usize,
     pub horizon: usize,
     pub width: usize,
@@ -131,6 +147,9 @@ pub struct File {
     pub pooled_norm: Option<Norm>,
     pub head_hidden: Option<Hidden>,
     pub head: Linear,
+    pub answers: Answers,
+    /// None, one for all channels, or one for each.
+    pub input_units: Vec<String>,
 }
 
 impl File {
@@ -153,17 +172,14 @@ impl File {
             words.norm(norm);
             sections.push((POOLED_NORM, NEEDED, words.0));
         }
-        let mut out = Words(std::vec![MAGIC, VERSION, 0, 0, sections.len() as u32]);
-        let mut offset = PREAMBLE + 1 + ENTRY * sections.len();
-        for (tag, flags, words) in &sections {
-            out.words(&[u32::from_le_bytes(*tag), *flags]);
-            out.sizes(&[offset, words.len()]);
-            offset += words.len();
+        let Answers { task, thresholds, names, units } = &self.answers;
+        if *task != Task::Multiclass || !thresholds.is_empty() {
+            sections.push(answers(*task, thresholds));
         }
-        sections.iter().for_each(|(_, _, words)| out.words(words));
-        out.0[2] = out.0.len() as u32;
-        out.0[3] = crc32(&out.0[PREAMBLE..]);
-        out.0
+        let lists = [(NAMES, names), (UNITS, units), (INPUT_UNITS, &self.input_units)];
+        let lists = lists.into_iter().filter(|(_, list)| !list.is_empty());
+        sections.extend(lists.map(|(tag, names)| (tag, 0, list(names))));
+        join(&sections)
     }
 
     /// The bytes of the file.
@@ -219,6 +235,55 @@ impl File {
         out.linear(&self.head);
         out.0
     }
+}
+
+/// A section: its tag, its flags and its words.
+type Section = ([u8; 4], u32, Vec<u32>);
+
+/// The words of a file of these sections.
+fn join(sections: &[Section]) -> Vec<u32> {
+    let mut out = Words(std::vec![MAGIC, VERSION, 0, 0, sections.len() as u32]);
+    let mut offset = PREAMBLE + 1 + ENTRY * sections.len();
+    for (tag, flags, words) in sections {
+        out.words(&[u32::from_le_bytes(*tag), *flags]);
+        out.sizes(&[offset, words.len()]);
+        offset += words.len();
+    }
+    sections.iter().for_each(|(_, _, words)| out.words(words));
+    out.0[2] = out.0.len() as u32;
+    out.0[3] = crc32(&out.0[PREAMBLE..]);
+    out.0
+}
+
+/// The words of a model file with other thresholds; `file` is one that [`super::Model::parse`] takes.
+pub fn with_thresholds(file: &[u32], task: Task, thresholds: &[i32]) -> Vec<u32> {
+    let (mut sections, mut rest) = (Vec::new(), &file[PREAMBLE + 1..]);
+    for _ in 0..file[PREAMBLE] {
+        let (&[tag, flags, offset, length], next) = rest.split_first_chunk().expect("the table is whole");
+        let words = file[offset as usize..][..length as usize].to_vec();
+        sections.push((tag.to_le_bytes(), flags, words));
+        rest = next;
+    }
+    sections.retain(|(tag, _, _)| *tag != ANSWERS);
+    if task != Task::Multiclass || !thresholds.is_empty() {
+        sections.push(answers(task, thresholds));
+    }
+    join(&sections)
+}
+
+/// Who does not know that there are no classes cannot use the file; a threshold can be done without.
+fn answers(task: Task, thresholds: &[i32]) -> Section {
+    let mut words = Words(Vec::new());
+    words.sizes(&[task as usize, thresholds.len()]);
+    words.i32s(thresholds);
+    (ANSWERS, if task == Task::Multiclass { 0 } else { NEEDED }, words.0)
+}
+
+/// Names with a zero behind each.
+fn list(names: &[String]) -> Vec<u32> {
+    let mut words = Words(Vec::new());
+    words.bytes(&names.iter().flat_map(|name| name.bytes().chain([0])).collect::<Vec<_>>());
+    words.0
 }
 
 /// As much of a name as there is room for.

@@ -25,15 +25,31 @@ pub(super) fn around_blocks<W: Manner>(
         Task::Measure => measure(run, budget),
         Task::Embed => embed_tile(run, budget, trace),
         Task::Pool => pool_tile(run, budget, trace),
+        // Each token has its scores.
+        _ if run.model.is_per_token() => true,
         _ => {
-            let names = [Name::Pooled, Name::Scores, Name::Hidden, Name::PooledNorm];
-            let [pooled, scores, hidden, normed] = run.plan.take(run.memory, names);
-            let pooled = i16s_in(pooled, 0..run.model.output_width());
-            let between = [i16s_in(normed, 0..pooled.len()), i16s_in(hidden, 0..run.model.hidden)];
-            head(run.model, pooled, between, i16s_in(scores, 0..run.model.classes), trace);
+            score(run, 0, true, trace);
             true
         }
     })
+}
+
+/// Makes the scores of the pooled row, number `row` of those that have scores; zeros where it does not count.
+#[inline(never)]
+fn score<W: Manner>(run: &mut Running<'_, W>, row: usize, counts: bool, trace: &mut impl Trace) {
+    let (model, outputs) = (run.model, run.model.outputs());
+    let names = [Name::Pooled, Name::Scores, Name::Hidden, Name::PooledNorm];
+    let [pooled, scores, hidden, normed] = run.plan.take(run.memory, names);
+    let pooled = i16s_in(pooled, 0..model.output_width());
+    let between = [i16s_in(normed, 0..pooled.len()), i16s_in(hidden, 0..model.hidden)];
+    // A stream keeps those of the newest token.
+    let place = if W::STREAMS { 0 } else { row };
+    let scores = i16s_in(scores, place * outputs..(place + 1) * outputs);
+    if counts {
+        head(model, pooled, between, scores, row, trace);
+    } else {
+        scores.fill(0);
+    }
 }
 
 /// Looks at some ids, or for a token that is not masked.
@@ -96,8 +112,13 @@ fn embed_tile<W: Manner>(run: &mut Running<'_, W>, budget: &mut Budget, trace: &
     let rows = i16s_in(residual, at..at + elements);
     let windows = i16s_in(windows, 0..(last - first) * stem_inputs);
     let work = i16s_in(work, 0..elements);
-    let buffers =
-        embed::Work { rare: &run.links.rare, statistics: i32s_mut(statistics), windows, rows: work };
+    let buffers = embed::Work {
+        rare: &run.links.rare,
+        statistics: i32s_mut(statistics),
+        windows,
+        rows: work,
+        saturated: &mut run.saturated,
+    };
     let (input, origin) = match W::PASSES {
         true => (&*i16s_in(samples, 0..model.input.values_of(ROW_TILE)), run.place.span),
         false => (run.input, 0),
@@ -124,6 +145,7 @@ fn first_pooled<W: Manner>(run: &Running<'_, W>) -> usize {
 /// Adds the rows of a tile to what is pooled.
 fn pool_tile<W: Manner>(run: &mut Running<'_, W>, budget: &mut Budget, trace: &mut impl Trace) -> bool {
     let (model, width, end) = (run.model, run.model.width, run.place.tile_end(run.course));
+    let is_per_token = model.is_per_token();
     let first = if run.place.resumed { run.place.row } else { run.place.tile };
     let (at, seen) = (run.residual_row(first), run.visible(first..end));
     let first_pooled = first_pooled(run);
@@ -147,11 +169,15 @@ fn pool_tile<W: Manner>(run: &mut Running<'_, W>, budget: &mut Budget, trace: &m
         pool::add(model, token, residuals, seen >> row & 1 == 1, work, &mut pool, trace);
         budget.charge(50 * model.output_width());
         run.place.row = token + 1;
-        if budget.is_spent() {
+        if budget.is_spent() || is_per_token {
             break;
         }
     }
-    if run.place.row == run.course.tokens {
+    if is_per_token {
+        run.pooled = (seen & 1) as usize;
+        score(run, first, seen & 1 == 1, trace);
+        budget.charge(model.output_width().max(model.hidden) * model.hidden.max(model.outputs()));
+    } else if run.place.row == run.course.tokens {
         pool::finish(model, run.fracs, &mut pool, trace);
     }
     run.place.row == end

@@ -218,8 +218,10 @@ macro_rules! model {
         impl $name {
             /// Name given at quantisation.
             $visibility const NAME: &'static str = <Self as $crate::Embedded>::MODEL.name();
-            /// Number of classes.
-            $visibility const CLASSES: usize = <Self as $crate::Embedded>::MODEL.classes;
+            /// Number of classes, or of labels that are yes or no; 0 where the outputs are numbers.
+            $visibility const CLASSES: usize = <Self as $crate::Embedded>::MODEL.classes();
+            /// Number of scores.
+            $visibility const OUTPUTS: usize = <Self as $crate::Embedded>::MODEL.outputs();
             /// Most tokens of a sequence.
             $visibility const MAX_TOKENS: usize = <Self as $crate::Embedded>::MODEL.max_tokens;
             /// Most raw values of a recording.

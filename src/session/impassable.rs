@@ -27,6 +27,8 @@ pub enum Impassable {
     },
     /// A learned token stands before those of the input.
     ClassToken,
+    /// Every token has scores of its own.
+    PerToken,
 }
 
 impl Impassable {
@@ -34,6 +36,9 @@ impl Impassable {
     pub const fn of(model: &Model<'_>) -> Option<Self> {
         if model.class_token.is_some() {
             return Some(Self::ClassToken);
+        }
+        if model.is_per_token() {
+            return Some(Self::PerToken);
         }
         let mut blocks = model.blocks();
         let mut block = 0;
@@ -65,6 +70,9 @@ impl Impassable {
             Self::ClassToken => {
                 "a class token stands before those of the recording, which passes do not have; run the recording whole, or \
                  train without it and pool the mean or the maximum"
+            }
+            Self::PerToken => {
+                "every token has scores of its own, and so many would not fit the memory; run the recording whole, or a causal                  model as a stream"
             }
         }
     }

@@ -118,11 +118,12 @@ impl<'a> Session<'a> {
         mask: Option<&[bool]>,
         trace: &mut impl Trace,
     ) -> Result<Scores<'_>, InputError> {
-        {
+        let (tokens, saturated) = {
             let mut running = self.start_masked(input, mask)?;
             while running.advance(&mut Budget::UNLIMITED.clone(), trace)?.is_pending() {}
-        }
-        Ok(running::scores(&self.model, &self.plan, self.memory))
+            running.said()
+        };
+        Ok(running::scores(&self.model, &self.plan, self.memory, tokens, saturated))
     }
 
     /// Begins a run that is done in steps of bounded work, with other work between them.

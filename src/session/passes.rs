@@ -97,12 +97,13 @@ impl<'a> Passes<'a> {
     // Here and below: what is not inlined does not lie on the stack beside what runs deeper.
     #[inline(never)]
     pub fn run<R: Recording>(&mut self, recording: &mut R) -> Result<Scores<'_>, PassError<R::Error>> {
-        {
-            let mut running = self.start(recording)?;
-            while running.advance(&mut Budget::UNLIMITED.clone())?.is_pending() {}
-        }
+        let saturated = {
+            let mut passing = self.start(recording)?;
+            while passing.advance(&mut Budget::UNLIMITED.clone())?.is_pending() {}
+            passing.running.saturated
+        };
         let Session { model, plan, memory, .. } = &mut self.0;
-        Ok(scores(model, plan, memory))
+        Ok(scores(model, plan, memory, 1, saturated))
     }
 
     /// Begins a run that is done in steps of bounded work, with other work between them.
@@ -197,6 +198,8 @@ impl<'s, R: Recording> Passing<'s, R> {
     /// The recording begins anew.
     fn turn(&mut self) {
         self.pass += 1;
+        // They are counted in every pass.
+        self.running.saturated = 0;
         let Running { model, plan, memory, .. } = &mut self.running;
         if model.input.is_running() {
             let [of_channels] = plan.take(memory, [Name::Statistics]);

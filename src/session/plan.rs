@@ -76,7 +76,7 @@ const TABLE: [Line; Plan::COUNT] = {
             "of a stream that pools a window: for each block, how many tokens count, and sums or maxima of its columns",
         ),
         state("pooled", I16, [Pool, Head], "output width"),
-        state("scores", I16, [Head, Head], "classes"),
+        state("scores", I16, [Pool, Head], "outputs, of each token where it has scores of its own"),
         line("attended", I16, [Project, Join], "tokens x heads but one, queries, then what they attended to"),
         line("joined", I16, [Project, Join], "4 x all heads"),
         line("change", I16, [Join, Join], "4 x width"),
@@ -88,7 +88,7 @@ const TABLE: [Line; Plan::COUNT] = {
         line("input", I16, [Feed, Feed], "4 x width, of the feed-forward network"),
         line("output", I16, [Feed, Feed], "4 x width"),
         line("hidden", I16, [Feed, Head], "4 x hidden"),
-        line("pooled norm", I16, [Head, Head], "output width, norm of the pooled row"),
+        line("pooled norm", I16, [Pool, Head], "output width, norm of the pooled row"),
     ]
 };
 
@@ -229,6 +229,10 @@ impl Plan {
             Passage::Stream | Passage::Passes => model.input.values_of(tile),
         };
         let attention = Attention::of(model, passage);
+        let rows_of_scores = match passage {
+            Passage::Whole | Passage::Tiles if model.is_per_token() => max_tokens,
+            _ => 1,
+        };
         let lengths = [
             rows * width,
             if model.reversible { rows * width } else { 0 },
@@ -239,7 +243,7 @@ impl Plan {
             2 * model.output_width(),
             streams * recent::length(model),
             model.output_width(),
-            model.classes,
+            rows_of_scores * model.outputs(),
             attention.slots * max_tokens * head_width,
             tile * model.attention_width(),
             tile * width,

@@ -37,6 +37,8 @@ pub struct Running<'s, W = Whole> {
     pub(super) fracs: [i32; 2],
     /// Tokens that were pooled.
     pub(super) pooled: usize,
+    /// Values of the recording that are outside the range of the model.
+    pub(super) saturated: u32,
     /// In passes: which tokens of the tile count.
     pub(super) seen: u32,
     pub(super) manner: PhantomData<W>,
@@ -107,6 +109,7 @@ impl<'s, W: Manner> Running<'s, W> {
             place: Place::start(),
             fracs: [0; 2],
             pooled: 0,
+            saturated: 0,
             seen: 0,
             manner: PhantomData,
         }
@@ -134,7 +137,13 @@ impl<'s, W: Manner> Running<'s, W> {
 
     /// The scores, once a step was [`Poll::Ready`].
     pub fn scores(self) -> Option<Scores<'s>> {
-        (self.place.task == Task::Done).then(|| scores(self.model, self.plan, self.memory))
+        let (tokens, saturated) = self.said();
+        (self.place.task == Task::Done).then(|| scores(self.model, self.plan, self.memory, tokens, saturated))
+    }
+
+    /// How many tokens have scores, and the values that were outside the range.
+    pub(super) fn said(&self) -> (usize, u32) {
+        (if self.model.is_per_token() { self.course.tokens } else { 1 }, self.saturated)
     }
 
     /// The arena, for a look at what is needed of it.
@@ -225,8 +234,15 @@ impl<'s, W: Manner> Running<'s, W> {
     }
 }
 
-/// The scores of the last run.
-pub(super) fn scores<'s>(model: &Model<'_>, plan: &Plan, memory: &'s mut [u32]) -> Scores<'s> {
+/// The scores of the last run, of so many tokens or of all together.
+pub(super) fn scores<'s>(
+    model: &'s Model<'_>,
+    plan: &Plan,
+    memory: &'s mut [u32],
+    tokens: usize,
+    saturated: u32,
+) -> Scores<'s> {
     let [scores] = plan.take(memory, [Name::Scores]);
-    Scores::new(i16s_mut(scores, model.classes), model.head.frac)
+    let raw = i16s_mut(scores, tokens * model.outputs());
+    Scores { raw, frac: model.head.frac, saturated, answers: &model.answers }
 }

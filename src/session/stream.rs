@@ -49,6 +49,8 @@ enum At {
     Gap,
     /// Steps of the window up to the last one that is missing.
     Missing,
+    /// Values that were outside the range of the model.
+    Saturated,
 }
 
 impl<'a> Stream<'a> {
@@ -114,7 +116,7 @@ impl<'a> Stream<'a> {
 
     /// Takes one step of samples, a value for each channel, one symbol or one token id. Where a token is complete, gives
     /// the scores of all tokens so far, unless none of them counts; where pooling has a [window], unless none of those in the
-    /// window does.
+    /// window does; where every token has scores of its own, those of this one.
     ///
     /// [window]: crate::model::PoolingWindow
     ///
@@ -163,13 +165,14 @@ impl<'a> Stream<'a> {
     }
 
     /// The scores of all tokens so far; `None` before the first one that counts, and where none of those that are pooled
-    /// does.
+    /// does. Where every token has scores of its own, those of the newest; `None` where it does not count.
     pub fn scores(&mut self) -> Option<Scores<'_>> {
         if self.at(At::Pooled) == 0 {
             return None;
         }
+        let saturated = self.at(At::Saturated) as u32;
         let Session { model, plan, memory, .. } = &mut self.0;
-        Some(scores(model, plan, memory))
+        Some(scores(model, plan, memory, 1, saturated))
     }
 
     /// The arena, for a look at what is needed of it.
@@ -246,16 +249,20 @@ impl<'a> Stream<'a> {
             [Name::Residual, Name::Second, Name::Samples, Name::Statistics, Name::Windows, Name::Normed];
         let [residual, second, samples, statistics, windows, work] = plan.take(memory, names);
         let row = i16s_in(residual, 0..model.width);
+        let mut saturated = 0;
         let buffers = embed::Work {
             rare: &links.rare,
             statistics: i32s_mut(statistics),
             windows: i16s_in(windows, 0..model.input.stem_inputs()),
             rows: i16s_in(work, 0..model.width),
+            saturated: &mut saturated,
         };
         let samples = i16s_in(samples, 0..model.input.window_values());
         let frac = embed::embed(model, samples, token, seen[0].into(), buffers, row, trace);
         let copy = i16s_in(second, 0..model.width);
         copy.iter_mut().zip(row.iter()).for_each(|(copy, &x)| *copy = x);
+        let total = (self.at(At::Saturated) as u32).saturating_add(saturated);
+        self.put(At::Saturated, total as usize);
         frac
     }
 

@@ -141,7 +141,7 @@ pub(crate) fn kinds(source: &mut Source, heads: usize, width: usize, layer: usiz
 
 /// Options number `i`.
 pub(crate) fn options(i: usize, causal: bool) -> Options {
-    use {Activation::*, NormOrder::*, Pooling::*};
+    use {Activation::*, NormOrder::*};
     Options {
         input: (i % 3) as u8,
         positions: (i / 2 % 4) as u8,
@@ -151,7 +151,7 @@ pub(crate) fn options(i: usize, causal: bool) -> Options {
         heads: [1, 2, 4][i % 3],
         // Heads of even and of odd width.
         width: [16, 22, 32, 15, 24, 36][i % 6],
-        pooling: [Mean, Max, First, Last][i % 4],
+        pooling: [Pooling::Mean, Pooling::Max, Pooling::First, Pooling::Last][i % 4],
         hidden: [None, Some(Tanh), None, Some(GeluTanh), Some(Relu)][i % 5],
         norms: i % 4 < 2,
         max_tokens: MAX_TOKENS,

@@ -134,6 +134,7 @@ pub(crate) fn network(source: &mut Source, options: Options) -> Network {
         pooled_norm: None,
         head: source.linear(hidden.as_ref().map_or(output, |hidden| hidden.map.outputs), 5),
         hidden,
+        answers: Answers::default(),
         max_tokens: options.max_tokens,
         horizon: None,
     }

@@ -210,7 +210,9 @@ impl Model {
         let token = |length: usize| match self.pooling {
             Pooling::First => Some(0),
             Pooling::Last => Some(length - 1),
-            Pooling::Mean | Pooling::Max | Pooling::WindowMean(_) | Pooling::WindowMax(_) => None,
+            Pooling::None | Pooling::Mean | Pooling::Max | Pooling::WindowMean(_) | Pooling::WindowMax(_) => {
+                None
+            }
         };
         let lengths = batch.lengths.tokens.iter().enumerate();
         let rows: Option<Vec<i32>> = lengths
@@ -239,6 +241,7 @@ impl Model {
                 stream.max_dim(1).reshape([recordings, width])
             }
             Pooling::First | Pooling::Last => unreachable!("`read` names their rows"),
+            Pooling::None => unreachable!("a recipe pools"),
         }
     }
 

@@ -1,37 +1,12 @@
-//! A recipe: the description that `fixformer quantize` reads, with a table `[train]`.
-//!
-//! | key | default | meaning |
-//! |---|---|---|
-//! | `data` | | the `.npz` file, from the folder of the recipe; `--data` replaces it |
-//! | `classes` | one more than the largest training label | number of classes |
-//! | `validation` | 0.1 | share of the training recordings held out, if the file has no `x_val` or `tok_val` |
-//! | `epochs` or `minutes` | required, one of them | how long; only `epochs` gives the same weights every time |
-//! | `batch` | 32 | recordings a step |
-//! | `learning_rate` | 1e-3 | its largest value |
-//! | `schedule` | `"cosine"` | how it falls after the warm-up: to 0 as a cosine, `"linear"`, or `"constant"` |
-//! | `warmup` | 0.05 | share of the training in which it rises from 0 |
-//! | `weight_decay` | 0.01 | of matrices, not of biases, norms and tables |
-//! | `loss` | `"cross-entropy"` | or `"balanced"`: every class counts as much as every other |
-//! | `label_smoothing` | 0 | share of the label given to all classes alike |
-//! | `dropout` | 0 | of the embedding and of what each sublayer adds |
-//! | `short_first` | 0 | share of the training before the longest recordings take part; it begins with the shortest |
-//! | `average` | 0.1 | weights are averages over about this share of the training so far; 0: the last ones |
-//! | `keep` | `"loss"` | the weights of which epoch stay: with the lowest validation `"loss"`, the highest `"accuracy"`, or the `"last"` |
-//! | `whiten` | none | the stem learns in coordinates in which the steps of a window are uncorrelated; a share of their variance is added to each, as 1e-3 |
-//! | `fine_tune` | 0 | share of the training, at its end, in which weights and activations are rounded as the engine has them |
-//! | `augment.shift` | 0 | steps that a recording is moved by, at most, either way |
-//! | `augment.scale` | 0 | samples are multiplied by 1 ± this, at most |
-//! | `augment.invert` | 0 | share of the recordings whose samples change their sign, as with swapped electrodes |
-//! | `augment.noise` | 0 | standard deviation of noise added to normalised samples |
-//! | `augment.stretch` | 0 | samples are played up to this share faster or slower |
-//! | `augment.hide` | 0 | share of the steps that are hidden: symbols unknown, normalised samples 0 |
-//! | `seed` | 0 | of weights, order, dropout and augmentation |
+//! A recipe: the description that `fixformer quantize` reads, with a table `[train]`, whose keys are in `docs/reference.md`.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use fixformer::host::import;
-use fixformer::host::import::description::{Description, InputKind, NormOrder, PositionKind};
+use fixformer::host::import::description::{
+    Description, InputKind, NormOrder, PoolingKind, PositionKind, Task,
+};
 use serde::Deserialize;
 
 /// What to train and how.
@@ -45,10 +20,10 @@ pub struct Recipe {
     pub training: Training,
 }
 
-/// The table `[train]`; the table above says what the keys mean.
+/// The table `[train]`; `docs/reference.md` says what the keys mean.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(missing_docs, reason = "the table of the module says what the keys mean")]
+#[expect(missing_docs, reason = "the reference says what the keys mean")]
 pub struct Training {
     pub data: Option<PathBuf>,
     pub classes: Option<usize>,
@@ -75,7 +50,7 @@ pub struct Training {
 /// How the learning rate falls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "the table of the module says what the words mean")]
+#[expect(missing_docs, reason = "the reference says what the words mean")]
 pub enum Schedule {
     Cosine,
     Linear,
@@ -85,7 +60,7 @@ pub enum Schedule {
 /// What is minimised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "the table of the module says what the words mean")]
+#[expect(missing_docs, reason = "the reference says what the words mean")]
 pub enum Loss {
     CrossEntropy,
     Balanced,
@@ -94,7 +69,7 @@ pub enum Loss {
 /// Which weights stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "the table of the module says what the words mean")]
+#[expect(missing_docs, reason = "the reference says what the words mean")]
 pub enum Keep {
     Loss,
     Accuracy,
@@ -104,7 +79,7 @@ pub enum Keep {
 /// How recordings are varied in training.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(missing_docs, reason = "the table of the module says what the keys mean")]
+#[expect(missing_docs, reason = "the reference says what the keys mean")]
 pub struct Augment {
     pub shift: usize,
     pub scale: f64,
@@ -223,13 +198,15 @@ impl Recipe {
 
     /// Refuses what a description may have and training has not.
     fn check_network(&self) -> Result<()> {
-        let Description { input, positions, encoder, head, tensors, .. } = &self.description;
+        let Description { input, positions, encoder, pooling, head, tensors, .. } = &self.description;
         let scaled = matches!(input, InputKind::Tokens { scale } if *scale != 1.0);
         for (key, given) in [
             ("input.scale", scaled),
             ("positions.kind = \"axial\"", matches!(positions.kind, PositionKind::Axial)),
             ("encoder.norm = \"reversible\"", matches!(encoder.norm, NormOrder::Reversible)),
             ("head.hidden", head.hidden.is_some()),
+            ("head.task", !matches!(head.task, None | Some(Task::Multiclass))),
+            ("pooling.kind = \"none\"", pooling.kind == PoolingKind::None),
             ("tensors.token_type", tensors.token_type.is_some()),
             ("tensors.class_token", tensors.class_token.is_some()),
             ("tensors.rename", !tensors.rename.is_empty()),

@@ -57,6 +57,7 @@ pub(crate) fn network(
         pooling: float::Pooling::Mean,
         pooled_norm: None,
         head: linear(WIDTH, 4),
+        answers: float::Answers::default(),
         hidden: None,
         max_tokens,
         horizon: None,

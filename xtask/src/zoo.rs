@@ -18,6 +18,7 @@ use fixformer::host::evaluate::{Evaluation, evaluate};
 use fixformer::host::file::replace;
 use fixformer::host::fit::{BOARDS, Need, cost::Core};
 use fixformer::host::quantize::{Quantized, Settings, quantize};
+use fixformer::host::targets::Targets;
 use fixformer::host::{import, reference::Network};
 use fixformer::model::Input;
 use fixformer::session::Plan;
@@ -131,7 +132,7 @@ fn measured(
             let (network, model) = quantised(recipe, data, 0)?;
             replace(&file, &model.bytes())?;
             let result = evaluated(recipe, &model.words, Some(&network), test)?;
-            let float = format!("{} %", percent(&result, result.float_right));
+            let float = format!("{} %", percent(result.accuracy_float()));
             (result, float, thousands(parameters(&recipe.checkpoint(0))?), Vec::new())
         }
         false => {
@@ -141,11 +142,11 @@ fn measured(
             (result, known.float, known.parameters, others)
         }
     };
-    let mut by_seed = vec![percent(&result, result.fixed_right)];
+    let mut by_seed = vec![percent(result.accuracy_fixed())];
     for seed in 1.. {
         if recipe.checkpoint(seed).is_file() {
             let result = evaluated(recipe, &quantised(recipe, data, seed)?.1.words, None, test)?;
-            by_seed.push(percent(&result, result.fixed_right));
+            by_seed.push(percent(result.accuracy_fixed()));
         } else if let Some(known) = others.get(by_seed.len() - 1) {
             by_seed.push(known.clone());
         } else {
@@ -190,8 +191,8 @@ fn evaluated(
     test: &Recordings,
 ) -> Result<Evaluation> {
     let progress = bar("evaluating", recipe, test.rows.len())?;
-    let result =
-        evaluate(Model::parse(words)?, network, &test.rows, Some(&test.labels), &|| progress.inc(1))?;
+    let targets = Targets::classes(&test.labels);
+    let result = evaluate(Model::parse(words)?, network, &test.rows, Some(&targets), &|| progress.inc(1))?;
     progress.finish_and_clear();
     Ok(result)
 }
@@ -240,8 +241,8 @@ fn millions(instructions: f64) -> String {
     format!("{:.1} M", instructions / 1e6)
 }
 
-fn percent(result: &Evaluation, right: Option<usize>) -> String {
-    format!("{:.2}", 100.0 * result.share(right.unwrap_or_default()))
+fn percent(share: Option<f64>) -> String {
+    format!("{:.2}", 100.0 * share.unwrap_or_default())
 }
 
 fn bar(what: &str, recipe: &Recipe, length: usize) -> Result<ProgressBar> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::string::ToString;
 use std::vec::Vec;
 
-use super::labels::{self, Labels};
+use super::labels;
 use super::{DataError, Label, Number, Options, Recordings};
 
 mod dialect;
@@ -51,16 +51,12 @@ pub(super) fn load(path: &Path, mut options: Options<'_>) -> Result<Recordings, 
     if rows.is_empty() {
         return Err(DataError::Empty { path: path.to_owned(), place: "the file".to_string() });
     }
-    let labels = match label.filter(|_| !options.without_labels) {
-        None => None,
-        Some(column) => {
-            let place = |row: usize| table.lines[row].place(column);
-            Some(labels::resolve(path, &texts, options.classes, place)?)
-        }
-    };
-    let (labels, classes) =
-        labels.map_or((None, None), |Labels { indices, classes }| (Some(indices), classes));
-    Ok(Recordings { channels, rows, labels, classes, scale: options.scale.cloned(), files: None })
+    let mut recordings =
+        Recordings { channels, rows, scale: options.scale.cloned(), ..Recordings::default() };
+    if let Some(column) = label {
+        labels::note(path, &texts, options, |row| table.lines[row].place(column), &mut recordings)?;
+    }
+    Ok(recordings)
 }
 
 /// The column of the label, if there is one.

@@ -8,8 +8,7 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::csv::Table;
-use super::labels::{self, Labels};
-use super::{DataError, Number, Options, Recordings, Split, extension, npz, wav};
+use super::{DataError, Number, Options, Recordings, Split, extension, labels, npz, wav};
 
 /// What a file holds.
 struct One {
@@ -53,14 +52,13 @@ pub(super) fn load(path: &Path, split: Split, options: Options<'_>) -> Result<Re
         return Err(DataError::Empty { path: root, place: "the folder".to_string() });
     };
     recordings.channels = channels;
-    if !folders.is_empty() && !options.without_labels {
+    if !folders.is_empty() {
         let texts: Vec<String> = files.iter().filter_map(|(_, class)| class.clone()).collect();
         // A class without recordings keeps its place.
         let numbered = names.iter().all(|name| name.parse::<u32>().is_ok());
-        let listed = options.classes.or((!numbered).then_some(&names));
-        let place = |row: usize| files[row].0.display().to_string();
-        let Labels { indices, classes } = labels::resolve(path, &texts, listed, place)?;
-        (recordings.labels, recordings.classes) = (Some(indices), classes);
+        let listed = options.classes.or((!numbered).then(|| labels::known(options.names, &names)));
+        let options = Options { classes: listed, ..options };
+        labels::note(path, &texts, options, |row| files[row].0.display().to_string(), &mut recordings)?;
     }
     let inside = |(file, _): &(PathBuf, _)| file.strip_prefix(&root).unwrap_or(file).display().to_string();
     recordings.files = Some(files.iter().map(inside).collect());

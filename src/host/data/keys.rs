@@ -56,8 +56,10 @@ impl Key {
                 ["`[rows + 1]`", "with `tok`: the step at which each begins, and the end of the last"]
             }
             Key::Labels => [
-                "`[rows]`",
-                "classes: whole numbers from 0, or words; words are numbered by the alphabet, or as `--classes` lists them",
+                "`[rows]`, `[rows, outputs]` or `[rows, tokens]`",
+                "classes: whole numbers from 0, or words; words are numbered by the alphabet, or as `--classes` lists them. Of a \
+                 model of several labels 1 or 0 for each, of one of numbers the numbers, of one that classifies tokens a class \
+                 for each token",
             ],
             Key::Scale => [
                 "a number, or `[channels]`",

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use super::{DataError, Number};
+use super::{DataError, Labels as Wanted, Number, Options, Recordings};
 
 /// The classes of recordings.
 pub(super) struct Labels {
@@ -19,15 +19,39 @@ pub(super) struct Labels {
 /// Most classes that a message lists.
 const MOST_LISTED: usize = 20;
 
-/// The classes that `texts` name, the text of recording `row` standing at `place(row)`: their places in the list
-/// `given`; or without one the numbers from 0 that they are, or else their places in the alphabet.
+/// The names of the model, if they are those of all `classes` that a file lists; else those classes.
+pub(super) fn known<'a>(names: Option<&'a [String]>, classes: &'a [String]) -> &'a [String] {
+    names.filter(|names| classes.iter().all(|class| names.contains(class))).unwrap_or(classes)
+}
+
+/// Notes what `texts` say of recordings, as the options ask for it; see [`resolve`].
+pub(super) fn note(
+    path: &Path,
+    texts: &[String],
+    options: Options<'_>,
+    place: impl Fn(usize) -> String,
+    recordings: &mut Recordings,
+) -> Result<(), DataError> {
+    match options.labels {
+        Wanted::Aside => {}
+        Wanted::Values => recordings.values = Some(numbers(path, texts, place)?),
+        Wanted::Classes => {
+            let Labels { indices, classes } = resolve(path, texts, options, place)?;
+            (recordings.labels, recordings.classes) = (Some(indices), classes);
+        }
+    }
+    Ok(())
+}
+
+/// The classes that `texts` name, the text of recording `row` standing at `place(row)`: their places in the list of the
+/// options; or without one the numbers from 0 that they are, or else their places among the names, or in the alphabet.
 pub(super) fn resolve(
     path: &Path,
     texts: &[String],
-    given: Option<&[String]>,
+    options: Options<'_>,
     place: impl Fn(usize) -> String,
 ) -> Result<Labels, DataError> {
-    if let Some(classes) = given {
+    if let Some(classes) = options.classes {
         return listed(path, texts, classes, place);
     }
     let numbers: Vec<Option<Number>> = texts.iter().map(|text| Number::parse(text, false)).collect();
@@ -63,6 +87,9 @@ pub(super) fn resolve(
             other: "a label cannot be blank".to_string(),
             listed: list(texts),
         });
+    }
+    if let Some(names) = options.names {
+        return listed(path, texts, names, place);
     }
     let classes: Vec<String> = texts.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect();
     listed(path, texts, &classes, place)
@@ -100,6 +127,25 @@ fn same(class: &str, text: &str) -> bool {
 fn index(number: Number) -> Option<usize> {
     let value = number.real();
     (value.fract() == 0.0 && (0.0..=u32::MAX.into()).contains(&value)).then_some(value as usize)
+}
+
+/// The numbers that `texts` are, the text of recording `row` standing at `place(row)`.
+fn numbers(
+    path: &Path,
+    texts: &[String],
+    place: impl Fn(usize) -> String,
+) -> Result<Vec<Vec<f64>>, DataError> {
+    let number = |(row, text): (usize, &String)| match Number::parse(text, false) {
+        Some(number) => Ok(std::vec![number.real()]),
+        None => Err(DataError::Number {
+            path: path.to_owned(),
+            place: place(row),
+            text: text.clone(),
+            remedy: "this model gives numbers, so correct it, or say which column has them: `--label NAME`"
+                .to_string(),
+        }),
+    };
+    texts.iter().enumerate().map(number).collect()
 }
 
 /// All labels in order, as `--classes` takes them.

@@ -14,7 +14,7 @@ use super::labels::{self, Labels};
 use super::npy::Array;
 use crate::host::scale::SampleScale;
 
-use super::{DataError, Key, Number, Options, Recordings, Split, check_scale};
+use super::{DataError, Key, Labels as Wanted, Number, Options, Recordings, Split, check_scale};
 
 /// One split of an `.npz`.
 pub(super) fn load(path: &Path, split: Split, options: Options<'_>) -> Result<Recordings, DataError> {
@@ -34,18 +34,52 @@ pub(super) fn load(path: &Path, split: Split, options: Options<'_>) -> Result<Re
     if let Some(array) = archive.array(&lengths)? {
         cut(path, &lengths, &array, channels, &mut rows)?;
     }
-    let found = if options.without_labels { None } else { archive.array(&labels)? };
-    let found = found.map(|array| self::labels(path, &labels, &array, rows.len(), options)).transpose()?;
-    let (labels, classes) =
-        found.map_or((None, None), |Labels { indices, classes }| (Some(indices), classes));
+    let found = if options.labels == Wanted::Aside { None } else { archive.array(&labels)? };
+    let mut values = None;
+    let (labels, classes) = match found {
+        Some(array) if options.labels == Wanted::Values => {
+            values = Some(self::values(path, &labels, &array, rows.len())?);
+            (None, None)
+        }
+        Some(array) => {
+            let Labels { indices, classes } = self::labels(path, &labels, &array, rows.len(), options)?;
+            (Some(indices), classes)
+        }
+        None => (None, None),
+    };
     Ok(Recordings {
         channels,
         rows,
         labels,
+        values,
         classes,
         scale: options.scale.cloned().or(file_scale),
         files: None,
     })
+}
+
+/// The numbers of as many recordings.
+fn values(path: &Path, key: &str, array: &Array, rows: usize) -> Result<Vec<Vec<f64>>, DataError> {
+    if !array.is_numeric() {
+        let problem = "its elements are text; save numbers".to_string();
+        return Err(DataError::Array { path: path.to_owned(), key: key.to_string(), problem });
+    }
+    let of_row = match array.shape[..] {
+        [found] if found == rows => 1,
+        [found, values] if found == rows => values,
+        // An axis of one behind: what a single output gives for each token.
+        [found, values, 1] if found == rows => values,
+        _ => {
+            return Err(DataError::Shape {
+                path: path.to_owned(),
+                key: key.to_string(),
+                found: array.shape.clone(),
+                expected: format!("[{rows}] or [{rows}, values]; give one row for each recording"),
+            });
+        }
+    };
+    let all: Vec<f64> = array.numbers().map(Number::real).collect();
+    Ok((0..rows).map(|row| all[row * of_row..][..of_row].to_vec()).collect())
 }
 
 /// The classes of as many recordings.
@@ -71,7 +105,7 @@ fn labels(
     }
     let numbers = || array.numbers().map(|number| number.to_string()).collect();
     let texts: Vec<String> = array.texts().unwrap_or_else(numbers);
-    labels::resolve(path, &texts, options.classes, |row| format!("`{key}`[{row}]"))
+    labels::resolve(path, &texts, options, |row| format!("`{key}`[{row}]"))
 }
 
 /// A single `.npy`, without labels.

@@ -7,8 +7,7 @@ use std::path::Path;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use super::labels::{self, Labels};
-use super::{DataError, Number, Options, Recordings, text};
+use super::{DataError, Labels, Number, Options, Recordings, labels, text};
 
 /// What the directives say.
 #[derive(Default)]
@@ -59,21 +58,22 @@ pub(super) fn load(path: &Path, options: Options<'_>) -> Result<Recordings, Data
     if rows.is_empty() {
         return Err(DataError::Empty { path: path.to_owned(), place: "the file".to_string() });
     }
-    let labels = match &header.classes {
-        Some(classes) if !options.without_labels => {
-            let whole = |class: &String| class.parse::<u32>().is_ok();
-            // Numbers from 0 stay what they are, even where the file lists them in another order.
-            let from_zero = classes.iter().all(whole) && classes.iter().any(|class| class == "0");
-            let listed = (!from_zero && !classes.is_empty()).then_some(classes.as_slice());
-            let place = |row: usize| format!("line {}", places[row]);
-            Some(labels::resolve(path, &texts, options.classes.or(listed), place)?)
-        }
-        _ => None,
-    };
-    let (labels, classes) =
-        labels.map_or((None, None), |Labels { indices, classes }| (Some(indices), classes));
     let channels = channels.unwrap_or(1);
-    Ok(Recordings { channels, rows, labels, classes, scale: options.scale.cloned(), files: None })
+    let mut recordings =
+        Recordings { channels, rows, scale: options.scale.cloned(), ..Recordings::default() };
+    let classes = header.classes.unwrap_or_default();
+    let whole = |class: &String| class.parse::<u32>().is_ok();
+    // Numbers from 0 stay what they are, even where the file lists them in another order.
+    let from_zero = classes.iter().all(whole) && classes.iter().any(|class| class == "0");
+    let listed = (!from_zero && !classes.is_empty()).then_some(classes.as_slice());
+    // A number that is to be found is no class.
+    let has_labels = if header.target { options.labels == Labels::Values } else { !texts.is_empty() };
+    if has_labels {
+        let listed = options.classes.or(listed.map(|listed| labels::known(options.names, listed)));
+        let options = Options { classes: listed, ..options };
+        labels::note(path, &texts, options, |row| format!("line {}", places[row]), &mut recordings)?;
+    }
+    Ok(recordings)
 }
 
 impl Header {

@@ -171,6 +171,9 @@ fn norms(network: &mut Network, around: bool) -> Vec<&mut Norm> {
 
 fn pooling(network: &Network, all: &mut Vec<Variant>) {
     use Pooling::{First, Last, Max, Mean};
+    if network.pooling == Pooling::None {
+        return;
+    }
     for (pooling, word) in [(Mean, "mean"), (Max, "max"), (First, "first"), (Last, "last")] {
         if network.pooling != pooling {
             push(all, network, format!("`pooling.kind = \"{word}\"`"), |network| network.pooling = pooling);

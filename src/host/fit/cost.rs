@@ -76,7 +76,7 @@ impl Core {
             self.linear(&layer.linear, 1, outputs) + self.each(activation(layer.activation), outputs)
         });
         let norm = model.pooled_norm.as_ref().map_or(0.0, |norm| self.norm(norm, 1));
-        push(Stage::Head.name(), norm + hidden + self.linear(&model.head, 1, model.classes));
+        push(Stage::Head.name(), norm + hidden + self.linear(&model.head, 1, model.outputs()));
         layers
     }
 

@@ -1,34 +1,4 @@
-//! The TOML description of a model.
-//!
-//! | table | key | default |
-//! |---|---|---|
-//! | | `name` | required |
-//! | | `max_tokens` | the rows of the position table; required without one |
-//! | | `horizon` | 16,384, or `max_tokens` if that is more; tokens of the longest stream |
-//! | `input` | `kind` | required: `samples`, `one-hot`, `tokens` |
-//! | | `channels`, `scale` | required for samples; `scale` is the real value of one raw unit, or a list of one for each channel |
-//! | | `remove_mean` | `false`; each channel's mean over the recording is subtracted |
-//! | | `standardize` | `false`; that, and each channel is divided by its standard deviation over the recording |
-//! | | `running` | none; the running form of these two, for streams: `{ memory, floor }`, see [`Running`] |
-//! | | `normalize` | `true`; then (x - mean) / deviation, from two tensors `[channels]` |
-//! | | `symbols` | required for one-hot; a raw value outside is the zero vector |
-//! | | `window` | required for samples and one-hot: `{ width, stride }` in steps |
-//! | | `scale` | `1`; of tokens: factor of the token table |
-//! | `positions` | `kind` | `learned`; or `none`, `sinusoidal`, `axial` (two tables, of a Reformer) |
-//! | `encoder` | `layers`, `width`, `heads`, `hidden` | required |
-//! | | `head_width` | `width / heads` |
-//! | | `activation` | `relu`; or `gelu` (erf), `gelu-tanh`, `tanh` |
-//! | | `norm` | `pre`; or `post`, `reversible` (pre, on the two streams of a Reformer) |
-//! | | `epsilon` | `1e-5`, of every norm without its own |
-//! | | `final_norm`, `embedding_norm` | `true`, `false` |
-//! | | `final_epsilon`, `embedding_epsilon` | `epsilon`; of these norms |
-//! | | `attention` | `{ kind = "exact", causal = false }`; or another kind, or one for each layer, see [`Attention`] |
-//! | `pooling` | `kind` | `mean`; or `max`, `first`, `last` |
-//! | | `window` | all tokens; of `mean` and `max`: `{ block, blocks }`, the last `blocks` blocks of `block` tokens |
-//! | | `norm`, `epsilon` | `false`, `encoder.epsilon`; normalisation of the pooled vector |
-//! | `head` | `hidden` | none; or the activation of a hidden layer before the scores |
-//! | `tensors` | names, `layout`, `ignore` | see [`Tensors`]; `class_token` names a learned token before those of the input |
-//! | `train` | | not read here: how `fixformer-train` trains it |
+//! The TOML description of a model: its keys are those of `docs/reference.md`.
 
 use std::format;
 use std::string::{String, ToString};
@@ -40,6 +10,7 @@ use crate::host::scale::SampleScale;
 use crate::model::MAX_HORIZON;
 
 mod attention;
+mod head;
 mod pooling;
 mod running;
 mod tensors;
@@ -48,6 +19,7 @@ pub(super) use attention::Place;
 pub use attention::{
     Attention, Attentions, BigBird, Buckets, Favor, Features, Lsh, Offset, Plan, Scale, Scaling,
 };
+pub use head::{Head, Reals, Task, Words};
 pub use pooling::{Pooling, PoolingKind, PoolingWindow};
 pub use running::Running;
 pub use tensors::{AffineNames, BiasName, Fused, Layout, NormNames, Tensors, in_layer};
@@ -96,11 +68,12 @@ impl Description {
 /// `[input]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-#[expect(missing_docs, reason = "the table of the module says what the keys mean")]
+#[expect(missing_docs, reason = "the reference says what the keys mean")]
 pub enum InputKind {
     Samples {
         channels: usize,
         scale: SampleScale,
+        unit: Option<Words>,
         #[serde(default)]
         remove_mean: bool,
         #[serde(default)]
@@ -123,7 +96,7 @@ pub enum InputKind {
 /// Steps of a token, and from one token to the next.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the table of the module says what the keys mean")]
+#[expect(missing_docs, reason = "the reference says what the keys mean")]
 pub struct Window {
     pub width: usize,
     pub stride: usize,
@@ -140,7 +113,7 @@ pub struct Positions {
 /// What is added to the tokens.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "the table of the module says what the keys mean")]
+#[expect(missing_docs, reason = "the reference says what the keys mean")]
 pub enum PositionKind {
     None,
     #[default]
@@ -152,7 +125,7 @@ pub enum PositionKind {
 /// `[encoder]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the table of the module says what the keys mean")]
+#[expect(missing_docs, reason = "the reference says what the keys mean")]
 pub struct Encoder {
     pub layers: usize,
     pub width: usize,
@@ -187,21 +160,13 @@ impl Encoder {
     }
 }
 
-/// `[head]`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Head {
-    /// Activation of its hidden layer, if it has one.
-    pub hidden: Option<Activation>,
-}
-
 /// A choice of the description: its TOML words and what each stands for in the reference.
 macro_rules! choice {
     ($(#[$doc:meta])* $name:ident as $target:ident { $first:ident = $first_to:ident $(, $word:ident = $to:ident)* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, Default, Deserialize)]
         #[serde(rename_all = "kebab-case")]
-        #[expect(missing_docs, reason = "the table of the module says what the words mean")]
+        #[expect(missing_docs, reason = "the reference says what the words mean")]
         pub enum $name {
             #[default]
             $first,

@@ -3,6 +3,7 @@
 //!
 //! The defaults are those of the configurations in transformers 4.46.
 
+use std::collections::BTreeMap;
 use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
@@ -14,7 +15,7 @@ use serde_json::{Map, Value};
 use super::description::{
     Activation, AffineNames, Attention, Attentions, BiasName, BigBird, Buckets, Description, Encoder, Head,
     InputKind, Layout, Lsh, NormNames, NormOrder, Plan, Pooling, PoolingKind, PositionKind, Positions,
-    Problem, Scale, Tensors, check,
+    Problem, Scale, Task, Tensors, check,
 };
 
 /// Reads `config`, a JSON object, with the keys of `overrides` in place of its own. `has` says whether the checkpoint
@@ -34,13 +35,43 @@ pub(super) fn description(
         None if keys.contains_key("num_random_blocks") => "big_bird",
         None => "",
     };
-    let description = match found {
+    let asked: Asked = from_keys(keys.clone())?;
+    let mut description = match found {
         "reformer" => from_keys::<Reformer>(keys)?.description(has)?,
         "big_bird" => from_keys::<BigBirdConfig>(keys)?.description(plan, has)?,
         other => return Err(field("model_type", format!("is `{other}`; give `big_bird` or `reformer`"))),
     };
+    asked.tell(&mut description.head)?;
     check(&description)?;
     Ok(description)
+}
+
+/// What the classifier was trained for.
+#[derive(Deserialize)]
+struct Asked {
+    problem_type: Option<String>,
+    #[serde(default)]
+    id2label: BTreeMap<u32, String>,
+}
+
+impl Asked {
+    fn tell(self, head: &mut Head) -> Result<(), Problem> {
+        head.task = match self.problem_type.as_deref() {
+            Some("single_label_classification") => Some(Task::Multiclass),
+            Some("multi_label_classification") => Some(Task::Multilabel),
+            Some("regression") => Some(Task::Regression),
+            Some(other) => return Err(field("problem_type", format!("is `{other}`; correct or remove it"))),
+            // What transformers train a single label for.
+            None if self.id2label.len() == 1 => Some(Task::Regression),
+            None => None,
+        };
+        // Those that nobody gave say nothing.
+        let given = |label: &String| !label.starts_with("LABEL_") && !label.is_empty();
+        if !self.id2label.is_empty() && self.id2label.values().all(given) {
+            head.classes = self.id2label.into_values().collect();
+        }
+        Ok(())
+    }
 }
 
 fn json<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
@@ -136,7 +167,7 @@ impl BigBirdConfig {
                 attention: attention.into(),
             },
             pooling: Pooling { kind: PoolingKind::First, ..Pooling::default() },
-            head: Head { hidden: Some(activation) },
+            head: Head { hidden: Some(activation), ..Head::default() },
             tensors: Tensors {
                 layout: Layout::OutIn,
                 ignore: Vec::from(["bert.pooler.*", "bert.embeddings.position_ids"].map(String::from)),
@@ -227,7 +258,7 @@ impl Reformer {
                 attention: Attentions::from(attentions),
             },
             pooling: Pooling { kind: PoolingKind::First, ..Pooling::default() },
-            head: Head { hidden: Some(Activation::Tanh) },
+            head: Head { hidden: Some(Activation::Tanh), ..Head::default() },
             tensors: Tensors {
                 layout: Layout::OutIn,
                 table: "reformer.embeddings.word_embeddings.weight".to_string(),

@@ -147,6 +147,20 @@ pub fn threshold_of_recall(scores: &[f64], targets: &[bool], recall: f64) -> Opt
     None
 }
 
+/// The lowest threshold at which at least the share `precision` of what is said to be yes is; none where there is no such.
+pub fn threshold_of_precision(scores: &[f64], targets: &[bool], precision: f64) -> Option<f64> {
+    let groups = groups(scores, targets);
+    let (mut found, mut said, mut lowest) = (0, 0, None);
+    for (index, group) in groups.iter().enumerate() {
+        found += group.positives;
+        said += group.positives + group.negatives;
+        if found > 0 && share(found, said)? >= precision {
+            lowest = Some(index);
+        }
+    }
+    lowest.map(|index| below(&groups, index))
+}
+
 /// Recordings of the same score.
 struct Group {
     score: f64,

@@ -5,7 +5,7 @@ use std::vec::Vec;
 use super::{Builder, QuantizeError, exp2, fractional_bits};
 use crate::host::reference as float;
 use crate::model::write;
-use crate::model::{Level, Pooling, PoolingWindow, Window};
+use crate::model::{Level, Pooling, PoolingWindow, Task, Window};
 
 /// Raw samples vary more between recordings than what comes after a norm.
 const INPUT_HEADROOM: f64 = 2.0;
@@ -61,10 +61,22 @@ pub(super) fn class_token(token: &[f64], frac: i32) -> Vec<i16> {
     token.iter().map(|x| (x * exp2(frac)).round().clamp(limits.0, limits.1) as i16).collect()
 }
 
+/// What the scores say; without thresholds.
+pub(super) fn answers(answers: &float::Answers) -> write::Answers {
+    let task = match answers.task {
+        float::Task::Multiclass => Task::Multiclass,
+        float::Task::Multilabel => Task::Multilabel,
+        float::Task::Regression => Task::Regression,
+    };
+    let (names, units) = (answers.names.clone(), answers.units.clone());
+    write::Answers { task, thresholds: Vec::new(), names, units }
+}
+
 /// How tokens become one row.
 pub(super) fn pooling(pooling: float::Pooling) -> Pooling {
     let window = |float::PoolingWindow { block, blocks }| PoolingWindow { block, blocks };
     match pooling {
+        float::Pooling::None => Pooling::None,
         float::Pooling::Mean => Pooling::Mean,
         float::Pooling::Max => Pooling::Max,
         float::Pooling::First => Pooling::First,

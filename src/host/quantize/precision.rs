@@ -42,6 +42,8 @@ pub struct Quantized {
     pub words: Vec<u32>,
     /// Layers that were chosen for 16-bit weights, in that order; none where every layer got them unasked.
     pub promotions: Vec<Promotion>,
+    /// Recordings on which the error was measured.
+    pub probes: usize,
     /// Score error and agreement on the probes.
     pub fidelity: Fidelity,
     /// Every tensor against the reference, in order of the forward pass.
@@ -106,7 +108,7 @@ pub fn quantize(
     let Attempt { file, words, .. } = reached;
     let fidelity = fidelity(Model::parse(&words)?, &probes.recordings, &probes.expected);
     let tensors = tensors(network, Model::parse(&words)?, &probes.recordings);
-    Ok(Quantized { file, words, promotions, fidelity, tensors })
+    Ok(Quantized { file, words, promotions, probes: probes.recordings.len(), fidelity, tensors })
 }
 
 /// Looks for the layers that need 16-bit weights.

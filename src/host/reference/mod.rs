@@ -8,10 +8,12 @@
 use std::string::String;
 use std::vec::Vec;
 
+pub use answers::{Answers, Task};
 pub use attention::AttentionKind;
 pub use level::Level;
 pub use pooling::{Pooling, PoolingWindow};
 
+mod answers;
 pub mod attention;
 pub mod layers;
 mod level;
@@ -42,8 +44,10 @@ pub struct Network {
     pub pooled_norm: Option<Norm>,
     /// What the pooled vector passes before the head.
     pub hidden: Option<Hidden>,
-    /// From the pooled or hidden vector to the scores, `[classes]`.
+    /// From the pooled or hidden vector to the scores, `[outputs]`.
     pub head: Linear,
+    /// What the scores say.
+    pub answers: Answers,
     /// The largest number of tokens, the class token included.
     pub max_tokens: usize,
     /// Tokens of the longest stream, where that is given.

@@ -6,11 +6,12 @@ use std::vec::Vec;
 use super::attention::Visible;
 use super::layers::sinusoid;
 use super::{
-    Attention, Axial, Block, FeedForward, Input, Network, NormOrder, Positions, ReferenceError, Site, Window,
+    Attention, Axial, Block, FeedForward, Input, Network, NormOrder, Pooling, Positions, ReferenceError,
+    Site, Window,
 };
 
 impl Network {
-    /// Scores of one recording, `[classes]`.
+    /// Scores of one recording, `[outputs]`, or `[tokens, outputs]` where each token has scores of its own.
     ///
     /// `input` is raw integers `[steps, channels]`, symbols `[steps]` or token ids `[steps]`. `mask`
     /// has one flag per token of the input; a token with `false` is no key and is not pooled. A class token always
@@ -64,7 +65,11 @@ impl Network {
             pooled.iter_mut().for_each(|x| *x = hidden.activation.apply(*x));
             observer(Site { block: None, tensor: "hidden" }, &pooled);
         }
-        let scores = self.head.apply(&pooled);
+        let mut scores = self.head.apply(&pooled);
+        if let (Pooling::None, Some(mask)) = (self.pooling, mask) {
+            let rows = scores.chunks_exact_mut(self.head.outputs).zip(mask);
+            rows.filter(|(_, seen)| !**seen).for_each(|(row, _)| row.fill(0.0));
+        }
         observer(Site { block: None, tensor: "scores" }, &scores);
         Ok(scores)
     }

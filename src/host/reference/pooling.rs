@@ -6,6 +6,8 @@ use std::vec::Vec;
 /// How the tokens become one vector. Masked tokens take no part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pooling {
+    /// They stay as they are: every token has scores of its own.
+    None,
     /// The mean of each column.
     Mean,
     /// The maximum of each column.
@@ -21,12 +23,13 @@ pub enum Pooling {
 }
 
 impl Pooling {
-    /// `[tokens, width]` to `[width]`; at least one flag of those that are pooled is true.
+    /// `[tokens, width]` to `[width]`, or as it is; at least one flag of those that are pooled is true.
     pub(super) fn apply(self, stream: &[f64], width: usize, mask: Option<&[bool]>) -> Vec<f64> {
         let valid = |index: &usize| mask.is_none_or(|mask| mask[*index]);
         let tokens = stream.len() / width;
         let mut kept = (self.first(tokens)..tokens).filter(valid).map(|t| &stream[t * width..][..width]);
         match self {
+            Self::None => stream.to_vec(),
             Self::First => kept.next().unwrap_or_default().to_vec(),
             Self::Last => kept.next_back().unwrap_or_default().to_vec(),
             Self::Max | Self::WindowMax(_) => {
@@ -53,7 +56,7 @@ impl Pooling {
     pub fn first(self, tokens: usize) -> usize {
         match self {
             Self::WindowMean(window) | Self::WindowMax(window) => window.first(tokens),
-            Self::Mean | Self::Max | Self::First | Self::Last => 0,
+            Self::None | Self::Mean | Self::Max | Self::First | Self::Last => 0,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use fixformer::host::reference::{Hidden, Linear, Network, Norm, Pooling, Site};
+use fixformer::host::reference::{Answers, Hidden, Linear, Network, Norm, Pooling, Site};
 use fixformer::host::scale::SampleScale;
 
 use super::chain::{composed, identity};
@@ -101,6 +101,7 @@ pub(super) fn place(
         pooling,
         pooled_norm,
         hidden,
+        answers: Answers::of(head.outputs),
         head,
         max_tokens: embedding.tokens,
         horizon: None,

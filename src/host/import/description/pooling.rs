@@ -25,7 +25,7 @@ pub struct Pooling {
 }
 
 /// What becomes of the tokens.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the table of the module above says what the words mean")]
 pub enum PoolingKind {
@@ -34,6 +34,7 @@ pub enum PoolingKind {
     Max,
     First,
     Last,
+    None,
 }
 
 /// The last `blocks` blocks of `block` tokens, the open one included: see [`model::PoolingWindow`].
@@ -49,7 +50,7 @@ pub struct PoolingWindow {
 impl Pooling {
     /// What it stands for in the reference.
     pub fn reference(&self) -> reference::Pooling {
-        use reference::Pooling::{First, Last, Max, Mean, WindowMax, WindowMean};
+        use reference::Pooling::{First, Last, Max, Mean, None as Each, WindowMax, WindowMean};
         let window =
             self.window.map(|PoolingWindow { block, blocks }| reference::PoolingWindow { block, blocks });
         match (self.kind, window) {
@@ -59,13 +60,14 @@ impl Pooling {
             (PoolingKind::Max, Some(window)) => WindowMax(window),
             (PoolingKind::First, _) => First,
             (PoolingKind::Last, _) => Last,
+            (PoolingKind::None, _) => Each,
         }
     }
 
     /// Refuses a window where there is none, and one that a model file does not take.
     pub(super) fn check(&self) -> Result<(), Problem> {
         let Some(PoolingWindow { block, blocks }) = self.window else { return Ok(()) };
-        if matches!(self.kind, PoolingKind::First | PoolingKind::Last) {
+        if !matches!(self.kind, PoolingKind::Mean | PoolingKind::Max) {
             let problem = "is for `mean` and `max`; change `pooling.kind` or remove the window".to_string();
             return Err(Problem::Field { field: "pooling.window".to_string(), problem });
         }

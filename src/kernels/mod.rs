@@ -33,7 +33,7 @@ pub use norm::layer_norm;
 pub(crate) use portable::largest;
 #[cfg(not(any(fixformer_dsp, fixformer_mul)))]
 pub use portable::layer_norm;
-pub use portable::{Means, activate, add, clamp, half, normalised_frac};
+pub use portable::{Curve, Means, activate, add, clamp, half, normalised_frac, relu};
 #[cfg(not(fixformer_dsp))]
 pub use portable::{copy, expand, expand_pairs, join, join_pairs, lift, lift_twice};
 #[cfg(not(any(fixformer_dsp, feature = "std")))]

@@ -202,19 +202,39 @@ pub const fn normalised_frac(width: usize) -> u32 {
 
 /// The activation in place; `frac` fractional bits, at most 15, before and after.
 pub fn activate(x: &mut [i16], activation: Activation, frac: u32) {
-    let function = match activation {
-        Activation::Relu => {
-            x.iter_mut().for_each(|x| *x = (*x).max(0));
-            return;
+    match Curve::of(activation) {
+        Some(curve) => curve.apply(x, frac),
+        None => relu(x),
+    }
+}
+
+/// `max(x[i], 0)`.
+pub fn relu(x: &mut [i16]) {
+    x.iter_mut().for_each(|x| *x = (*x).max(0));
+}
+
+/// An activation that is a curve.
+#[derive(Clone, Copy, Debug)]
+pub struct Curve(fn(I17F15) -> I17F15);
+
+impl Curve {
+    /// That of an activation; none of ReLU.
+    pub const fn of(activation: Activation) -> Option<Self> {
+        match activation {
+            Activation::Relu => None,
+            Activation::GeluErf => Some(Self(gelu_erf)),
+            Activation::GeluTanh => Some(Self(gelu_tanh)),
+            Activation::Tanh => Some(Self(tanh)),
         }
-        Activation::GeluErf => gelu_erf,
-        Activation::GeluTanh => gelu_tanh,
-        Activation::Tanh => tanh,
-    };
-    let up = I17F15::FRAC_NBITS.saturating_sub(frac);
-    for x in x {
-        let y = function(I17F15::from_bits(i32::from(*x) << up)).to_bits();
-        *x = saturate(round_shift(y, up));
+    }
+
+    /// In place; `frac` fractional bits, at most 15, before and after.
+    pub fn apply(self, x: &mut [i16], frac: u32) {
+        let up = I17F15::FRAC_NBITS.saturating_sub(frac);
+        for x in x {
+            let y = (self.0)(I17F15::from_bits(i32::from(*x) << up)).to_bits();
+            *x = saturate(round_shift(y, up));
+        }
     }
 }
 

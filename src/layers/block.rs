@@ -1,8 +1,8 @@
 //! What an encoder block does to rows, whoever asks for it.
 
-use super::front;
+use super::{Rare, front};
 use crate::attention::Budget;
-use crate::kernels::{Activation, activate, add, clamp};
+use crate::kernels::{Activation, add, clamp};
 use crate::memory::{rows, rows_mut};
 use crate::model::{Block, Linear, Norm, NormOrder};
 use crate::trace::{Site, Tensor, Tile, Trace};
@@ -14,6 +14,8 @@ pub(crate) struct Rows<'a, T> {
     pub(crate) index: usize,
     /// Columns of all heads side by side.
     pub(crate) attention_width: usize,
+    /// What of the layers is linked.
+    pub(crate) rare: &'a Rare,
     pub(crate) trace: &'a mut T,
     pub(crate) budget: &'a mut Budget,
 }
@@ -86,7 +88,7 @@ impl<T: Trace> Rows<'_, T> {
     #[inline(never)]
     pub(crate) fn activate(&mut self, first: usize, hidden: &mut [i16]) {
         let network = &self.block.feed_forward;
-        activate(hidden, network.activation, network.expand.frac as u32);
+        self.rare.activate(hidden, network.activation, network.expand.frac as u32);
         self.budget.charge(hidden.len() * if network.activation == Activation::Relu { 4 } else { 70 });
         self.show(Tensor::Hidden, first, network.expand.outputs, hidden, network.expand.frac);
     }

@@ -1,7 +1,6 @@
 //! From the pooled row to the scores.
 
-use super::front;
-use crate::kernels::activate;
+use super::{Rare, front};
 use crate::model::Model;
 use crate::trace::{Site, Tensor, Tile, Trace};
 
@@ -9,7 +8,7 @@ use crate::trace::{Site, Tensor, Tile, Trace};
 /// one. `pooled` stays as it is: a stream goes on from it. `row` is the token of which they are, where each has scores.
 #[inline(never)]
 pub(crate) fn head(
-    model: &Model<'_>,
+    (model, rare): (&Model<'_>, &Rare),
     pooled: &[i16],
     [normed, hidden]: [&mut [i16]; 2],
     scores: &mut [i16],
@@ -30,7 +29,7 @@ pub(crate) fn head(
     if let Some(layer) = &model.head_hidden {
         let hidden = front(hidden, layer.linear.outputs);
         layer.linear.forward(x, hidden);
-        activate(hidden, layer.activation, layer.linear.frac as u32);
+        rare.activate(hidden, layer.activation, layer.linear.frac as u32);
         show(Tensor::Hidden, hidden, layer.linear.frac);
         x = hidden;
     }

@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use super::pool::Pool;
 use super::{embed, recent, running, statistics};
+use crate::kernels::{Activation, Curve, relu};
 use crate::model::{Input, Model};
 
 type ClassToken = fn(&Model<'_>, &mut [i16]) -> usize;
@@ -29,7 +30,12 @@ pub(crate) struct Rare {
     pub(crate) first_pooled: Option<FirstPooled>,
     pub(super) take_in: Option<TakeIn>,
     pub(super) most: Option<Most>,
+    /// Of the activations that are curves, in their order.
+    curves: [Option<Curve>; CURVES.len()],
 }
+
+/// The activations that are curves.
+const CURVES: [Activation; 3] = [Activation::GeluErf, Activation::GeluTanh, Activation::Tanh];
 
 impl Rare {
     /// Everything, for a model known at run time.
@@ -41,11 +47,12 @@ impl Rare {
         first_pooled: Some(recent::first_pooled),
         take_in: Some(recent::take_in),
         most: Some(recent::most),
+        curves: [Curve::of(CURVES[0]), Curve::of(CURVES[1]), Curve::of(CURVES[2])],
     };
 
     /// What `model` uses.
     pub(crate) const fn of(model: &Model<'_>) -> Self {
-        let Self { class_token, measure, standardize, free, first_pooled, take_in, most } = Self::ALL;
+        let Self { class_token, measure, standardize, free, first_pooled, take_in, most, .. } = Self::ALL;
         let passes = statistics::passes(model);
         let pools_window = model.pooling.window().is_some();
         Self {
@@ -56,6 +63,45 @@ impl Rare {
             first_pooled: if pools_window { first_pooled } else { None },
             take_in: if pools_window { take_in } else { None },
             most: if pools_window { most } else { None },
+            curves: Self::curves(model),
+        }
+    }
+
+    const fn curves(model: &Model<'_>) -> [Option<Curve>; CURVES.len()] {
+        let mut curves = [None; CURVES.len()];
+        let mut blocks = model.blocks();
+        while let Some(block) = blocks.take_next() {
+            let activation = block.feed_forward.activation;
+            if let Some(curve) = Curve::of(activation) {
+                curves[place(activation)] = Some(curve);
+            }
+        }
+        if let Some(hidden) = &model.head_hidden
+            && let Some(curve) = Curve::of(hidden.activation)
+        {
+            curves[place(hidden.activation)] = Some(curve);
+        }
+        curves
+    }
+
+    /// The activation in place; `frac` fractional bits before and after.
+    pub(crate) fn activate(&self, x: &mut [i16], activation: Activation, frac: u32) {
+        match self.curves.get(place(activation)) {
+            Some(Some(curve)) => curve.apply(x, frac),
+            _ => relu(x),
         }
     }
 }
+
+/// Place of an activation among the curves; that of ReLU is outside.
+const fn place(activation: Activation) -> usize {
+    (activation as usize).wrapping_sub(1)
+}
+
+const _: () = {
+    let mut index = 0;
+    while index < CURVES.len() {
+        assert!(place(CURVES[index]) == index);
+        index += 1;
+    }
+};

@@ -46,7 +46,7 @@ fn score<W: Manner>(run: &mut Running<'_, W>, row: usize, counts: bool, trace: &
     let place = if W::STREAMS { 0 } else { row };
     let scores = i16s_in(scores, place * outputs..(place + 1) * outputs);
     if counts {
-        head(model, pooled, between, scores, row, trace);
+        head((model, &run.links.rare), pooled, between, scores, row, trace);
     } else {
         scores.fill(0);
     }

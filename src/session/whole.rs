@@ -27,7 +27,8 @@ pub(super) fn block<W: Manner, T: Trace>(
     run.course.order = way.order;
     run.course.side_by_side = W::STREAMS || way.constant && run.plan.is_side_by_side();
     let index = run.place.block;
-    let rows = Rows { block, index, attention_width: run.model.attention_width(), trace, budget };
+    let (attention_width, rare) = (run.model.attention_width(), &run.links.rare);
+    let rows = Rows { block, index, attention_width, rare, trace, budget };
     let of_heads = Memory::of(run, index);
     let limit = run.model.dot_limit();
     let mut pauses = false;

@@ -1,6 +1,6 @@
 //! A board is a folder with `config.toml` and `memory.x`; what is needed here is read from there.
 
-use crate::command::root;
+use crate::command::{root, target};
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::ops::Range;
@@ -18,6 +18,8 @@ pub(crate) struct Board {
     pub(crate) emulator: Vec<String>,
     /// A run longer than this has hung.
     pub(crate) limit: Duration,
+    /// Where cargo builds its firmware.
+    pub(crate) build: PathBuf,
 }
 
 /// What `boards/build.rs` takes where a board says nothing.
@@ -74,7 +76,7 @@ impl Board {
     fn read(name: String) -> Result<Self> {
         let file = config(&name);
         let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let (target, runner) = parse(&text).with_context(|| file.display().to_string())?;
+        let (triple, runner) = parse(&text).with_context(|| file.display().to_string())?;
 
         // `timeout` serves a plain `cargo run`; here the limit is kept without that program.
         let (limit, emulator) = match &runner[..] {
@@ -84,7 +86,8 @@ impl Board {
             _ => (300, runner),
         };
         ensure!(!emulator.is_empty(), "{}: the runner names no emulator", file.display());
-        Ok(Self { name, target, emulator, limit: Duration::from_secs(limit) })
+        let limit = Duration::from_secs(limit);
+        Ok(Self { name, target: triple, emulator, limit, build: target() })
     }
 }
 

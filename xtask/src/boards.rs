@@ -2,6 +2,7 @@
 
 use crate::board::Board;
 use crate::cases::{Folders, digits_file};
+use crate::demo::put;
 use crate::model::{Model, folder};
 use crate::report::{self, Report};
 use crate::{firmware, qemu, setup};
@@ -82,7 +83,7 @@ pub(crate) fn measure<'m>(
 /// A run of [`REPLAY`], which is `elf`.
 pub(crate) fn replay(board: &Board, elf: &Path, model: &Model) -> Result<Report> {
     let name = format!("{}.fxm", model.name);
-    fs::copy(&model.file, folder().join(&name))?;
+    put(&folder().join(&name), &fs::read(&model.file)?)?;
     let argument = format!("{name} {}", model.recordings);
     let lines = qemu::run(board, elf, Some(&argument), &folder(), |_| {})?.success()?;
     model.check(report::read(&lines)?)
@@ -110,6 +111,11 @@ impl Row {
         let recordings = format!("{} {}", model.rows, model.source);
         let (model, digest) = (model.name.clone(), model.digest.clone());
         Self { board: board.name.clone(), model, recordings, digest, run }
+    }
+
+    /// Whether it is that of a board.
+    pub(crate) fn is_of(&self, board: &Board) -> bool {
+        self.board == board.name
     }
 
     fn json(&self) -> serde_json::Value {

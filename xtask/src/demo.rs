@@ -8,11 +8,11 @@ use crate::picture::{draw, side_by_side, width};
 use crate::{elf, firmware, long, qemu, report, setup};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use comfy_table::{CellAlignment, Table, presets};
+use fixformer::host::file;
 use fixformer_boards::recordings;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use std::fs::{self, File};
-use std::io::BufWriter;
+use std::fs;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -171,10 +171,16 @@ pub(crate) fn on_boards(model: &str, file: &Path, test: &Recordings, boards: &[B
 
 /// Writes a file of recordings for a board to read.
 pub(crate) fn write(file: &Path, test: &Recordings) -> Result<()> {
-    fs::create_dir_all(file.parent().context("a file in a folder")?)?;
-    let out = BufWriter::new(File::create(file)?);
-    recordings::write(out, test.channels, test.rows.iter().map(Vec::as_slice))
-        .with_context(|| format!("cannot write {}", file.display()))
+    let mut bytes = Vec::new();
+    recordings::write(&mut bytes, test.channels, test.rows.iter().map(Vec::as_slice))
+        .with_context(|| format!("cannot write {}", file.display()))?;
+    put(file, &bytes)
+}
+
+/// Puts a file where boards read it. Whole: the same one may be read on another board meanwhile.
+pub(crate) fn put(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::create_dir_all(path.parent().context("a file in a folder")?)?;
+    Ok(file::replace(path, bytes)?)
 }
 
 fn json(case: &Case, run: &Run, test: &Recordings, host: &Answers, all: &Host<'_>) -> Value {

@@ -5,11 +5,12 @@ use crate::board::Board;
 use crate::boards::REPLAY;
 use crate::cases::{digits_file, digits_test};
 use crate::command::target;
-use crate::demo::write;
+use crate::demo::{put, write};
 use crate::{firmware, host, qemu};
 use anyhow::{Context, Result, anyhow, ensure};
 use fixformer::Model;
 use fixformer::host::difference::{Agreement, Difference, first_difference};
+use std::fs;
 
 /// Recordings in the log.
 const RECORDINGS: usize = 2;
@@ -24,7 +25,7 @@ impl Log {
     pub(crate) fn of(board: &Board) -> Result<Self> {
         let folder = target().join("recordings");
         write(&folder.join("difference.rec"), &digits_test().spread(RECORDINGS))?;
-        std::fs::copy(digits_file(), folder.join("difference.fxm"))?;
+        put(&folder.join("difference.fxm"), &fs::read(digits_file())?)?;
         let elf = firmware::build(board, REPLAY, &digits_file())?;
         let run = qemu::run(board, &elf, Some("difference.fxm difference.rec values"), &folder, |_| {})?;
         Ok(Self { model: host::words(&digits_file())?, lines: run.success()? })

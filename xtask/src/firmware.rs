@@ -35,7 +35,7 @@ fn finish(board: &Board, program: &str, kept: &str, mut cargo: Command) -> Resul
         bail!("board {}: {} failed\n{messages}", board.name, shown(&cargo));
     }
 
-    let built = target().join(&board.target).join("firmware").join(program);
+    let built = board.build.join(&board.target).join("firmware").join(program);
     let folder = target().join("boards").join(&board.name);
     fs::create_dir_all(&folder)?;
     let kept = folder.join(format!("{program}-{kept}.elf"));
@@ -55,7 +55,7 @@ pub(crate) fn command(board: &Board, program: &str, model: &Path) -> Command {
         // Either would replace the flags in the board's configuration.
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env("CARGO_TARGET_DIR", target())
+        .env("CARGO_TARGET_DIR", &board.build)
         .env("FIXFORMER_MODEL", model)
         .env("DEFMT_LOG", "info")
         .stdin(Stdio::null());

@@ -13,7 +13,6 @@ use fixformer::host::reference::{Network, Positions};
 use fixformer::{Digest, Model, Passes, Plan, Recording, Session};
 use serde_json::{Value, json};
 use std::convert::Infallible;
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -43,9 +42,7 @@ impl Case {
     pub(crate) fn new(tokens: usize, progress: &dyn Fn(u64)) -> Result<Self> {
         let mut source = Source(tokens as u64);
         let recording: Vec<i16> = (0..tokens).map(|_| source.below(VOCABULARY) as i16).collect();
-        fs::create_dir_all(folder())?;
-        let bytes = integers_of(&network())?;
-        fs::write(path(), bytes).with_context(|| path().display().to_string())?;
+        demo::put(&path(), &integers_of(&network())?)?;
         let words = host::words(&path())?;
         let model = Model::parse(&words)?;
         let plan = Plan::of_passes(&model)?;

@@ -115,6 +115,7 @@ fn hung(board: &Board, limit: Duration) -> anyhow::Error {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     /// A board whose emulator is a program of the host.
     fn board(emulator: &[&str]) -> Board {
@@ -123,6 +124,7 @@ mod tests {
             target: String::new(),
             emulator: emulator.iter().map(|word| word.to_string()).collect(),
             limit: Duration::from_millis(500),
+            build: PathBuf::new(),
         }
     }
 

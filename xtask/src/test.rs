@@ -6,6 +6,7 @@ use crate::board::Board;
 use crate::boards::{self, Row};
 use crate::cases::{Folders, digits_file};
 use crate::command::{cargo, root, target};
+use crate::demo::put;
 use crate::model::Model;
 use crate::size::flash_without_model;
 use crate::{
@@ -13,7 +14,10 @@ use crate::{
     setup,
 };
 use anyhow::{Context, Result, anyhow, ensure};
-use std::fs;
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::{fs, panic, thread};
 use totals::{Suite, Totals};
 
 #[derive(clap::Args)]
@@ -34,18 +38,18 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     if options.hardware {
         setup::ready(&[])?;
-        let mut totals = Totals::default();
-        totals.suite("hardware", hardware_images);
+        let totals = Totals::default();
+        totals.suite("hardware", "boards on a desk: built, not run", hardware_images);
         return totals.finish();
     }
     let everything = options.cores.is_empty();
     let boards = if everything { Board::all()? } else { Board::named(&options.cores)? };
     setup::ready(&boards)?;
 
-    let mut totals = Totals::default();
+    let totals = Totals::default();
     if everything {
         // What trains compiles for minutes: it has a command of its own, `cargo test -p fixformer-train --profile training`.
-        step("host: unit, integration and documentation tests of every package but fixformer-train");
+        println!("\n== host: unit, integration and documentation tests of every package but fixformer-train");
         totals.cargo(cargo().args([
             "test",
             "--workspace",
@@ -55,72 +59,102 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         ]))?;
     }
     let zoo = Model::all(&options.folders, options.rows, 1);
-    let mut rows = Vec::new();
-    for board in &boards {
-        step(&format!("{}: selftest", board.name));
-        totals.board(board, |suite| selftest(board, suite));
-        step(&format!("{}: units", board.name));
-        totals.board(board, |suite| units(board, suite));
-        step(&format!("{}: classify", board.name));
-        totals.board(board, |suite| {
-            suite.test("small_ram_does_not_link", small_ram(board));
-            suite.test("flash_without_model", flash(board));
-            classify(board, suite)
-        });
-        step(&format!("{}: models", board.name));
-        totals.board(board, |suite| models(board, zoo.as_deref(), &mut rows, suite));
-        totals.board(board, |suite| streams(board, suite));
-        if board.name == passes::BOARD {
-            totals.board(board, |suite| in_passes(board, suite));
-        }
-        if board.name == placement::BOARD {
-            step(&format!("{}: placement", board.name));
-            totals.board(board, |suite| placed(board, zoo.as_deref(), suite));
-        }
-        if COUNTED.contains(&&*board.name) {
-            step(&format!("{}: overflow checks", board.name));
-            totals.board(board, |suite| {
-                suite.test("overflow::classify", overflow::classify(board));
-                suite.test("overflow::replay", overflow::replay(board));
-                Ok(())
-            });
-            step(&format!("{}: difference", board.name));
-            totals.board(board, |suite| {
-                let log = difference::Log::of(board)?;
-                suite.test("difference::none", log.agrees());
-                suite.test("difference::first_change_is_named", log.first_change_is_named());
-                Ok(())
-            });
-            step(&format!("{}: log", board.name));
-            totals.board(board, |suite| {
-                let messages = profile::messages(board, &digits_file())?;
-                suite.test("profile::adds_up", profile::adds_up(&messages));
-                Ok(())
-            });
-            step(&format!("{}: instructions", board.name));
-            totals.board(board, |suite| {
-                let faults = bench::quick(board)?;
-                let result = if faults.is_empty() { Ok(()) } else { Err(anyhow!(faults.join("; "))) };
-                suite.test("instructions", result);
-                Ok(())
-            });
-        }
-    }
-
+    let rows = all_boards(&boards, zoo.as_deref(), &totals);
     if everything {
-        step("boards on a desk: built, not run");
-        totals.suite("hardware", hardware_images);
+        totals.suite("hardware", "boards on a desk: built, not run", hardware_images);
     }
     println!("\n{}", boards::table(&rows));
     totals.finish()
 }
 
+/// The tests of all boards; what their models cost. Boards of one target follow each other and share what is built; others
+/// are tested side by side, as building firmware keeps one core busy.
+fn all_boards(boards: &[Board], zoo: Zoo<'_>, totals: &Totals) -> Vec<Row> {
+    let mut groups: Vec<Vec<&Board>> = Vec::new();
+    for board in boards {
+        match groups.iter_mut().find(|group| group[0].target == board.target) {
+            Some(group) => group.push(board),
+            None => groups.push(vec![board]),
+        }
+    }
+    // Those with the most tests first.
+    let weight = |group: &Vec<&Board>| {
+        group.len() + group.iter().filter(|board| COUNTED.contains(&&*board.name)).count()
+    };
+    groups.sort_by_key(weight);
+    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(groups.len());
+    let queue = Mutex::new(groups);
+    let next = || queue.lock().ok().and_then(|mut groups| groups.pop());
+    let work = |build: PathBuf| {
+        let mut rows = Vec::new();
+        while let Some(group) = next() {
+            for board in group {
+                one_board(&Board { build: build.clone(), ..board.clone() }, zoo, totals, &mut rows);
+            }
+        }
+        rows
+    };
+    let mut rows = thread::scope(|scope| {
+        let folder = |worker| if worker == 0 { target() } else { target().join(format!("worker-{worker}")) };
+        let start = |worker| scope.spawn(move || work(folder(worker)));
+        let started: Vec<_> = (0..workers).map(start).collect();
+        let join = |worker: thread::ScopedJoinHandle<'_, Vec<Row>>| {
+            worker.join().unwrap_or_else(|cause| panic::resume_unwind(cause))
+        };
+        started.into_iter().flat_map(join).collect::<Vec<_>>()
+    });
+    rows.sort_by_key(|row| boards.iter().position(|board| row.is_of(board)));
+    rows
+}
+
+/// The models that boards run, if there are any.
+type Zoo<'z> = Result<&'z [Model], &'z anyhow::Error>;
+
+/// The tests of a board; what its models cost goes into `rows`.
+fn one_board(board: &Board, zoo: Zoo<'_>, totals: &Totals, rows: &mut Vec<Row>) {
+    totals.board(board, "selftest", |suite| selftest(board, suite));
+    totals.board(board, "units", |suite| units(board, suite));
+    totals.board(board, "classify", |suite| {
+        suite.test("small_ram_does_not_link", small_ram(board));
+        suite.test("flash_without_model", flash(board));
+        classify(board, suite)
+    });
+    totals.board(board, "models", |suite| models(board, zoo, rows, suite));
+    totals.board(board, "streams", |suite| streams(board, suite));
+    if board.name == passes::BOARD {
+        totals.board(board, "passes", |suite| in_passes(board, suite));
+    }
+    if board.name == placement::BOARD {
+        totals.board(board, "placement", |suite| placed(board, zoo, suite));
+    }
+    if COUNTED.contains(&&*board.name) {
+        totals.board(board, "overflow checks", |suite| {
+            suite.test("overflow::classify", overflow::classify(board));
+            suite.test("overflow::replay", overflow::replay(board));
+            Ok(())
+        });
+        totals.board(board, "difference", |suite| {
+            let log = difference::Log::of(board)?;
+            suite.test("difference::none", log.agrees());
+            suite.test("difference::first_change_is_named", log.first_change_is_named());
+            Ok(())
+        });
+        totals.board(board, "log", |suite| {
+            let messages = profile::messages(board, &digits_file())?;
+            suite.test("profile::adds_up", profile::adds_up(&messages));
+            Ok(())
+        });
+        totals.board(board, "instructions", |suite| {
+            let faults = bench::quick(board)?;
+            let result = if faults.is_empty() { Ok(()) } else { Err(anyhow!(faults.join("; "))) };
+            suite.test("instructions", result);
+            Ok(())
+        });
+    }
+}
+
 /// The boards whose instructions are held against the snapshot here; `cargo xtask bench` does it for all.
 const COUNTED: [&str; 2] = ["m4", "riscv32"];
-
-fn step(what: &str) {
-    println!("\n== {what}");
-}
 
 /// The board's own tests, then that each way to end a program reaches the host.
 fn selftest(board: &Board, suite: &mut Suite) -> Result<()> {
@@ -214,7 +248,7 @@ fn classify(board: &Board, suite: &mut Suite) -> Result<()> {
     fixformer_boards::recordings::write(&mut good, 1, [&[1; 64][..], &[2; 64]].into_iter())?;
     for (name, contents, message) in bad_files(&good)? {
         let file = format!("{name}.rec");
-        fs::write(folder.join(&file), contents)?;
+        put(&folder.join(&file), &contents)?;
         suite.test(&format!("classify::{name}"), refuses(run(Some(&file))?, message));
     }
     suite.test("classify::no_file", refuses(run(Some("no-such.rec"))?, "cannot open"));
@@ -223,12 +257,7 @@ fn classify(board: &Board, suite: &mut Suite) -> Result<()> {
 }
 
 /// Every model that fits, bit by bit as on the host; what they cost goes into `rows`.
-fn models(
-    board: &Board,
-    models: Result<&[Model], &anyhow::Error>,
-    rows: &mut Vec<Row>,
-    suite: &mut Suite,
-) -> Result<()> {
+fn models(board: &Board, models: Zoo<'_>, rows: &mut Vec<Row>, suite: &mut Suite) -> Result<()> {
     // Every mechanism is linked here.
     let replay = firmware::build(board, boards::REPLAY, &digits_file())?;
     suite.test("replay::cannot_panic_and_has_no_float", guarantees::hold(&replay));
@@ -277,7 +306,7 @@ const PASSED: usize = 2_000;
 const STREAMED: usize = 6_000;
 
 /// The digits with their memory placed; and that an image where it is not is seen.
-fn placed(board: &Board, models: Result<&[Model], &anyhow::Error>, suite: &mut Suite) -> Result<()> {
+fn placed(board: &Board, models: Zoo<'_>, suite: &mut Suite) -> Result<()> {
     let models = models.map_err(|error| anyhow!("the models are not ready: {error:#}"))?;
     let digits = models.first().context("no model")?;
     suite.test("placed::runs_where_it_was_put", placement::run(board, digits));

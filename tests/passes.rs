@@ -270,6 +270,24 @@ fn bad_recordings_are_named() {
     assert!(passes.run(&mut Card::of(&[3; 50])).is_ok());
 }
 
+/// Where only the end is pooled and all of it is masked, passes say the same as a whole run.
+#[test]
+fn a_window_without_tokens_is_named() {
+    let mut source = Source(38);
+    let (network, words) = model(&mut source, 4, &[(8, false)], Level::Raw);
+    assert!(matches!(network.pooling, Pooling::WindowMean(_)));
+    let model = Model::parse(&words).unwrap();
+    let recording = source.recording(length(&network, 50), &network.input);
+    let mask: Vec<bool> = (0..50).map(|token| token < 35).collect();
+    let mut memory = vec![0; Plan::of(&model).words()];
+    let error = Session::new(model, &mut memory).unwrap().run_masked(&recording, &mask).unwrap_err();
+    assert_eq!(error, InputError::WindowMasked { first: 35 });
+    let mut memory = vec![0; Plan::of_passes(&model).unwrap().words()];
+    let mut passes = Passes::new(model, &mut memory).unwrap();
+    let mut card = Card { mask, ..Card::of(&recording) };
+    assert_eq!(passes.run(&mut card).err(), Some(PassError::Input(error)));
+}
+
 #[test]
 fn a_recording_may_be_longer_than_a_whole_run() {
     let mut source = Source(37);

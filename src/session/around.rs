@@ -69,11 +69,7 @@ fn check<W: Manner>(run: &mut Running<'_, W>, budget: &mut Budget) -> Result<boo
     let flag = pooled.saturating_sub(run.model.tokens_before());
     let mut rest = mask.iter().skip(flag + first - ids.next_multiple_of(VALUES));
     if rest.len() == 0 {
-        return Err(if pooled > 0 {
-            InputError::WindowMasked { first: pooled }
-        } else {
-            InputError::AllMasked
-        });
+        return Err(nothing_counts(pooled));
     }
     Ok(rest.by_ref().take(VALUES).any(|&seen| seen))
 }
@@ -134,8 +130,13 @@ fn embed_tile<W: Manner>(run: &mut Running<'_, W>, budget: &mut Budget, trace: &
     last == end
 }
 
+/// The error where no token counts from the first one on that is pooled.
+pub(super) fn nothing_counts(first: usize) -> InputError {
+    if first > 0 { InputError::WindowMasked { first } } else { InputError::AllMasked }
+}
+
 /// The first token that a whole run pools. A stream does not know where it ends: it keeps the blocks of its window.
-fn first_pooled<W: Manner>(run: &Running<'_, W>) -> usize {
+pub(super) fn first_pooled<W: Manner>(run: &Running<'_, W>) -> usize {
     match run.links.rare.first_pooled {
         Some(first) if !W::STREAMS => first(run.model, run.course.tokens),
         _ => 0,

@@ -3,6 +3,7 @@
 use core::fmt;
 use core::task::Poll;
 
+use super::around::{self, nothing_counts};
 use super::impassable::PassesError;
 use super::order::Task;
 use super::plan::Name;
@@ -183,11 +184,10 @@ impl<'s, R: Recording> Passing<'s, R> {
                 }
             } else if self.running.advance(budget, &mut ()).map_err(PassError::Input)?.is_ready() {
                 // There are scores only of tokens that count.
-                let counts = self.running.pooled > 0;
-                return if counts {
+                return if self.running.pooled > 0 {
                     Ok(Poll::Ready(()))
                 } else {
-                    Err(PassError::Input(InputError::AllMasked))
+                    Err(PassError::Input(nothing_counts(around::first_pooled(&self.running))))
                 };
             } else if !self.running.waits() {
                 return Ok(Poll::Pending);

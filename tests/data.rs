@@ -43,7 +43,14 @@ fn npz_with_everything() {
     let labels = Some(vec![7, 0]);
     assert_eq!(
         loaded,
-        Recordings { channels: 2, rows, labels, scale: Some(0.5.into()), ..Recordings::default() }
+        Recordings {
+            channels: 2,
+            rows,
+            padded: Some(3),
+            labels,
+            scale: Some(0.5.into()),
+            ..Recordings::default()
+        }
     );
     assert_eq!(data::array(&file.path, "scale").unwrap(), (vec![], vec![0.5]));
     let error = file.load().unwrap_err();

@@ -141,7 +141,8 @@ fn keys_are_read() {
         };
         let rows = |first: &[i16], second: &[i16]| vec![first.to_vec(), second.to_vec()];
         let plain = load(&[Key::Recordings]).unwrap();
-        assert_eq!(plain, Recordings { channels: 1, rows: rows(&[1, 2], &[3, 4]), ..Recordings::default() });
+        let expected = Recordings { channels: 1, rows: rows(&[1, 2], &[3, 4]), ..Recordings::default() };
+        assert_eq!(plain, Recordings { padded: Some(2), ..expected });
         for key in KEYS {
             match key {
                 Key::Recordings => {}

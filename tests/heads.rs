@@ -165,6 +165,11 @@ fn numbers_have_no_classes() {
         assert_eq!(scores.probability(0), Probability::ZERO);
         assert_eq!((scores.answers().name(1), scores.answers().unit(0)), (Some("load"), Some("m/s")));
         assert_eq!((scores.answers().name(2), scores.answers().threshold(0)), (None, None));
+        for (output, exact) in scores.to_f64().enumerate() {
+            let found: f64 = scores.number(output).to_num();
+            assert!((found - exact).abs() < 1e-8 * exact.abs().max(1.0), "{found} {exact}");
+        }
+        assert_eq!(scores.number(2), 0);
     });
 }
 
@@ -182,8 +187,9 @@ fn names_and_units_are_in_the_file() {
         assert_eq!(scores.answers().name(2), Some("nötig"));
         assert_eq!(scores.answers().name(3), None);
     });
-    // A name too few or too many is no file.
-    for names in [vec!["one".to_owned()], vec!["a".to_owned(); 9]] {
+    // A name too few or too many is no file, and neither is one that is blank.
+    for names in [vec!["one".to_owned()], vec!["a".to_owned(); 4], ["a", "", "c"].map(String::from).to_vec()]
+    {
         file.answers.names = names;
         assert!(matches!(
             Model::parse(&file.words()),
@@ -266,5 +272,63 @@ fn what_is_beyond_the_range_is_counted_once() {
             assert_eq!(running.scores().unwrap().saturated(), expected);
         });
         let _ = network;
+    }
+}
+
+/// Each number has an offset and a step of its own: neither a large offset nor a larger output takes its bits.
+#[test]
+fn numbers_keep_their_precision() {
+    let mut source = Source(6);
+    let mut network = network(&mut source, OPTIONS);
+    let inputs = network.head.inputs;
+    network.head = Linear { inputs, outputs: 3, ..source.linear(inputs, 3) };
+    network.answers = Answers { task: Task::Regression, ..Answers::default() };
+    let scales = [(1_000.0, 101_325.0), (1e-3, 0.0), (1.0, -2e8)];
+    for row in network.head.weights.chunks_exact_mut(3) {
+        row.iter_mut().zip(scales).for_each(|(weight, (scale, _))| *weight *= scale);
+    }
+    for (bias, (scale, offset)) in network.head.bias.iter_mut().zip(scales) {
+        *bias = *bias * scale + offset;
+    }
+    let recordings: Vec<Vec<i16>> =
+        (2..20).map(|i| source.recording(length(&network, 4 * i), &network.input)).collect();
+    let ranges = calibrate(&network, &recordings, || {}).unwrap();
+    let words = integers(&network, &ranges, &all_wide()).unwrap().words();
+    in_session(&words, |session| {
+        for recording in &recordings {
+            let expected = network.forward(recording, None, &mut |_, _| {}).unwrap();
+            let scores = session.run(recording).unwrap();
+            for (output, ((found, expected), (scale, _))) in
+                scores.to_f64().zip(expected).zip(scales).enumerate()
+            {
+                assert!((found - expected).abs() < 0.01 * scale, "output {output}: {found} {expected}");
+                let number: f64 = scores.number(output).to_num();
+                assert!((number - found).abs() <= f64::exp2(-31.0), "{number} {found}");
+            }
+        }
+    });
+    // Too large for 32 bits before the point, and too close together for 32 behind it.
+    for (scale, offset) in [(1.0, 1e10), (1e-9, 0.0), (1e30, 0.0)] {
+        let mut odd = network.clone();
+        odd.head.weights.iter_mut().for_each(|weight| *weight *= scale);
+        odd.head.bias.iter_mut().for_each(|bias| *bias = *bias * scale + offset);
+        let ranges = calibrate(&odd, &recordings, || {}).unwrap();
+        let error = integers(&odd, &ranges, &all_wide()).unwrap_err().to_string();
+        assert!(error.contains("give them another unit"), "{error}");
+    }
+}
+
+/// Of a token a model file takes one of several classes, or one yes or no.
+#[test]
+fn what_no_token_can_be_asked_is_refused() {
+    let options = Options { pooling: Pooling::None, ..OPTIONS };
+    for (outputs, task, works) in [
+        (3, Task::Multiclass, true),
+        (1, Task::Multilabel, true),
+        (3, Task::Multilabel, false),
+        (1, Task::Regression, false),
+    ] {
+        let (_, file, _) = asked(options, outputs, task);
+        assert_eq!(Model::parse(&file.words()).is_ok(), works, "{outputs} {task:?}");
     }
 }

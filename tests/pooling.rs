@@ -242,9 +242,9 @@ fn a_file_with_another_kind_of_pooling_or_a_bad_window_is_refused() {
     // The word before the window, in the first section of three.
     let kind = 4 + 1 + 3 * 4 + 7;
     assert_eq!(words[kind..kind + 3], [4, 4, 2]);
-    words[kind] = 6;
+    words[kind] = 7;
     words[3] = crc32fast::hash(&words[4..].iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>());
-    assert_eq!(Model::parse(&words).unwrap_err().to_string(), "pooling: 6 is outside 0 ..= 5");
+    assert_eq!(Model::parse(&words).unwrap_err().to_string(), "pooling: 7 is outside 0 ..= 6");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `fixformer eval`.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow, bail};
@@ -12,6 +12,7 @@ use fixformer::host::data::{Reals, Recordings};
 use fixformer::host::engine::{Decided, Rereads, Streams};
 use fixformer::host::evaluate::{EvaluateError, Evaluation, evaluate, evaluate_by};
 use fixformer::host::file;
+use fixformer::host::judge::Judge;
 use fixformer::host::reference::Network;
 use fixformer::host::scale::SampleScale;
 use fixformer::host::targets::Targets;
@@ -88,22 +89,23 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
             "--keep-threshold keeps what `--threshold` gives or `--choose-threshold` finds; add one of them"
         );
     }
+    Names::of(&model, arguments.reading.names(), None)?;
     let (network, recordings) = read(arguments, &model)?;
     let (data, split) = (arguments.data.display(), arguments.split.name());
     let targets = Targets::of(&model, &recordings, arguments.ignore_label)
         .map_err(|error| anyhow!("{data}: {split} split, {error}"))?;
-    let (evaluation, decided) =
-        evaluated(arguments, &model, network.as_ref(), &recordings, targets.as_ref())?;
-
     let judge = arguments.threshold.judge(&model)?;
+    let float = network.as_ref();
+    let (evaluation, decided) = evaluated(arguments, (&model, float), &judge, &recordings, targets.as_ref())?;
     let judge = arguments.choose.judge(&model, judge, &evaluation.scores, targets.as_ref())?;
     let evaluation = evaluation.judged(targets.as_ref(), &judge);
     if let Some(path) = &arguments.scores {
-        Scored { evaluation: &evaluation, targets: targets.as_ref(), judge: &judge }.write(path)?;
+        let tokens = model.is_per_token().then(|| tokens(&model, &recordings));
+        Scored { evaluation: &evaluation, targets: targets.as_ref(), judge: &judge, tokens }.write(path)?;
     }
     let is_said =
         arguments.threshold.is_given() || arguments.choose.is_given() || model.answers.has_thresholds();
-    let names = Names::of(&model, recordings.classes.as_deref());
+    let names = Names::of(&model, arguments.reading.names(), recordings.classes.as_deref())?;
     let quality = Quality::of(&evaluation, targets.as_ref(), &judge, &names, is_said);
 
     let name = file.name(&model);
@@ -123,25 +125,40 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
             matrix(confusion, &names, out)?;
         }
     }
-    if arguments.choose.is_given() {
-        eprintln!(
-            "note: the threshold was chosen on these recordings, so their figures are too good; choose it on others \
-             (`--split val`), and keep it with `--keep-threshold` or give it after `--threshold`"
-        );
-    }
     if arguments.keep_threshold {
         let words = write::with_thresholds(file.words(), model.answers.task, &judge.raw(&model));
+        Model::parse(&words).map_err(|error| {
+            anyhow!(
+                "{}: with the threshold it is no model: {error}; it is as it was",
+                arguments.file.display()
+            )
+        })?;
         let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
         file::replace(&arguments.file, &bytes)?;
     }
+    if arguments.choose.is_given() {
+        let next = match arguments.keep_threshold {
+            true => "look at others",
+            false => "keep it with `--keep-threshold`, or give it after `--threshold`, and look at others",
+        };
+        eprintln!(
+            "note: the threshold was chosen on these recordings, so their figures are too good; {next}"
+        );
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tokens of each recording.
+fn tokens(model: &Model<'_>, recordings: &Recordings) -> Vec<usize> {
+    let (window, step) = (model.input.window(), model.input.step_values());
+    recordings.rows.iter().map(|row| window.tokens(row.len() / step)).collect()
 }
 
 /// Runs the recordings as the arguments ask for it.
 fn evaluated(
     arguments: &Arguments,
-    model: &Model<'_>,
-    network: Option<&Network>,
+    (model, network): (&Model<'_>, Option<&Network>),
+    judge: &Judge,
     recordings: &Recordings,
     targets: Option<&Targets>,
 ) -> Result<(Evaluation, Option<Decision>)> {
@@ -154,11 +171,13 @@ fn evaluated(
             Rereads::new(*model, ran).map_err(|error| anyhow!("{}: {error}", arguments.file.display()))?;
         evaluate_by(&mut passes, *model, network, rows, targets, &progress)
     } else if arguments.stream {
-        let mut streams =
-            Streams::new(*model, ran).map_err(|error| anyhow!("{}: {error}", arguments.file.display()))?;
+        let mut streams = Streams::new(*model, judge.clone(), ran)
+            .map_err(|error| anyhow!("{}: {error}", arguments.file.display()))?;
         let result = evaluate_by(&mut streams, *model, network, rows, targets, &progress);
-        // Numbers decide nothing, and tokens with scores of their own each for themselves.
+        // Numbers decide nothing, tokens with scores of their own each for themselves, and a threshold that is yet to be
+        // chosen something else.
         let decides = model.answers.task != Task::Regression && !model.is_per_token();
+        let decides = decides && !arguments.choose.is_given();
         decided = Decision::of(streams.decided()).filter(|_| decides);
         result
     } else {
@@ -179,19 +198,28 @@ fn read(arguments: &Arguments, model: &Model<'_>) -> Result<(Option<Network>, Re
         recordings
     };
     if let Some(graph) = checkpoint.graph(file) {
-        let mut recordings = arguments.reading.load_unscaled(
-            data,
-            *split,
-            labels,
-            wanted.scale.as_ref(),
-            &Reals::default(),
-        )?;
-        recordings.scale = recordings.scale.or(wanted.scale);
-        let network = checkpoint.import_graph(&graph, file, model, data, &mut recordings)?;
+        let read = (&arguments.reading, data.as_path(), *split);
+        let (network, recordings) = read_graph(checkpoint, (file, model), &graph, read, labels)?;
         return Ok((Some(network), first(recordings)));
     }
     let network = checkpoint.import(file, model)?;
     Ok((network, first(arguments.reading.load(data, *split, &wanted, labels)?)))
+}
+
+/// The network of the graph that the model in `file` was made of, and recordings as the graph takes them, arranged as the model
+/// does.
+pub(crate) fn read_graph(
+    checkpoint: &Checkpoint,
+    (file, model): (&Path, &Model<'_>),
+    graph: &Path,
+    (reading, data, split): (&Reading, &Path, Split),
+    labels: &Labels,
+) -> Result<(Network, Recordings)> {
+    let scale = wanted(model).scale;
+    let mut recordings = reading.load_unscaled(data, split, labels, scale.as_ref(), &Reals::default())?;
+    recordings.scale = recordings.scale.or(scale);
+    let network = checkpoint.import_graph(graph, file, model, data, &mut recordings)?;
+    Ok((network, recordings))
 }
 
 /// What a model asks of its recordings.
@@ -216,10 +244,13 @@ fn in_words(
 fn summary(evaluation: &Evaluation, task: Task, out: &mut impl Write) -> Result<()> {
     let unknown = "unknown: no float reference";
     let (fixed, float) = (evaluation.accuracy_fixed(), evaluation.accuracy_float());
+    // Of several labels an answer is right where all of them are.
+    let accuracy =
+        if task == Task::Multilabel && evaluation.confusion.is_none() { "all right" } else { "accuracy" };
     match (fixed, float) {
         _ if task == Task::Regression => {}
         (None, _) => writeln!(out, "  accuracy   unknown: the recordings have no labels")?,
-        (Some(fixed), None) => writeln!(out, "  accuracy   fixed {}, float {unknown}", percent(fixed))?,
+        (Some(fixed), None) => writeln!(out, "  {accuracy:<9}  fixed {}, float {unknown}", percent(fixed))?,
         (Some(fixed), Some(float)) => {
             let answers = |right: Option<usize>| right.unwrap_or_default() as i64;
             let more = answers(evaluation.fixed_right) - answers(evaluation.float_right);
@@ -231,7 +262,12 @@ fn summary(evaluation: &Evaluation, task: Task, out: &mut impl Write) -> Result<
                     format!("{points:+.2} points, {more:+} {what}{}", if more.abs() == 1 { "" } else { "s" })
                 }
             };
-            writeln!(out, "  accuracy   fixed {}, float {} ({difference})", percent(fixed), percent(float))?;
+            writeln!(
+                out,
+                "  {accuracy:<9}  fixed {}, float {} ({difference})",
+                percent(fixed),
+                percent(float)
+            )?;
         }
     }
     if task != Task::Regression {
@@ -246,7 +282,11 @@ fn summary(evaluation: &Evaluation, task: Task, out: &mut impl Write) -> Result<
         writeln!(out, "  agreement  {agreement}")?;
     }
     let error = evaluation.score_error.map_or(unknown.to_owned(), |error| {
-        format!("{} mean relative L2 error, fixed against float", percent(error))
+        let of = match task {
+            Task::Regression => "of its standard deviation, root mean square error of an output",
+            Task::Multiclass | Task::Multilabel => "mean relative L2 error",
+        };
+        format!("{} {of}, fixed against float", percent(error))
     });
     writeln!(out, "  scores     {error}")?;
     writeln!(out, "  digest     {}", evaluation.digest)?;

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use fixformer::host::data::{self, Split};
 use fixformer::host::expect::{Agreement, are_probabilities, compare, limit};
 use fixformer::host::import::Precision;
-use fixformer::host::reference::Network;
+use fixformer::host::reference::{Network, Pooling};
 
 use crate::table::percent;
 
@@ -25,7 +25,8 @@ pub(crate) fn check(
     recordings: &[Vec<i16>],
 ) -> Result<Checked> {
     let (file, member) = member(path);
-    let expected = data::scores(&file, member.as_deref(), Split::Train, network.head.outputs)?;
+    let per_token = network.pooling == Pooling::None;
+    let expected = data::scores(&file, member.as_deref(), Split::Train, network.head.outputs, per_token)?;
     let (shown, rows) = (path.display(), expected.len());
     let Some(recordings) = recordings.get(..rows) else {
         let given = recordings.len();

@@ -137,9 +137,7 @@ fn answers(model: &Model<'_>) -> String {
     };
     let each = if model.is_per_token() { ", of each token" } else { "" };
     let thresholds: Vec<String> = match answers.has_thresholds() {
-        true => {
-            Found::all(&Judge::of(model)).iter().map(|found| format!("{:.4}", found.probability)).collect()
-        }
+        true => Found::all(&Judge::of(model)).iter().map(Found::shown).collect(),
         false => Vec::new(),
     };
     let above = if thresholds.is_empty() {

@@ -1,5 +1,6 @@
 //! What classes and outputs are called.
 
+use anyhow::{Result, bail};
 use fixformer::Model;
 use fixformer::model::Task;
 
@@ -10,21 +11,52 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// Those that the model file has; of classes without one those of the recordings.
-    pub(crate) fn of(model: &Model<'_>, listed: Option<&[String]>) -> Self {
-        let count = if model.answers.task == Task::Regression { model.outputs() } else { model.classes() };
-        let listed = listed.filter(|listed| listed.len() == count);
+    /// Those that the command line lists; else those of the model file; else those of the recordings.
+    ///
+    /// # Errors
+    /// The command line lists another number of them, or those of the file in another order.
+    pub(crate) fn of(
+        model: &Model<'_>,
+        listed: Option<&[String]>,
+        recorded: Option<&[String]>,
+    ) -> Result<Self> {
+        let are_numbers = model.answers.task == Task::Regression;
+        let count = if are_numbers { model.outputs() } else { model.classes() };
+        let own: Vec<&str> = (0..count).filter_map(|index| model.answers.name(index)).collect();
+        if let Some(listed) = listed {
+            if listed.len() != count {
+                let what = if are_numbers { "numbers" } else { "classes" };
+                bail!(
+                    "--classes lists {}, but the model has {count} {what}; list each once, in order",
+                    listed.len()
+                );
+            }
+            if own.iter().any(|name| listed.iter().any(|other| other == name)) && own != *listed {
+                let own = own.join(",");
+                bail!(
+                    "--classes lists names of the model in another order or beside others; they are {own}: leave it out"
+                );
+            }
+        }
+        let recorded = recorded.filter(|recorded| recorded.len() == count);
         let name = |index: usize| {
-            let own = model.answers.name(index).map(str::to_owned);
-            own.or_else(|| listed.map(|listed| listed[index].clone()))
+            let own = own.get(index).map(|name| (*name).to_owned());
+            let listed = listed.map(|listed| listed[index].clone());
+            listed.or(own).or_else(|| recorded.map(|recorded| recorded[index].clone()))
         };
         let unit = |output: usize| model.answers.unit(output).map(str::to_owned);
-        Self { names: (0..count).map(name).collect(), units: (0..model.outputs()).map(unit).collect() }
+        Ok(Self { names: (0..count).map(name).collect(), units: (0..model.outputs()).map(unit).collect() })
     }
 
     /// The name, if there is one.
     pub(crate) fn name(&self, index: usize) -> Option<&str> {
         self.names.get(index)?.as_deref()
+    }
+
+    /// The unit of all outputs, if they have the same.
+    pub(crate) fn common_unit(&self) -> Option<&str> {
+        let first = self.units.first()?.as_deref();
+        first.filter(|_| self.units.iter().all(|unit| unit.as_deref() == first))
     }
 
     /// The unit of an output, if there is one.

@@ -120,10 +120,11 @@ impl Checkpoint {
             _ if beside.0.exists() && beside.1.exists() => (Some(&beside.0), &beside.1),
             _ => {
                 eprintln!(
-                    "hint: no float reference: {} and {} do not both exist; give `--model M.toml --weights \
-                     W.safetensors` to compare with it",
+                    "hint: no float reference: {} and {} do not both exist, nor does {}; give `--model M.toml --weights \
+                     W.safetensors` or `--model M.onnx` to compare with it",
                     beside.0.display(),
-                    beside.1.display()
+                    beside.1.display(),
+                    path.with_extension("onnx").display()
                 );
                 return Ok(None);
             }

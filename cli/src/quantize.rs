@@ -14,7 +14,7 @@ use fixformer::host::file;
 use fixformer::host::import::Precision;
 use fixformer::host::judge::Judge;
 use fixformer::host::quantize::{Progress, Promotion, QuantizeError, Quantized, Settings, quantize};
-use fixformer::host::reference::{Input, Network};
+use fixformer::host::reference::{Input, Network, Task, odd_name};
 use fixformer::host::report::TensorReport;
 use fixformer::host::targets::Targets;
 use fixformer::model::write;
@@ -154,9 +154,19 @@ impl Arguments {
     /// Gives the classes the names that the command line lists.
     fn name_classes(&self, network: &mut Network) -> Result<()> {
         let Some(names) = self.reading.names() else { return Ok(()) };
-        let (listed, classes) = (names.len(), network.answers.classes(network.head.outputs));
-        if listed != classes {
-            bail!("--classes lists {listed}, but the model has {classes} classes; list each once, in order");
+        let (listed, count) = (names.len(), network.answers.named(network.head.outputs));
+        if listed != count {
+            let what = if network.answers.task == Task::Regression { "numbers" } else { "classes" };
+            bail!("--classes lists {listed}, but the model has {count} {what}; list each once, in order");
+        }
+        if let Some(name) = odd_name(names) {
+            bail!("--classes has {name:?}; give each a text of its own, without control characters");
+        }
+        let own = &network.answers.names;
+        if !own.is_empty() && own != names {
+            bail!(
+                "--classes lists other names than `head.classes` of the description; leave one of them out"
+            );
         }
         network.answers.names = names.to_vec();
         Ok(())
@@ -171,14 +181,23 @@ impl Arguments {
         let mut judge = self.threshold.judge(&model)?;
         if self.choose.is_given() {
             let (split, labels) = (Split::Val, Labels::of(&model));
-            let recordings = self.reading.load(&self.calibrate, split, &of_model(&model), &labels)?;
+            let recordings = self.reading.load(&self.calibrate, split, &of_model(&model), &labels);
+            let recordings = recordings.map_err(|error| {
+                anyhow!(
+                    "{error}. A threshold is chosen on the validation split of the calibration data; where there is none, \
+                     leave `--choose-threshold` out, and choose it with `fixformer eval M.fxm DATA --choose-threshold … \
+                     --keep-threshold`"
+                )
+            })?;
             let targets = Targets::of(&model, &recordings, IGNORED)
                 .map_err(|error| anyhow!("{}: {} split, {error}", self.calibrate.display(), split.name()))?;
             let evaluation = evaluate(model, None, &recordings.rows, targets.as_ref(), &|| {})
                 .map_err(|error| anyhow!("{}: {} split, {error}", self.calibrate.display(), split.name()))?;
             judge = self.choose.judge(&model, judge, &evaluation.scores, targets.as_ref())?;
         }
-        Ok(write::with_thresholds(words, model.answers.task, &judge.raw(&model)))
+        let words = write::with_thresholds(words, model.answers.task, &judge.raw(&model));
+        Model::parse(&words)?;
+        Ok(words)
     }
 
     /// The file that describes the model.
@@ -291,16 +310,20 @@ impl Outcome<'_> {
         }
         write!(
             out,
-            "scores:  {} mean relative error over all {} recordings",
+            "scores:  {} {} over all {} recordings",
             percent(fidelity.score_error),
+            match self.model.answers.task {
+                fixformer::model::Task::Regression => "of its standard deviation, error of an output,",
+                _ => "mean relative error",
+            },
             self.probes()
         )?;
         let same = |share: f64| format!(", same answer as float in {}", percent(share));
         writeln!(out, "{}", fidelity.agreement.map_or(String::new(), same))?;
         let thresholds = Judge::of(&self.model);
-        for Found { probability, .. } in Found::all(&thresholds) {
+        for found in Found::all(&thresholds) {
             if self.model.answers.has_thresholds() {
-                writeln!(out, "answer:  yes above a probability of {probability:.4}")?;
+                writeln!(out, "answer:  yes above a probability of {}", found.shown())?;
             }
         }
         writeln!(out, "flash:   {} bytes, {}", thousands(words.len() * 4), self.output.display())?;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 use clap::Args;
 use fixformer::Model;
 use fixformer::host::data::Recordings;
@@ -15,9 +15,10 @@ use fixformer::host::metrics::calibration::{sigmoid, softmax};
 use fixformer::model::Task;
 use serde::Serialize;
 
-use crate::eval::wanted;
+use crate::eval::{read_graph, wanted};
 use crate::model_file::ModelFile;
 use crate::names::Names;
+use crate::network::Checkpoint;
 use crate::problem::remedy;
 use crate::progress::bar;
 use crate::recordings::{Labels, Reading, Split};
@@ -37,6 +38,8 @@ pub(crate) struct Arguments {
     split: Split,
     #[command(flatten)]
     reading: Reading,
+    #[command(flatten)]
+    checkpoint: Checkpoint,
     #[command(flatten)]
     threshold: Given,
     /// Print the scores too
@@ -134,17 +137,19 @@ impl Said {
 pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCode> {
     let file = ModelFile::read(&arguments.file)?;
     let model = file.model()?;
-    let listed = arguments.reading.names();
-    if let Some(listed) = listed.filter(|listed| listed.len() != model.classes()) {
-        let (listed, classes) = (listed.len(), model.classes());
-        bail!("--classes lists {listed}, but the model has {classes} classes; list each once, in order");
-    }
-    let names = Names::of(&model, listed);
+    let names = Names::of(&model, arguments.reading.names(), None)?;
     let (name, judge) = (file.name(&model), arguments.threshold.judge(&model)?);
     // All files first: nothing is printed of some where another cannot be read.
     let mut ran = Vec::new();
     for path in &arguments.data {
-        let recordings = arguments.reading.load(path, arguments.split, &wanted(&model), &Labels::Aside)?;
+        let labels = &Labels::Aside;
+        let recordings = match arguments.checkpoint.graph(&arguments.file) {
+            Some(graph) => {
+                let read = (&arguments.reading, path.as_path(), arguments.split);
+                read_graph(&arguments.checkpoint, (&arguments.file, &model), &graph, read, labels)?.1
+            }
+            None => arguments.reading.load(path, arguments.split, &wanted(&model), labels)?,
+        };
         let found = scores(model, path, &recordings)?;
         ran.push((path.display().to_string(), recordings, found));
     }
@@ -218,8 +223,7 @@ fn scores(model: Model<'_>, path: &Path, recordings: &Recordings) -> Result<Vec<
         };
         anyhow!("{place}: {problem}; {}", remedy(&model, &problem))
     })?;
-    let unit = f64::powi(0.5, model.head.frac);
-    let real = |scores: &[i16]| scores.iter().map(|&score| f64::from(score) * unit).collect();
+    let real = |scores: &[i16]| model.answers.to_f64(scores, model.head.frac).collect();
     let mut all = raw.chunks(model.outputs()).map(real);
     let answers = |row: &[i16]| match model.is_per_token() {
         true => model.input.window().tokens(row.len() / model.input.step_values()),

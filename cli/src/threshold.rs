@@ -46,6 +46,12 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// The probability, with as many digits as tell it from 0 and 1.
+    pub(crate) fn shown(&self) -> String {
+        let p = self.probability;
+        if p > 0.0 && p < 0.001 { format!("{p:.2e}") } else { format!("{p:.4}") }
+    }
+
     /// Those of a model in use.
     pub(crate) fn all(judge: &Judge) -> Vec<Self> {
         judge.thresholds.iter().map(|&margin| Self { probability: sigmoid(margin), margin }).collect()

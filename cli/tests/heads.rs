@@ -221,7 +221,9 @@ fn every_token_is_judged() {
     assert_eq!(counted as usize, ROWS * (tokens - 8));
     let scores = fs::read_to_string(bench.path("scores.csv")).unwrap();
     assert_eq!(scores.lines().count(), 1 + ROWS * tokens);
-    assert!(scores.lines().nth(1).unwrap().starts_with("0,,"), "the first token of a row has no label");
+    assert!(scores.starts_with("row,token,label,class,saturated,score_0"), "{scores}");
+    assert!(scores.lines().nth(1).unwrap().starts_with("0,0,,"), "the first token of a row has no label");
+    assert!(scores.lines().nth(tokens + 2).unwrap().starts_with("1,1,"));
     let ran = bench.json(&["run", "digits.fxm", "digits.npz", "--json"]);
     assert_eq!(
         (ran.len(), &ran[tokens + 1]["token"], &ran[tokens + 1]["row"]),
@@ -283,7 +285,8 @@ fn what_is_beyond_the_range_is_said() {
 #[test]
 fn a_head_that_contradicts_itself_is_refused() {
     let bench = Bench::with_checkpoint();
-    let text = fs::read_to_string(bench.path("digits.toml")).unwrap();
+    let text =
+        fs::read_to_string(bench.path("digits.toml")).unwrap().replace("[pooling]\nkind = \"mean\"\n", "");
     for (head, message) in [
         ("task = \"binary\"", "`head.task` is `binary`, but the head has 10 outputs"),
         ("unit = \"V\"", "`head.unit` is of outputs that are numbers"),
@@ -291,6 +294,12 @@ fn a_head_that_contradicts_itself_is_refused() {
         ("task = \"regression\"\nscale = [1.0, 2.0]", "`head.scale` lists 2, expected 10"),
         ("task = \"regression\"\noffset = nan", "`head.offset` has NaN"),
         ("task = \"ranking\"", "unknown variant `ranking`"),
+        ("task = \"regression\"\nscale = 0.0", "`head.scale` has 0; give numbers above 0"),
+        (
+            "classes = [\"a\", \"a\", \"c\", \"d\", \"e\", \"f\", \"g\", \"h\", \"i\", \"j\"]",
+            "`head.classes` has \"a\"",
+        ),
+        ("task = \"multilabel\"\n[pooling]\nkind = \"none\"", "`head.task` is of each token"),
     ] {
         fs::write(bench.path("digits.toml"), format!("{text}\n[head]\n{head}\n")).unwrap();
         bench.quantize().assert().code(1).stderr(contains(message));
@@ -303,4 +312,95 @@ fn a_head_that_contradicts_itself_is_refused() {
         .code(1)
         .stderr(contains("lists 2, but the model has 10"));
     bench.quantize().args(["--threshold", "0.5"]).assert().code(1).stderr(contains("has 10 classes"));
+}
+
+/// Names of the file say which class a label is, in whatever order data list them; what is none of them is an error.
+#[test]
+fn names_in_the_file_say_which_class_a_label_is() {
+    let bench = Bench::new();
+    for file in ["m.toml", "w.safetensors", "data.npz"] {
+        fs::copy(workspace().join("tests/cases/threshold").join(file), bench.path(file)).unwrap();
+    }
+    let quantize = ["quantize", "--model", "m.toml", "--weights", "w.safetensors", "--calibrate", "data.npz"];
+    let make = |classes: &str| {
+        let more = ["-o", "m.fxm", "--classes", classes];
+        bench.command(&[&quantize[..], &more].concat()).assert().success();
+    };
+    make("zero,a rare one");
+    let said = bench.json(&["run", "m.fxm", "data.npz", "--json"]);
+    // Each recording in the folder of its class, whose names have another order.
+    for line in said.iter().take(40) {
+        let folder = bench.path("folder").join(line["label"].as_str().unwrap());
+        fs::create_dir_all(&folder).unwrap();
+        let row = line["row"].as_u64().unwrap();
+        let values = vec![(10 * row + 1).to_string(); 27].join("\n");
+        fs::write(folder.join(format!("{row}.csv")), values).unwrap();
+    }
+    fs::create_dir_all(bench.path("folder/a rare one")).unwrap();
+    let folder = ["eval", "m.fxm", "folder", "--header", "no"];
+    let line = &bench.json(&[&folder[..], &["--json"]].concat())[0];
+    assert_eq!(line["per_class"][0]["recordings"], 40);
+    fs::rename(bench.path("folder/zero"), bench.path("folder/Zero")).unwrap();
+    bench
+        .command(&folder)
+        .assert()
+        .code(1)
+        .stderr(contains("label `Zero` is none of the classes zero, a rare one"));
+
+    // Names that are numbers are what labels that are numbers say.
+    make("7,9");
+    bench
+        .command(&["eval", "m.fxm", "data.npz"])
+        .assert()
+        .code(1)
+        .stderr(contains("label `0` is none of the classes 7, 9"));
+    make("1,0");
+    let swapped = &bench.json(&["eval", "m.fxm", "data.npz", "--json"])[0];
+    assert_eq!(swapped["per_class"][0]["recordings"], 20);
+
+    // The same names in another order are a mistake; others are other names.
+    make("zero,one");
+    for command in [["eval", "m.fxm"], ["run", "m.fxm"]] {
+        bench
+            .command(&[&command[..], &["data.npz", "--classes", "one,zero"]].concat())
+            .assert()
+            .code(1)
+            .stderr(contains("they are zero,one"));
+    }
+    let named = &bench.json(&["run", "m.fxm", "data.npz", "--json", "--classes", "no,yes"])[0];
+    assert_eq!(named["label"], "no");
+    for classes in ["a,a", "a,", "a,b,c"] {
+        let more = ["-o", "m.fxm", "--classes", classes];
+        bench.command(&[&quantize[..], &more].concat()).assert().code(1).stderr(contains("--classes"));
+    }
+}
+
+#[test]
+fn a_failed_threshold_leaves_the_file_as_it_was() {
+    let bench = Bench::with_digits();
+    let before = fs::read(bench.path("digits.fxm")).unwrap();
+    bench.quantize().args(["--choose-threshold", "f1"]).assert().code(1);
+    bench
+        .command(&[&EVAL[..3], &["--threshold", "0.5", "--keep-threshold"]].concat())
+        .assert()
+        .code(1)
+        .stderr(contains("has 10 classes"));
+    assert_eq!(fs::read(bench.path("digits.fxm")).unwrap(), before);
+}
+
+/// `--expect` of a model that classifies tokens compares all of them.
+#[test]
+fn scores_of_every_token_are_expected() {
+    let labels = |_: &Images| (vec![ROWS], vec![0; ROWS]);
+    let bench = asked("\n[pooling]\nkind = \"none\"\n", labels);
+    let tokens = PIXELS - 7;
+    npz(&bench.path("short.npz"), &[("scores", &[1, 10], &[0; 10])]);
+    npz(&bench.path("all.npz"), &[("scores", &[1, tokens, 10], &vec![1; 10 * tokens])]);
+    bench
+        .quantize()
+        .args(["--expect", "short.npz"])
+        .assert()
+        .code(1)
+        .stderr(contains("expected [rows, tokens, 10]: the scores of each token"));
+    bench.quantize().args(["--expect", "all.npz"]).assert().code(1).stderr(contains("differs by"));
 }

@@ -300,8 +300,8 @@ fn the_page_of_data_files_has_the_options() {
         words.map(name).filter(|name| !name.is_empty()).collect()
     };
     let mut expected = options(&help);
-    // About the answers, not the data.
-    for other in ["threshold", "scores", "json", "help"] {
+    // About the model and the answers, not the data.
+    for other in ["threshold", "scores", "json", "help", "model", "weights", "frozen", "plan", "max"] {
         assert!(expected.remove(other), "{other}");
     }
     assert_eq!(options(page), expected);

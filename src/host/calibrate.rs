@@ -15,6 +15,8 @@ pub struct Ranges {
     windows: Means,
     /// Largest magnitude of a raw input value, after the removal of the mean where the model asks for it.
     pub input: f64,
+    /// Smallest and largest score of each output.
+    pub outputs: Vec<[f64; 2]>,
     /// Recordings seen.
     pub recordings: usize,
 }
@@ -46,14 +48,15 @@ impl Means {
         self.rows += rows;
         for row in x.chunks_exact(columns.max(1)) {
             for (sum, x) in self.sums.iter_mut().zip(row) {
-                *sum += (x * f64::from(Self::FRAC).exp2()) as i128;
+                // What is that large has no integers, which is said later.
+                *sum = sum.saturating_add((x * f64::from(Self::FRAC).exp2()) as i128);
             }
         }
     }
 
     fn join(&mut self, other: Means) {
         self.sums.resize(other.sums.len(), 0);
-        self.sums.iter_mut().zip(other.sums).for_each(|(sum, other)| *sum += other);
+        self.sums.iter_mut().zip(other.sums).for_each(|(sum, other)| *sum = sum.saturating_add(other));
         self.rows += other.rows;
     }
 
@@ -92,10 +95,21 @@ impl Ranges {
         self.windows.means()
     }
 
+    fn widen_outputs(&mut self, scores: Vec<[f64; 2]>) {
+        if self.outputs.is_empty() {
+            self.outputs = scores;
+            return;
+        }
+        for (known, [low, high]) in self.outputs.iter_mut().zip(scores) {
+            *known = [known[0].min(low), known[1].max(high)];
+        }
+    }
+
     /// With what was seen over other recordings.
     fn with(mut self, other: Ranges) -> Ranges {
         self.input = self.input.max(other.input);
         self.recordings += other.recordings;
+        self.widen_outputs(other.outputs);
         self.windows.join(other.windows);
         for (site, (range, means)) in other.tensors {
             let (known, known_means) = self.tensors.entry(site).or_default();
@@ -141,7 +155,10 @@ pub fn calibrate(
                 let pooled = site.block.is_none() && POOLED.contains(&site.tensor);
                 means.add(values, if pooled && network.pooling != Pooling::None { 1 } else { tokens });
             };
-            network.forward(recording, None, &mut note).map_err(failed)?;
+            let scores = network.forward(recording, None, &mut note).map_err(failed)?;
+            for scores in scores.chunks(network.head.outputs) {
+                ranges.widen_outputs(scores.iter().map(|&score| [score, score]).collect());
+            }
             progress();
         }
         Ok(ranges)

@@ -48,6 +48,8 @@ pub struct Recordings {
     pub channels: usize,
     /// Each recording, `[steps, channels]`; padding is already cut off.
     pub rows: Vec<Vec<i16>>,
+    /// Steps of each recording with its padding, where all are stored equally long.
+    pub padded: Option<usize>,
     /// The class of each recording, if the file says.
     pub labels: Option<Vec<usize>>,
     /// What each recording should give, one number or several, where [numbers](Labels::Values) are asked for and the file says.
@@ -206,8 +208,8 @@ pub fn array(path: &Path, key: &str) -> Result<(Vec<usize>, Vec<f64>), DataError
     npz::real_array(path, &[key])
 }
 
-/// Scores of recordings, `[rows, classes]` or `[rows]` where there is one class: the array of an `.npy`; of an `.npz` the
-/// array `member`, or `scores_S` of the split `S`, or `scores`.
+/// Scores of recordings, `[rows, outputs]`, or `[rows]` where there is one output, or `[rows, tokens, outputs]` where each token
+/// has scores of its own: the array of an `.npy`; of an `.npz` the array `member`, or `scores_S` of the split `S`, or `scores`.
 ///
 /// # Errors
 /// [`DataError`]: no such array, or one of another shape, or with values that are not finite.
@@ -215,7 +217,8 @@ pub fn scores(
     path: &Path,
     member: Option<&str>,
     split: Split,
-    classes: usize,
+    outputs: usize,
+    per_token: bool,
 ) -> Result<Vec<Vec<f64>>, DataError> {
     let (of_split, any) = (format!("scores_{}", split.name()), "scores");
     let key = member.unwrap_or(any).to_string();
@@ -227,19 +230,27 @@ pub fn scores(
         Some("npy") => npz::lone_array(path)?,
         _ => return Err(DataError::Format { path: path.to_owned() }),
     };
-    let fits = match shape[..] {
-        [rows, found] => rows > 0 && found == classes,
-        [rows] => rows > 0 && classes == 1,
-        _ => false,
+    let of_row = match shape[..] {
+        [rows, tokens, found] if per_token && rows > 0 && found == outputs => tokens * outputs,
+        [rows, tokens] if per_token && rows > 0 && outputs == 1 => tokens,
+        [rows, found] if !per_token && rows > 0 && found == outputs => outputs,
+        [rows] if !per_token && rows > 0 && outputs == 1 => 1,
+        _ => 0,
     };
-    if !fits {
-        let expected =
-            format!("[rows, {classes}]: the scores of each recording for the {classes} classes of the model");
+    if of_row == 0 {
+        let expected = match per_token {
+            true => format!(
+                "[rows, tokens, {outputs}]: the scores of each token for the {outputs} outputs of the model"
+            ),
+            false => format!(
+                "[rows, {outputs}]: the scores of each recording for the {outputs} outputs of the model"
+            ),
+        };
         return Err(DataError::Shape { path: path.to_owned(), key, found: shape, expected });
     }
     if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-        let place = format!("`{key}`[{}, {}]", index / classes, index % classes);
+        let place = format!("`{key}`[{}, {}]", index / of_row, index % of_row);
         return Err(DataError::NotFinite { path: path.to_owned(), place, value: values[index].to_string() });
     }
-    Ok(values.chunks_exact(classes).map(<[f64]>::to_vec).collect())
+    Ok(values.chunks_exact(of_row).map(<[f64]>::to_vec).collect())
 }

@@ -3,6 +3,7 @@
 use std::vec;
 use std::vec::Vec;
 
+use super::judge::Judge;
 use super::parallel;
 use crate::model::Model;
 use crate::session::{
@@ -120,6 +121,7 @@ impl Ran {
 pub struct Streams<'m> {
     model: Model<'m>,
     progress: &'m (dyn Fn() + Sync),
+    judge: Judge,
     decided: Vec<Decided>,
     saturated: Vec<u32>,
 }
@@ -134,12 +136,13 @@ pub struct Decided {
 }
 
 impl<'m> Streams<'m> {
-    /// Runs `model`, and calls `progress` after every recording, from several threads.
+    /// Runs `model`, which answers as `judge` has it, and calls `progress` after every recording, from several threads.
     ///
     /// # Errors
     /// [`StreamError`] if the model cannot run as a stream.
-    pub fn new(model: Model<'m>, progress: &'m (dyn Fn() + Sync)) -> Result<Self, StreamError> {
-        Plan::of_stream(&model).map(|_| Self { model, progress, decided: Vec::new(), saturated: Vec::new() })
+    pub fn new(model: Model<'m>, judge: Judge, progress: &'m (dyn Fn() + Sync)) -> Result<Self, StreamError> {
+        Plan::of_stream(&model)?;
+        Ok(Self { model, progress, judge, decided: Vec::new(), saturated: Vec::new() })
     }
 
     /// When the recordings of the last run were decided.
@@ -148,19 +151,20 @@ impl<'m> Streams<'m> {
     }
 
     /// The last scores of a recording, or those of each of its tokens; and when they were decided.
-    fn one(stream: &mut Stream<'_>, recording: &[i16]) -> Result<(Ran, Decided), InputError> {
+    fn one(stream: &mut Stream<'_>, judge: &Judge, recording: &[i16]) -> Result<(Ran, Decided), InputError> {
         let (channels, keeps) = (stream.model().input.step_values(), stream.model().is_per_token());
         let (mut last, mut class, mut token) = (Ran { scores: Vec::new(), saturated: 0 }, None, 0);
         stream.reset();
         for step in recording.chunks(channels) {
             let Some(scores) = stream.push(step)? else { continue };
-            let best = scores.best();
+            let answer = judge.answer(&scores.to_f64().collect::<Vec<_>>());
             if !keeps {
                 last.scores.clear();
             }
             last.scores.extend_from_slice(scores.raw());
             last.saturated = scores.saturated();
-            let changed = class.replace(best) != Some(best);
+            let changed = class.as_ref() != Some(&answer);
+            class = Some(answer);
             token = if changed { stream.tokens() } else { token };
         }
         if last.scores.is_empty() {
@@ -179,8 +183,9 @@ impl Runner for Streams<'_> {
             let Ok(mut stream) = Stream::new(self.model, &mut memory) else {
                 unreachable!("the model streams and the memory is as large as its plan");
             };
+            let judge = &self.judge;
             let one = |(index, recording): (usize, &&[i16])| {
-                let found = Self::one(&mut stream, recording);
+                let found = Self::one(&mut stream, judge, recording);
                 (self.progress)();
                 found.map_err(|problem| RowError { row: first + index, problem })
             };

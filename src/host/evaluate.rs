@@ -28,7 +28,7 @@ pub struct Evaluation {
     pub float_right: Option<usize>,
     /// Answers that engine and reference have in common; absent without reference, and where the answers are numbers.
     pub agree: Option<usize>,
-    /// Mean over the answers of `|fixed - float| / |float|` of the scores, see [`score_error`]; absent without reference.
+    /// How far the engine's scores are from those of the reference, see [`score_error`]; absent without reference.
     pub score_error: Option<f64>,
     /// Of all scores of the engine, in row order.
     pub digest: Digest,
@@ -171,8 +171,7 @@ pub fn evaluate_by(
     let mut raw = Vec::new();
     runner.run(&recordings, &mut raw)?;
 
-    let unit = f64::powi(0.5, model.head.frac);
-    let row = |raw: &[i16]| raw.iter().map(|&score| f64::from(score) * unit).collect();
+    let row = |raw: &[i16]| model.answers.to_f64(raw, model.head.frac).collect();
     let scores: Vec<Vec<f64>> = raw.chunks(model.outputs()).map(row).collect();
     let floats = network.map(|network| floats(network, &recordings, progress)).transpose()?;
 
@@ -184,7 +183,7 @@ pub fn evaluate_by(
         fixed_right: None,
         float_right: None,
         agree: None,
-        score_error: floats.as_ref().map(|floats| score_error(&scores, floats)),
+        score_error: floats.as_ref().map(|floats| score_error(model.answers.task, &scores, floats)),
         digest,
         confusion: None,
         scores,

@@ -53,7 +53,8 @@ pub struct Disagreement {
     pub tried: usize,
 }
 
-/// Compares the scores of `network` with `expected`, `[rows, classes]`, one row for each of `recordings`. Differences are
+/// Compares the scores of `network` with `expected`, `[rows, outputs]`, or `[rows, tokens, outputs]` where each token has scores
+/// of its own, one row for each of `recordings`; of padded ones there may be more. Differences are
 /// `|found - expected|` over the length of the expected row, or over the mean length of all rows where that is larger.
 ///
 /// # Errors
@@ -109,6 +110,7 @@ impl<'a> Compared<'a> {
         let mut worst = (0, Some(0.0));
         for (row, (recording, expected)) in self.recordings.iter().zip(self.expected).take(rows).enumerate() {
             let Ok(found) = network.forward(recording, None, &mut |_, _| {}) else { return (row, None) };
+            let Some(expected) = expected.get(..found.len()) else { return (row, None) };
             let error = self.difference(&found, expected);
             // What is no number is the worst there is.
             if error.is_nan() {

@@ -34,7 +34,8 @@ use std::vec;
 use std::vec::Vec;
 
 use super::reference::{
-    Attention, AttentionKind, Axial, Block, FeedForward, Hidden, Input, Network, Norm, Positions, Window,
+    Attention, AttentionKind, Axial, Block, FeedForward, Hidden, Input, Network, Norm, Positions, Task,
+    Window,
 };
 use checkpoint::Checkpoint;
 use checkpoint::Extent::{Exactly, Free};
@@ -146,6 +147,14 @@ impl Importer<'_> {
         let (mut answers, head) = description.head.answers(head).map_err(|problem| problem.of(self.path))?;
         if let InputKind::Samples { channels, unit: Some(unit), .. } = &description.input {
             answers.input_units = unit.of_channels(*channels).map_err(|problem| problem.of(self.path))?;
+        }
+        let of_token = answers.task == Task::Multiclass || answers.classes(head.outputs) == 2;
+        if description.pooling.kind == PoolingKind::None && !of_token {
+            let problem = "is of each token with `pooling.kind` = \"none\", of which a model file takes `multiclass` and \
+                           `binary`; pool the tokens, or change one of them"
+                .to_string();
+            let field = "head.task".to_string();
+            return Err(ImportError::Field { path: self.path.to_owned(), field, problem });
         }
         if class_token.is_some() && description.pooling.kind == PoolingKind::None {
             let problem = "is `none`, but no token of the input would have the scores of the class token; pool `first`, or \

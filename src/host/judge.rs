@@ -55,7 +55,12 @@ impl Judge {
         let unit = f64::powi(0.5, model.head.frac);
         // A score is a whole number: it is above the threshold where it is above the next lower whole number.
         let (low, high) = (f64::from(i32::MIN), f64::from(i32::MAX));
-        self.thresholds.iter().map(|threshold| (threshold / unit).floor().clamp(low, high) as i32).collect()
+        let below = |threshold: &f64| {
+            let whole = (threshold / unit).floor();
+            // The quotient of a tiny number may have become zero.
+            if whole * unit > *threshold { whole - 1.0 } else { whole }
+        };
+        self.thresholds.iter().map(|threshold| below(threshold).clamp(low, high) as i32).collect()
     }
 }
 

@@ -12,6 +12,7 @@ mod extra;
 pub mod favor;
 mod linear;
 pub mod lsh;
+mod numbers;
 mod precision;
 
 pub use error::QuantizeError;
@@ -133,8 +134,14 @@ impl Builder<'_> {
             None => None,
         };
         let before = if network.hidden.is_some() { "hidden" } else { pooled };
-        let scores = self.frac(None, "scores", i16::MAX);
-        let head = self.linear("head", &network.head, frac, scores, &ranges.means(None, before))?;
+        let (head, numbers) = match network.answers.task {
+            float::Task::Regression => self.numbers(frac, &ranges.means(None, before))?,
+            float::Task::Multiclass | float::Task::Multilabel => {
+                let scores = self.frac(None, "scores", i16::MAX);
+                let head = self.linear("head", &network.head, frac, scores, &ranges.means(None, before))?;
+                (head, Vec::new())
+            }
+        };
         let sample_scale = match &network.input {
             float::Input::Samples { scale, .. } if scale.windows(2).all(|pair| pair[0] == pair[1]) => {
                 scale.iter().take(1).map(|&scale| scale as f32).collect()
@@ -160,7 +167,7 @@ impl Builder<'_> {
             pooled_norm,
             head_hidden,
             head,
-            answers: ends::answers(&network.answers),
+            answers: write::Answers { numbers, ..ends::answers(&network.answers) },
             input_units: network.answers.input_units.clone(),
         })
     }

@@ -73,8 +73,9 @@ impl Targets {
         let at = |row: usize| move |problem: String| TargetError { row, problem };
         let targets = if model.is_per_token() {
             let of_row = |(row, values): (usize, &Vec<f64>)| {
+                let all = recordings.padded.map(|steps| model.input.window().tokens(steps));
                 let tokens = tokens(model, recordings.rows[row].len());
-                of_tokens(model, values, tokens, ignored).map_err(at(row))
+                of_tokens(model, values, [tokens, all.unwrap_or(values.len())], ignored).map_err(at(row))
             };
             Self::Classes(rows().map(of_row).collect::<Result<Vec<_>, _>>()?.concat())
         } else if model.answers.task == Task::Multilabel {
@@ -117,22 +118,22 @@ fn tokens(model: &Model<'_>, values: usize) -> usize {
     model.input.window().tokens(values / model.input.step_values())
 }
 
-/// The classes of the tokens of a recording; of a padded one there may be more of them.
+/// The classes of the tokens of a recording, which has so many, and with its padding so many.
 fn of_tokens(
     model: &Model<'_>,
     values: &[f64],
-    tokens: usize,
+    [tokens, all]: [usize; 2],
     ignored: f64,
 ) -> Result<Vec<Option<usize>>, String> {
     let last = model.classes().saturating_sub(1);
-    if values.len() < tokens {
-        let found = values.len();
+    if values.len() < tokens || values.len() != all {
+        let (found, tokens) = (values.len(), tokens.max(all));
         return Err(format!(
             "{found} labels, but the recording has {tokens} tokens; give one for each token"
         ));
     }
     let class = |(token, &value): (usize, &f64)| match value {
-        _ if value == ignored => Ok(None),
+        _ if value == ignored || value.is_nan() => Ok(None),
         _ if value.fract() == 0.0 && (0.0..=last as f64).contains(&value) => Ok(Some(value as usize)),
         _ => Err(format!(
             "token {token} has the label {value}, which is neither a class 0 ..= {last} nor {ignored}, that of tokens \

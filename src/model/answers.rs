@@ -1,8 +1,13 @@
 //! What the scores of a model say.
+//!
+//! The section `ANSW`: the task, a number of thresholds, the thresholds; then, of numbers, for each output four words: its
+//! offset, a 64-bit integer with 32 fractional bits, the lower word first, and mantissa and right shift of its step.
 
 use super::read::{Reader, tri};
 use super::sections::{self, fault};
 use super::{Linear, ModelError, SectionFault};
+use crate::num::round_shift_wide;
+use fixed::types::I32F32;
 
 /// What a model is asked, and so what its outputs are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +31,8 @@ pub struct Answers<'a> {
     /// Number of outputs: of a recording, or of a token where [each has scores of its own](super::Pooling::None).
     pub outputs: usize,
     thresholds: &'a [u32],
+    /// Of numbers, an offset and a step for each output.
+    numbers: &'a [u32],
     /// Names end with a zero.
     names: &'a str,
     units: &'a str,
@@ -52,6 +59,39 @@ impl<'a> Answers<'a> {
         nth(self.units, output)
     }
 
+    /// The number that a score of an output stands for: `offset + score * step`, within 2^-32 of it, saturated to 2^31. Where
+    /// the file has neither offset nor step, the score as it is, with its `frac` fractional bits.
+    pub fn number(&self, output: usize, score: i16, frac: i32) -> I32F32 {
+        let (offset, mantissa, shift) = match self.numbers.as_chunks::<WORDS>().0.get(output) {
+            Some(&[low, high, mantissa, shift]) => {
+                ((u64::from(high) << 32 | u64::from(low)) as i64, mantissa as i32, shift as i32)
+            }
+            None => (0, 1, frac),
+        };
+        // 48 bits.
+        let product = i64::from(score) * i64::from(mantissa);
+        let up = I32F32::FRAC_NBITS as i32 - shift;
+        let moved = match u32::try_from(up) {
+            Ok(up) if product.unsigned_abs().leading_zeros() > up => product << up,
+            Ok(_) => i64::MAX * product.signum(),
+            Err(_) => round_shift_wide(product, up.unsigned_abs().min(63)),
+        };
+        I32F32::from_bits(offset.saturating_add(moved))
+    }
+
+    /// Scores as real numbers, `[outputs]` or some such rows one after the other, for hosts: logits, or numbers.
+    #[cfg(feature = "std")]
+    pub fn to_f64<'r>(&self, raw: &'r [i16], frac: i32) -> impl Iterator<Item = f64> + use<'a, 'r> {
+        let numbers = self.numbers.as_chunks::<WORDS>().0;
+        raw.iter().enumerate().map(move |(index, &score)| match numbers.get(index % numbers.len().max(1)) {
+            Some(&[low, high, mantissa, shift]) => {
+                let offset = (u64::from(high) << 32 | u64::from(low)) as i64 as f64 * 32_f64.exp2().recip();
+                offset + f64::from(score) * f64::from(mantissa as i32) * (-f64::from(shift)).exp2()
+            }
+            None => f64::from(score) * f64::powi(0.5, frac),
+        })
+    }
+
     /// Whether the file has thresholds.
     pub const fn has_thresholds(&self) -> bool {
         !self.thresholds.is_empty()
@@ -71,9 +111,11 @@ impl<'a> Answers<'a> {
 
     pub(super) const fn read(
         outputs: usize,
+        per_token: bool,
         [section, names, units]: [&'a [u32]; 3],
     ) -> Result<Self, ModelError> {
-        let mut answers = Self { task: Task::Multiclass, outputs, thresholds: &[], names: "", units: "" };
+        let mut answers =
+            Self { task: Task::Multiclass, outputs, thresholds: &[], numbers: &[], names: "", units: "" };
         if !section.is_empty() {
             let mut reader = Reader::new(section);
             answers.task = match tri!(reader.field("answers.task", 0, 2)) {
@@ -88,12 +130,22 @@ impl<'a> Answers<'a> {
                 return Err(ModelError::Mismatch { field, found: count as u32, expected: most as u32 });
             }
             answers.thresholds = tri!(reader.words(count));
-            if reader.remaining() != 0 {
+            let are_numbers = matches!(answers.task, Task::Regression);
+            if are_numbers && reader.remaining() == WORDS * outputs {
+                answers.numbers = tri!(reader.words(WORDS * outputs));
+                tri!(check_numbers(answers.numbers));
+            }
+            // Of a token it is one of several classes, or one yes or no.
+            let of_token = matches!(answers.task, Task::Multiclass) || answers.classes() == 2;
+            if reader.remaining() != 0 || per_token && !of_token {
                 return Err(fault(sections::ANSWERS, SectionFault::Content));
             }
         }
         let named = if matches!(answers.task, Task::Regression) { outputs } else { answers.classes() };
         answers.names = tri!(list(names, sections::NAMES, named));
+        if !units.is_empty() && !matches!(answers.task, Task::Regression) {
+            return Err(fault(sections::UNITS, SectionFault::Content));
+        }
         answers.units = tri!(list(units, sections::UNITS, outputs));
         Ok(answers)
     }
@@ -108,22 +160,42 @@ impl<'a> Answers<'a> {
     }
 }
 
+/// Words of an offset and a step.
+const WORDS: usize = 4;
+/// Largest right shift of a step.
+pub(super) const MAX_SHIFT: u32 = 94;
+
+const fn check_numbers(mut words: &[u32]) -> Result<(), ModelError> {
+    while let [_, _, _, shift, rest @ ..] = words {
+        if *shift > MAX_SHIFT {
+            let field = "answers.step.shift";
+            return Err(ModelError::Range { field, found: *shift, low: 0, high: MAX_SHIFT });
+        }
+        words = rest;
+    }
+    Ok(())
+}
+
 /// The text of a list of `count` names, each of which a zero ends; or of none.
 pub(super) const fn list(words: &[u32], tag: [u8; 4], count: usize) -> Result<&str, ModelError> {
     let bytes = super::read::bytes(words);
     let Ok(text) = core::str::from_utf8(bytes) else {
         return Err(fault(tag, SectionFault::Content));
     };
-    if words.is_empty() {
-        return Ok(text);
-    }
-    let (mut found, mut rest) = (0, bytes);
-    while let [byte, next @ ..] = rest {
-        found += (*byte == 0) as usize;
+    let (mut ended, mut length, mut rest) = (0, 0, bytes);
+    while let ([byte, next @ ..], true) = (rest, ended < count) {
+        if *byte != 0 {
+            length += 1;
+        } else if length == 0 {
+            return Err(fault(tag, SectionFault::Content));
+        } else {
+            (ended, length) = (ended + 1, 0);
+        }
         rest = next;
     }
     // Zeros fill the last word.
-    if found < count || found > count + 3 {
+    let is_whole = ended == count && matches!(rest, [] | [0] | [0, 0] | [0, 0, 0]);
+    if !words.is_empty() && !is_whole {
         return Err(fault(tag, SectionFault::Content));
     }
     Ok(text)
@@ -131,5 +203,5 @@ pub(super) const fn list(words: &[u32], tag: [u8; 4], count: usize) -> Result<&s
 
 /// One of the names of a list.
 pub(super) fn nth(list: &str, index: usize) -> Option<&str> {
-    list.split_terminator('\0').nth(index).filter(|name| !name.is_empty())
+    list.split('\0').nth(index).filter(|name| !name.is_empty())
 }

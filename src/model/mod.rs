@@ -165,9 +165,9 @@ impl<'a> Model<'a> {
         }
         let block_count = tri!(reader.field("blocks", 1, 64));
         let outputs = tri!(reader.field("outputs", 1, Linear::MAX_WIDTH));
-        let texts = [sections.answers, sections.names, sections.units];
-        let answers = tri!(Answers::read(outputs, texts));
         let pooling = tri!(Pooling::read(&mut reader));
+        let texts = [sections.answers, sections.names, sections.units];
+        let answers = tri!(Answers::read(outputs, matches!(pooling, Pooling::None), texts));
 
         let input = tri!(Input::read(&mut reader, width));
         let class_token = tri!(read_class_token(class_token, width));
@@ -179,7 +179,7 @@ impl<'a> Model<'a> {
             // No token of the input would have its scores.
             return Err(sections::fault(sections::CLASS, SectionFault::Content));
         }
-        if sample_scale.len() > 1 && sample_scale.len() != input.step_values() {
+        if sample_scale.len() > 1 && sample_scale.len() != input.step_values() || !are_scales(sample_scale) {
             return Err(sections::fault(sections::UNIT, SectionFault::Content));
         }
         let input_units = match answers::list(sections.input_units, sections::INPUT_UNITS, 1) {
@@ -361,6 +361,18 @@ struct Shape {
     head_width: usize,
     max_tokens: usize,
     horizon: usize,
+}
+
+/// Whether they are bits of finite numbers above zero.
+const fn are_scales(mut bits: &[u32]) -> bool {
+    while let [first, rest @ ..] = bits {
+        let scale = f32::from_bits(*first);
+        if !(scale > 0.0 && scale < f32::INFINITY) {
+            return false;
+        }
+        bits = rest;
+    }
+    true
 }
 
 /// The class token, if the section has words: so many that they hold the row.

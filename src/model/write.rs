@@ -113,6 +113,17 @@ pub struct Block {
     pub norm2: Norm,
 }
 
+/// What a score that is a number stands for: `offset + score * mantissa / 2^shift`.
+#[derive(Clone, Copy, Debug)]
+pub struct Number {
+    /// With 32 fractional bits.
+    pub offset: i64,
+    /// Of the step from one score to the next.
+    pub mantissa: i32,
+    /// At most 94.
+    pub shift: u32,
+}
+
 /// What the scores say; see [`super::Answers`].
 #[derive(Clone, Debug)]
 pub struct Answers {
@@ -120,6 +131,8 @@ pub struct Answers {
     pub task: Task,
     /// None, or one for each output; of two classes one. Integers with the fractional bits of the scores.
     pub thresholds: Vec<i32>,
+    /// Of outputs that are numbers, none, or one for each.
+    pub numbers: Vec<Number>,
     /// None, or one for each class or output.
     pub names: Vec<String>,
     /// None, or one for each output.
@@ -172,9 +185,13 @@ impl File {
             words.norm(norm);
             sections.push((POOLED_NORM, NEEDED, words.0));
         }
-        let Answers { task, thresholds, names, units } = &self.answers;
+        let Answers { task, thresholds, numbers, names, units } = &self.answers;
         if *task != Task::Multiclass || !thresholds.is_empty() {
-            sections.push(answers(*task, thresholds));
+            let (tag, flags, mut words) = answers(*task, thresholds);
+            for &Number { offset, mantissa, shift } in numbers {
+                words.extend([offset as u32, (offset >> 32) as u32, mantissa as u32, shift]);
+            }
+            sections.push((tag, flags, words));
         }
         let lists = [(NAMES, names), (UNITS, units), (INPUT_UNITS, &self.input_units)];
         let lists = lists.into_iter().filter(|(_, list)| !list.is_empty());
@@ -255,7 +272,8 @@ fn join(sections: &[Section]) -> Vec<u32> {
     out.0
 }
 
-/// The words of a model file with other thresholds; `file` is one that [`super::Model::parse`] takes.
+/// The words of a model file with other thresholds; `file` is one that [`super::Model::parse`] takes, of a model that is asked
+/// for classes or for yes or no. Whether it takes the new one, only it says: a file has at most 64 sections.
 pub fn with_thresholds(file: &[u32], task: Task, thresholds: &[i32]) -> Vec<u32> {
     let (mut sections, mut rest) = (Vec::new(), &file[PREAMBLE + 1..]);
     for _ in 0..file[PREAMBLE] {

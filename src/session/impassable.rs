@@ -72,7 +72,8 @@ impl Impassable {
                  train without it and pool the mean or the maximum"
             }
             Self::PerToken => {
-                "every token has scores of its own, and so many would not fit the memory; run the recording whole, or a causal                  model as a stream"
+                "every token has scores of its own, and so many would not fit the memory; run the recording whole, or a causal \
+                 model as a stream"
             }
         }
     }

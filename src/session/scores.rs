@@ -1,5 +1,7 @@
 //! What a model says of one recording.
 
+use fixed::types::I32F32;
+
 use crate::model::{Answers, Task};
 use crate::num::{LogScore, Probability, exp2_neg, recip, round_shift_wide};
 
@@ -72,6 +74,13 @@ impl<'a> Scores<'a> {
         self.answers.name(self.best())
     }
 
+    /// The number that an output gives, in its [unit](Answers::unit), with 32 fractional bits: where the outputs are numbers,
+    /// [`Answers::number`] of the score; otherwise the score itself. Zero of an output that does not exist.
+    pub fn number(&self, output: usize) -> I32F32 {
+        let Some(&score) = self.last().get(output) else { return I32F32::ZERO };
+        self.answers.number(output, score, self.frac)
+    }
+
     /// Whether an output says yes: its score is above its [threshold](Answers::threshold). Never of a model that is not asked
     /// for yes or no.
     pub fn is_yes(&self, output: usize) -> bool {
@@ -109,11 +118,11 @@ impl<'a> Scores<'a> {
         Probability::from_bits(ratio as u16)
     }
 
-    /// The scores as real numbers, for hosts.
+    /// The scores as real numbers, for hosts: logits, or [numbers](Answers::number) where the outputs are numbers.
     #[cfg(feature = "std")]
     pub fn to_f64(&self) -> impl Iterator<Item = f64> + use<'a> {
-        let unit = f64::powi(0.5, self.frac);
-        self.raw.iter().map(move |&score| f64::from(score) * unit)
+        let (answers, frac) = (self.answers, self.frac);
+        answers.to_f64(self.raw, frac)
     }
 
     /// Those of the last token.

@@ -29,6 +29,8 @@ pub(super) struct Quality {
     threshold: Option<Found>,
     per_class: Option<Vec<OfClass>>,
     per_output: Option<Vec<OfNumber>>,
+    #[serde(skip)]
+    are_tokens: bool,
 }
 
 #[derive(Serialize)]
@@ -53,6 +55,7 @@ struct OfNumber {
     mae: Option<f64>,
     rmse: Option<f64>,
     r2: Option<f64>,
+    mae_float: Option<f64>,
 }
 
 impl Quality {
@@ -85,10 +88,12 @@ impl Quality {
                 Self::of_labels(&found, &thresholds, names)
             }
             Some(Targets::Numbers(targets)) => {
-                Self::of_numbers(&numbers::evaluate(&evaluation.scores, targets), names)
+                let float = evaluation.float_scores.as_ref().map(|float| numbers::evaluate(float, targets));
+                Self::of_numbers(&numbers::evaluate(&evaluation.scores, targets), float.as_ref(), names)
             }
         };
-        Self { threshold: one, ..quality }
+        let are_tokens = evaluation.scores.len() != evaluation.rows;
+        Self { threshold: one, are_tokens, ..quality }
     }
 
     fn of_classes(classes: &classes::Classes, names: &Names) -> Self {
@@ -119,7 +124,7 @@ impl Quality {
         }
     }
 
-    fn of_numbers(found: &numbers::Numbers, names: &Names) -> Self {
+    fn of_numbers(found: &numbers::Numbers, float: Option<&numbers::Numbers>, names: &Names) -> Self {
         let of_number = |(output, distance): (usize, &numbers::Distance)| OfNumber {
             output,
             name: names.name(output).map(str::to_owned),
@@ -127,21 +132,21 @@ impl Quality {
             mae: distance.mae,
             rmse: distance.rmse,
             r2: distance.r2,
+            mae_float: float.and_then(|float| float.outputs[output].mae),
         };
+        // Of outputs in different units there is no mean.
+        let alike = found.outputs.len() == 1 || names.common_unit().is_some();
         Self {
-            mae: found.mae,
-            rmse: found.rmse,
+            mae: found.mae.filter(|_| alike),
+            rmse: found.rmse.filter(|_| alike),
             per_output: Some(found.outputs.iter().enumerate().map(of_number).collect()),
             ..Self::default()
         }
     }
 
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        if let Some(Found { probability, margin }) = self.threshold {
-            writeln!(
-                out,
-                "  threshold  class 1 above a probability of {probability}, {margin:.4} of its score over that of class 0"
-            )?;
+        if let Some(found) = &self.threshold {
+            writeln!(out, "  threshold  yes, or class 1, above a probability of {}", found.shown())?;
         }
         if let Some(per_class) = &self.per_class {
             self.write_classes(per_class, out)?;
@@ -169,7 +174,8 @@ impl Quality {
         writeln!(out)?;
         let named = per_class.iter().any(|class| class.label.is_some());
         let labels = per_class.iter().any(|class| class.threshold.is_some());
-        let mut headings = vec!["class", "recordings", "precision", "recall", "F1"];
+        let counted = if self.are_tokens { "tokens" } else { "recordings" };
+        let mut headings = vec!["class", counted, "precision", "recall", "F1"];
         if named {
             headings.insert(1, "label");
         }
@@ -183,9 +189,7 @@ impl Quality {
             let share = |share: Option<f64>| share.map_or("-".to_owned(), percent);
             let rest = [thousands(of.recordings), share(of.precision), share(of.recall), share(of.f1)];
             let row = [of.class.to_string()].into_iter().chain(label).chain(rest);
-            let more = of.threshold.map(|found| {
-                [of.roc_auc.map_or("-".to_owned(), number), format!("{:.4}", found.probability)]
-            });
+            let more = of.threshold.map(|found| [of.roc_auc.map_or("-".to_owned(), number), found.shown()]);
             table.row(row.chain(more.into_iter().flatten()));
         }
         table.write(out)
@@ -193,7 +197,7 @@ impl Quality {
 
     fn write_numbers(&self, per_output: &[OfNumber], out: &mut impl Write) -> io::Result<()> {
         let known = |value: Option<f64>| value.map_or("-".to_owned(), number);
-        if per_output.len() > 1 {
+        if per_output.len() > 1 && self.mae.is_some() {
             writeln!(
                 out,
                 "  errors     MAE {}, RMSE {} over all outputs",
@@ -202,11 +206,11 @@ impl Quality {
             )?;
         }
         writeln!(out)?;
-        let mut table = Table::new(0, &["output", "unit", "MAE", "RMSE", "R2"]);
+        let mut table = Table::new(0, &["output", "unit", "MAE", "MAE of float", "RMSE", "R2"]);
         for of in per_output {
             let name = of.name.clone().unwrap_or_else(|| of.output.to_string());
             let unit = of.unit.clone().unwrap_or_else(|| "-".to_owned());
-            table.row([name, unit, known(of.mae), known(of.rmse), known(of.r2)]);
+            table.row([name, unit, known(of.mae), known(of.mae_float), known(of.rmse), known(of.r2)]);
         }
         table.write(out)
     }

@@ -19,9 +19,15 @@ pub(super) struct Labels {
 /// Most classes that a message lists.
 const MOST_LISTED: usize = 20;
 
-/// The names of the model, if they are those of all `classes` that a file lists; else those classes.
+/// What labels are looked up in where a file lists `classes` itself: the names of the model, unless those are words and the
+/// classes are numbers.
 pub(super) fn known<'a>(names: Option<&'a [String]>, classes: &'a [String]) -> &'a [String] {
-    names.filter(|names| classes.iter().all(|class| names.contains(class))).unwrap_or(classes)
+    let comparable = |names: &&[String]| are_numbers(names) || !are_numbers(classes);
+    names.filter(comparable).unwrap_or(classes)
+}
+
+fn are_numbers(names: &[String]) -> bool {
+    names.iter().all(|name| Number::parse(name, false).is_some())
 }
 
 /// Notes what `texts` say of recordings, as the options ask for it; see [`resolve`].
@@ -51,7 +57,8 @@ pub(super) fn resolve(
     options: Options<'_>,
     place: impl Fn(usize) -> String,
 ) -> Result<Labels, DataError> {
-    if let Some(classes) = options.classes {
+    // Names that are numbers are what labels that are numbers say.
+    if let Some(classes) = options.classes.or(options.names.filter(|names| are_numbers(names))) {
         return listed(path, texts, classes, place);
     }
     let numbers: Vec<Option<Number>> = texts.iter().map(|text| Number::parse(text, false)).collect();
@@ -141,7 +148,7 @@ fn numbers(
             path: path.to_owned(),
             place: place(row),
             text: text.clone(),
-            remedy: "this model gives numbers, so correct it, or say which column has them: `--label NAME`"
+            remedy: "the answer of this model is a number: correct it, or give a file that has them"
                 .to_string(),
         }),
     };

@@ -24,13 +24,16 @@ pub(super) fn load(path: &Path, split: Split, options: Options<'_>) -> Result<Re
         [Key::Recordings, Key::Lengths, Key::Steps, Key::Offsets, Key::Labels].map(|key| key.name(split));
     let file_scale = archive.scale()?;
 
+    let mut are_padded = false;
     let (channels, mut rows) = if let Some(array) = archive.array(&steps)? {
         let starts = archive.required(&offsets)?;
         Source { path, key: &steps, options }.end_to_end(&array, &offsets, &starts)?
     } else {
         let array = archive.required(&x)?;
+        are_padded = true;
         Source { path, key: &x, options }.padded(&array)?
     };
+    let padded = rows.first().filter(|_| are_padded).map(|row| row.len() / channels.max(1));
     if let Some(array) = archive.array(&lengths)? {
         cut(path, &lengths, &array, channels, &mut rows)?;
     }
@@ -50,6 +53,7 @@ pub(super) fn load(path: &Path, split: Split, options: Options<'_>) -> Result<Re
     Ok(Recordings {
         channels,
         rows,
+        padded,
         labels,
         values,
         classes,
@@ -320,6 +324,9 @@ fn whole(
 ) -> Result<usize, DataError> {
     let (value, text) = match number {
         Number::Integer(value) => (usize::try_from(value).ok(), value.to_string()),
+        Number::Real(value) if value.fract() == 0.0 && value >= 0.0 => {
+            (Some(value as usize), value.to_string())
+        }
         Number::Real(value) => (None, value.to_string()),
     };
     value.filter(|value| (low..=high).contains(value)).ok_or_else(|| DataError::Length {

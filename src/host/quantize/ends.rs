@@ -61,7 +61,7 @@ pub(super) fn class_token(token: &[f64], frac: i32) -> Vec<i16> {
     token.iter().map(|x| (x * exp2(frac)).round().clamp(limits.0, limits.1) as i16).collect()
 }
 
-/// What the scores say; without thresholds.
+/// What the scores say; without thresholds, and without offsets and steps of numbers.
 pub(super) fn answers(answers: &float::Answers) -> write::Answers {
     let task = match answers.task {
         float::Task::Multiclass => Task::Multiclass,
@@ -69,7 +69,7 @@ pub(super) fn answers(answers: &float::Answers) -> write::Answers {
         float::Task::Regression => Task::Regression,
     };
     let (names, units) = (answers.names.clone(), answers.units.clone());
-    write::Answers { task, thresholds: Vec::new(), names, units }
+    write::Answers { task, thresholds: Vec::new(), numbers: Vec::new(), names, units }
 }
 
 /// How tokens become one row.

@@ -40,6 +40,19 @@ pub enum QuantizeError {
         /// Its largest weight.
         weight: f64,
     },
+    /// Numbers that are too large or too close together.
+    #[error(
+        "head: output {output} gives numbers up to {largest:.3e} in magnitude that reach {reach:.3e} to either side of their middle; \
+         a model file takes numbers below 1e9 that reach 1e-6 or more: give them another unit"
+    )]
+    Number {
+        /// The output.
+        output: usize,
+        /// Largest magnitude.
+        largest: f64,
+        /// Half of what lies between the smallest and the largest.
+        reach: f64,
+    },
     /// No recordings to calibrate with.
     #[error("no recordings to calibrate with; give at least one")]
     NoRecordings,

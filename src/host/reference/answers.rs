@@ -15,6 +15,14 @@ pub enum Task {
     Regression,
 }
 
+/// The first of some names that is blank, has control characters, or is there twice.
+pub fn odd_name(names: &[String]) -> Option<&String> {
+    let odd = |(index, name): &(usize, &String)| {
+        name.trim().is_empty() || name.contains(char::is_control) || names[..*index].contains(name)
+    };
+    names.iter().enumerate().find(odd).map(|(_, name)| name)
+}
+
 /// What a network is asked, and what its outputs are called.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answers {
@@ -33,6 +41,11 @@ impl Answers {
     pub fn of(outputs: usize) -> Self {
         let task = if outputs == 1 { Task::Multilabel } else { Task::Multiclass };
         Self { task, ..Self::default() }
+    }
+
+    /// Number of names: of classes, or of outputs that are numbers.
+    pub fn named(&self, outputs: usize) -> usize {
+        if self.task == Task::Regression { outputs } else { self.classes(outputs) }
     }
 
     /// Number of classes, or of labels that are yes or no; none of numbers.

@@ -8,7 +8,7 @@
 use std::string::String;
 use std::vec::Vec;
 
-pub use answers::{Answers, Task};
+pub use answers::{Answers, Task, odd_name};
 pub use attention::AttentionKind;
 pub use level::Level;
 pub use pooling::{Pooling, PoolingWindow};

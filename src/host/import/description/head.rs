@@ -104,6 +104,11 @@ impl Head {
         let outputs = head.outputs;
         let task = match self.task {
             None => Answers::of(outputs).task,
+            Some(Task::Multiclass) if outputs == 1 => {
+                let found =
+                    "is `multiclass`, but the head has a single output; give `binary` or `regression`";
+                return Err(problem("head.task", found.to_string()));
+            }
             Some(Task::Multiclass) => reference::Task::Multiclass,
             Some(Task::Binary) if outputs != 1 => {
                 let found = format!(
@@ -128,8 +133,7 @@ impl Head {
         }
         let mut answers = Answers { task, ..Answers::default() };
         if !self.classes.is_empty() {
-            let count = if numbers { outputs } else { answers.classes(outputs) };
-            check_count("head.classes", self.classes.len(), count)?;
+            check_count("head.classes", self.classes.len(), answers.named(outputs))?;
             check_names("head.classes", &self.classes)?;
             answers.names.clone_from(&self.classes);
         }
@@ -138,6 +142,9 @@ impl Head {
         }
         if let Some(scale) = &self.scale {
             let scale = scale.each("head.scale", outputs)?;
+            if let Some(scale) = scale.iter().find(|scale| **scale <= 0.0) {
+                return Err(problem("head.scale", format!("has {scale}; give numbers above 0")));
+            }
             let rows = head.weights.chunks_exact_mut(outputs).chain([head.bias.as_mut_slice()]);
             rows.flat_map(|row| row.iter_mut().zip(&scale)).for_each(|(x, scale)| *x *= scale);
         }
@@ -156,11 +163,18 @@ fn check_count(field: &str, found: usize, expected: usize) -> Result<(), Problem
     Err(problem(field, format!("lists {found}, expected {expected}; give one for each")))
 }
 
-/// A model file ends every name with a zero.
 fn check_names(field: &str, names: &[String]) -> Result<(), Problem> {
-    match names.iter().find(|name| name.is_empty() || name.contains('\0')) {
-        Some(name) => Err(problem(field, format!("has {name:?}; give every one a text of its own"))),
-        None => Ok(()),
+    match reference::odd_name(names).filter(|_| field == "head.classes") {
+        Some(name) => Err(problem(
+            field,
+            format!("has {name:?}; give each a text of its own, without control characters"),
+        )),
+        None => match names.iter().find(|name| name.is_empty() || name.contains(char::is_control)) {
+            Some(name) => {
+                Err(problem(field, format!("has {name:?}; give a text without control characters")))
+            }
+            None => Ok(()),
+        },
     }
 }
 

@@ -134,7 +134,7 @@ fn a_threshold_finds_what_is_rare() {
         .args(["--choose-threshold", "f1"])
         .assert()
         .success()
-        .stderr(contains("--split val"));
+        .stderr(contains("too good"));
     bench.command(&eval[..3]).args(["--threshold", "7"]).assert().code(2);
     bench
         .command(&eval[..3])

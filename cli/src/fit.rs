@@ -267,7 +267,7 @@ fn remedies(model: &Model<'_>, target: &Target<'_>) -> Vec<String> {
         Knob::MaxTokens(tokens) => {
             format!("RAM: import with `max_tokens = {tokens}` ({})", steps(model, tokens))
         }
-        Knob::ArenaWidth(width) => format!("RAM: or train with `width = {width}` or less"),
+        Knob::ArenaWidth(width) => format!("RAM: or train with a `width` of about {width} or less"),
         Knob::FlashWidth(width) => {
             format!("flash: train with a `width` of about {width} or less, or with fewer layers")
         }

@@ -51,7 +51,8 @@ pub const fn window_bytes(model: &Model<'_>) -> usize {
 pub enum Knob {
     /// Most tokens with which the arena fits.
     MaxTokens(usize),
-    /// Largest width, a multiple of the heads, with which the arena fits; hidden width in proportion.
+    /// Largest width, a multiple of the heads, with which the arena fits; hidden width in proportion. An estimate: what
+    /// does not grow with the width is small.
     ArenaWidth(usize),
     /// Largest width, a multiple of the heads, with which the weights fit in flash; hidden width in proportion.
     /// An estimate: the share of 16-bit layers may change.
@@ -61,21 +62,22 @@ pub enum Knob {
 /// The knobs that make `model` fit with `program` into `flash` and `ram` bytes; empty if it fits, or if none helps.
 pub fn knobs(model: &Model<'_>, program: &Program, flash: usize, ram: usize) -> Vec<Knob> {
     let need = Need::of(model, program);
-    let suffices = |model: &Model<'_>| Need::of(model, program).ram <= ram;
     let mut knobs = Vec::new();
     if need.ram > ram {
+        let suffices = |model: &Model<'_>| Need::of(model, program).ram <= ram;
         knobs.extend(max_tokens(model, suffices).map(Knob::MaxTokens));
-        knobs.extend(width(model, suffices).map(Knob::ArenaWidth));
+        let arena = Plan::of(model).bytes();
+        let beside = need.ram - arena;
+        // Rows are as wide as the model.
+        let fits = |ratio: f64| arena as f64 * ratio + beside as f64 <= ram as f64;
+        knobs.extend(width(model, fits).map(Knob::ArenaWidth));
     }
     if need.flash > flash {
         let blocks: usize = model.blocks().map(|block| weight_bytes(&block)).sum();
-        let fits = |narrow: &Model<'_>| {
-            let ratio = narrow.width as f64 / model.width as f64;
-            // Weights between tokens grow with the square of the width, the rest with the width.
-            let linear = model.bytes() - blocks;
-            let bytes = blocks as f64 * ratio * ratio + linear as f64 * ratio;
-            bytes + program.flash(model) as f64 <= flash as f64
-        };
+        let (linear, code) = (model.bytes() - blocks, program.flash(model));
+        // Weights between tokens grow with the square of the width, the rest with the width.
+        let fits =
+            |ratio: f64| blocks as f64 * ratio * ratio + linear as f64 * ratio + code as f64 <= flash as f64;
         knobs.extend(width(model, fits).map(Knob::FlashWidth));
     }
     knobs
@@ -99,17 +101,10 @@ fn max_tokens<'m>(model: &Model<'m>, fits: impl Fn(&Model<'m>) -> bool) -> Optio
     Some(low)
 }
 
-/// Largest smaller width that `fits`.
-fn width<'m>(model: &Model<'m>, fits: impl Fn(&Model<'m>) -> bool) -> Option<usize> {
-    let narrowed = |width| {
-        let mut narrow = *model;
-        narrow.width = width;
-        narrow.head_width = model.head_width * width / model.width;
-        narrow.hidden = model.hidden * width / model.width;
-        narrow
-    };
+/// Largest smaller width whose ratio to that of the model `fits`.
+fn width(model: &Model<'_>, fits: impl Fn(f64) -> bool) -> Option<usize> {
     let mut widths = (1..model.width.div_ceil(model.heads)).rev().map(|per_head| per_head * model.heads);
-    widths.find(|&width| fits(&narrowed(width)))
+    widths.find(|&width| fits(width as f64 / model.width as f64))
 }
 
 /// Bytes of the matrices of a block.

@@ -39,7 +39,6 @@ pub(crate) fn holds(board: &Board) -> Result<()> {
     for (layer, counted) in estimated.iter().zip(counted) {
         sum += layer.instructions;
         let error = (layer.instructions - counted) / whole;
-        println!("{}: {:.0} of {counted}, {:+.1} % of all", layer.name, layer.instructions, 100.0 * error);
         ensure!(
             error.abs() <= LAYER_LIMIT,
             "{}: {:.0} of {counted} estimated",

@@ -136,7 +136,6 @@ impl Image {
         let found = taken - Plan::of(&model).bytes() - window_bytes(&model);
         let code = board.program.flash(&model);
         let found_code = sizes.flash as usize - model.bytes();
-        println!("{}: stack {found_stack}, variables {found}, code {found_code}", board.name);
         ensure!(is_stack, "{found_stack} bytes of stack, `fit` says {stack}");
         ensure!(
             found <= variables && variables < found + MOST_SLACK,

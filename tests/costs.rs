@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use fixformer::Model;
 use fixformer::host::fit::cost::{Core, TABLE, derive};
+use fixformer::model::{AttentionKind, BigBirdExtended, Local};
 use fixformer::session::words;
 
 const COUNTS: &str = include_str!("../boards/instructions.txt");
@@ -69,6 +70,36 @@ fn the_estimates_of_worst_tokens_are_close() {
         seen += 1;
     }
     assert_eq!(seen, 7 * 3 * 2);
+}
+
+/// The radius of extended BigBird is in tokens; without one a token sees its own block and those beside it.
+#[test]
+fn a_window_in_tokens_costs_what_its_tokens_do() {
+    let core = Core::named("m4").unwrap();
+    let window = |radius, block| {
+        AttentionKind::BigBirdExtended(BigBirdExtended {
+            block,
+            dense_tokens: 0,
+            global: 0,
+            radius,
+            random: 0,
+            rows: 0,
+            plan: &[],
+        })
+    };
+    for causal in [false, true] {
+        let cost = |kind: AttentionKind<'_>| core.head(&kind, 1024, 16, causal);
+        assert_eq!(cost(window(Some(8), 16)), cost(window(Some(8), 64)));
+        let (narrow, wide) = (cost(window(Some(8), 16)), cost(window(Some(80), 16)));
+        assert!(narrow < wide && wide < cost(AttentionKind::Exact), "{narrow} {wide}");
+        let blocks = cost(window(None, 16));
+        let (fewer, more) = if causal { (22, 25) } else { (22, 24) };
+        assert!(cost(window(Some(fewer), 16)) < blocks && blocks < cost(window(Some(more), 16)), "{blocks}");
+    }
+    let worst = |kind: AttentionKind<'_>| core.worst_head(&kind, 1024, 16);
+    let chunks = |before| AttentionKind::Local(Local { chunk: 16, before, after: 0, multiple: 16 });
+    assert_eq!(worst(window(Some(15), 8)), worst(chunks(0)));
+    assert_eq!(worst(window(None, 16)), worst(chunks(1)));
 }
 
 /// What a line counted for the digits says.

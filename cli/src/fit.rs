@@ -10,7 +10,7 @@ use clap::builder::PossibleValuesParser;
 use fixformer::Model;
 use fixformer::host::count::thousands;
 use fixformer::host::fit::cost::{Core, LayerCost};
-use fixformer::host::fit::{BOARDS, FIRMWARE_BYTES, Knob, Need, STACK_RESERVE, knobs};
+use fixformer::host::fit::{BOARDS, Board, Knob, Need, Program, knobs, window_bytes};
 use fixformer::session::Plan;
 use serde::Serialize;
 
@@ -49,13 +49,23 @@ struct Target<'a> {
     core: Option<Core>,
     flash: usize,
     ram: usize,
+    program: Program,
+}
+
+impl Target<'_> {
+    fn need(&self, model: &Model<'_>) -> Need {
+        Need::of(model, &self.program)
+    }
+
+    fn fits(&self, model: &Model<'_>) -> bool {
+        self.need(model).fits(self.flash, self.ram)
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCode> {
     let file = ModelFile::read(&arguments.file)?;
     let model = file.model()?;
     let (targets, asked) = targets(arguments);
-    let need = Need::of(&model);
     let name = file.name(&model);
     if arguments.json {
         for target in &targets {
@@ -69,7 +79,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
         boards(&model, &targets, out)?;
         instructions(&model, &targets, out)?;
     }
-    let misfit = targets.iter().any(|target| !need.fits(target.flash, target.ram));
+    let misfit = targets.iter().any(|target| !target.fits(&model));
     Ok(if asked && misfit { ExitCode::from(MISFIT) } else { ExitCode::SUCCESS })
 }
 
@@ -90,16 +100,18 @@ fn bytes(text: &str) -> Result<usize, String> {
 /// The boards to look at, and whether the command line named one.
 fn targets(arguments: &Arguments) -> (Vec<Target<'_>>, bool) {
     if let (Some(flash), Some(ram)) = (arguments.flash, arguments.ram) {
-        return (vec![Target { name: "custom", part: "as given", core: None, flash, ram }], true);
+        let program = Program::UNKNOWN;
+        return (vec![Target { name: "custom", part: "as given", core: None, flash, ram, program }], true);
     }
     let wanted = arguments.board.as_deref();
     let boards = BOARDS.iter().filter(|board| wanted.is_none_or(|name| name == board.name));
-    let target = |board: &'static fixformer::host::fit::Board| Target {
+    let target = |board: &'static Board| Target {
         name: board.name,
         part: board.part,
         core: Core::named(board.core),
         flash: board.flash,
         ram: board.ram,
+        program: board.program,
     };
     (boards.map(target).collect(), wanted.is_some())
 }
@@ -117,9 +129,9 @@ fn ram(model: &Model<'_>, out: &mut impl Write) -> Result<()> {
         "all above, what is never needed together in one place".to_owned(),
     ]);
     table.row([
-        "reserve".to_owned(),
-        thousands(STACK_RESERVE),
-        "stack and variables of the program".to_owned(),
+        "window".to_owned(),
+        thousands(window_bytes(model)),
+        "of the program: the longest recording".to_owned(),
     ]);
     table.write(out)?;
     match Plan::of_stream(model) {
@@ -145,41 +157,45 @@ fn flash(model: &Model<'_>, out: &mut impl Write) -> Result<()> {
             table.row([kind.name().to_owned(), thousands(bytes)]);
         }
     }
-    table.row(["header".to_owned(), thousands(rest), "name, sizes, formats".to_owned()]);
+    table.row(["header".to_owned(), thousands(rest), "sizes, formats".to_owned()]);
     table.row(["model".to_owned(), thousands(model.bytes()), "all above".to_owned()]);
-    table.row(["firmware".to_owned(), thousands(FIRMWARE_BYTES), "engine and program".to_owned()]);
     table.write(out)?;
     Ok(writeln!(out)?)
 }
 
 fn boards(model: &Model<'_>, targets: &[Target<'_>], out: &mut impl Write) -> Result<()> {
-    let need = Need::of(model);
+    let (ram, flash) = (Plan::of(model).bytes() + window_bytes(model), model.bytes());
     writeln!(
         out,
-        "needs {} bytes of RAM (arena + reserve) and {} of flash (model + firmware)",
-        thousands(need.ram),
-        thousands(need.flash)
+        "needs {} bytes of RAM (arena + window) and {} of flash (model), beside what the program takes:",
+        thousands(ram),
+        thousands(flash)
     )?;
-    let mut table = Table::new(1, &["board", "RAM", "used", "flash", "used", "fits"]);
+    let headings = ["board", "RAM", "stack", "variables", "used", "flash", "code", "used", "fits"];
+    let mut table = Table::new(1, &headings);
     for target in targets {
-        let fits = need.fits(target.flash, target.ram);
+        let (need, program) = (target.need(model), &target.program);
         table.row([
             target.name.to_owned(),
             size(target.ram),
+            size(program.stack),
+            size(program.variables),
             share(need.ram, target.ram),
             size(target.flash),
+            size(program.flash(model)),
             share(need.flash, target.flash),
-            if fits { "yes" } else { "NO" }.to_owned(),
+            if target.fits(model) { "yes" } else { "NO" }.to_owned(),
             target.part.to_owned(),
         ]);
     }
     table.write(out)?;
-    for target in targets.iter().filter(|target| !need.fits(target.flash, target.ram)) {
+    for target in targets.iter().filter(|target| !target.fits(model)) {
         writeln!(out, "\n{} is too small:", target.name)?;
         let missing = |what, needed: usize, there| match needed.checked_sub(there) {
             Some(missing) if missing > 0 => format!("  {} bytes of {what} are missing\n", thousands(missing)),
             _ => String::new(),
         };
+        let need = target.need(model);
         write!(out, "{}", missing("RAM", need.ram, target.ram))?;
         write!(out, "{}", missing("flash", need.flash, target.flash))?;
         for line in remedies(model, target) {
@@ -251,16 +267,14 @@ fn remedies(model: &Model<'_>, target: &Target<'_>) -> Vec<String> {
         Knob::MaxTokens(tokens) => {
             format!("RAM: import with `max_tokens = {tokens}` ({})", steps(model, tokens))
         }
-        Knob::ArenaWidth(width) => format!("RAM: or train with `width = {width}` or less"),
+        Knob::ArenaWidth(width) => format!("RAM: or train with a `width` of about {width} or less"),
         Knob::FlashWidth(width) => {
             format!("flash: train with a `width` of about {width} or less, or with fewer layers")
         }
     };
-    let mut lines: Vec<String> = knobs(model, target.flash, target.ram).into_iter().map(words).collect();
-    if let Ok(plan) = Plan::of_passes(model)
-        && Need::of(model).ram > target.ram
-        && plan.bytes() + STACK_RESERVE <= target.ram
-    {
+    let Target { flash, ram, ref program, .. } = *target;
+    let mut lines: Vec<String> = knobs(model, program, flash, ram).into_iter().map(words).collect();
+    if target.need(model).ram > ram && Need::in_passes(model, program).is_some_and(|need| need.ram <= ram) {
         lines.push("RAM: or run in passes over a recording outside the RAM".to_owned());
     }
     if lines.is_empty() { vec!["no setting of this model makes it fit".to_owned()] } else { lines }
@@ -290,6 +304,8 @@ struct Line<'a> {
     model: &'a str,
     arena_bytes: usize,
     model_bytes: usize,
+    /// The longest recording, which a program collects.
+    window_bytes: usize,
     /// The arena of a stream; absent where the model cannot run as one.
     stream_bytes: Option<usize>,
     /// What is kept of it from token to token.
@@ -297,6 +313,12 @@ struct Line<'a> {
     /// The arena of passes; absent where the model cannot run in them.
     passes_bytes: Option<usize>,
     board: &'a str,
+    /// Of the program, in RAM.
+    stack_bytes: usize,
+    variables_bytes: usize,
+    /// Of the program, in flash.
+    code_bytes: usize,
+    /// All that is needed.
     ram_bytes: usize,
     flash_bytes: usize,
     board_ram_bytes: usize,
@@ -324,8 +346,7 @@ struct LayerLine {
 }
 
 fn json(name: &str, model: &Model<'_>, target: &Target<'_>, out: &mut impl Write) -> Result<()> {
-    let need = Need::of(model);
-    let fits = need.fits(target.flash, target.ram);
+    let (need, fits) = (target.need(model), target.fits(model));
     let layers = target.core.map(|core| core.layers(model, model.max_tokens));
     let stream = Plan::of_stream(model).ok();
     let passes = target.core.and_then(|core| core.passes(model, model.max_tokens));
@@ -337,10 +358,14 @@ fn json(name: &str, model: &Model<'_>, target: &Target<'_>, out: &mut impl Write
         model: name,
         arena_bytes: Plan::of(model).bytes(),
         model_bytes: model.bytes(),
+        window_bytes: window_bytes(model),
         stream_bytes: stream.map(|plan| plan.bytes()),
         state_bytes: stream.map(|plan| plan.state_bytes()),
         passes_bytes: Plan::of_passes(model).ok().map(|plan| plan.bytes()),
         board: target.name,
+        stack_bytes: target.program.stack,
+        variables_bytes: target.program.variables,
+        code_bytes: target.program.flash(model),
         ram_bytes: need.ram,
         flash_bytes: need.flash,
         board_ram_bytes: target.ram,

@@ -1,7 +1,7 @@
 //! The layers of a model and the flash that each takes.
 
 use fixformer::Model;
-use fixformer::model::{AttentionKind, Input, Linear, Norm, Positions, Table, Weights};
+use fixformer::model::{AttentionKind, Input, Linear, Norm, Positions, Rotations, Table, Weights};
 
 /// A layer with parameters.
 pub(crate) struct Layer {
@@ -28,12 +28,20 @@ pub(crate) enum Kind {
     FeedForward,
     Norms,
     Head,
+    Names,
 }
 
 impl Kind {
     /// Every kind, in the order of the forward pass.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Embedding, Self::Positions, Self::Attention, Self::FeedForward, Self::Norms, Self::Head];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Embedding,
+        Self::Positions,
+        Self::Attention,
+        Self::FeedForward,
+        Self::Norms,
+        Self::Head,
+        Self::Names,
+    ];
 
     /// Name in reports.
     pub(crate) fn name(self) -> &'static str {
@@ -44,6 +52,7 @@ impl Kind {
             Self::FeedForward => "feed-forward",
             Self::Norms => "norms",
             Self::Head => "head",
+            Self::Names => "names",
         }
     }
 }
@@ -51,18 +60,13 @@ impl Kind {
 /// Every layer, in the order of the forward pass.
 pub(crate) fn layers(model: &Model<'_>) -> Vec<Layer> {
     let mut layers = Vec::new();
+    layers.extend(array("sample scale", Kind::Embedding, model.sample_scale_bits(), 0));
     layers.push(match &model.input {
         Input::Samples { stem, .. } | Input::OneHot { stem, .. } => linear("stem", Kind::Embedding, stem),
         Input::Tokens { table: rows } => table("table", Kind::Embedding, rows),
     });
-    layers.extend(model.class_token.map(|row| Layer {
-        name: "class token".to_owned(),
-        kind: Kind::Embedding,
-        shape: row.len().to_string(),
-        bits: 16,
-        frac: model.input.frac(),
-        bytes: padded(row),
-    }));
+    let class_token = model.class_token.unwrap_or_default();
+    layers.extend(array("class token", Kind::Embedding, class_token, model.input.frac()));
     match &model.positions {
         Positions::None => {}
         Positions::Learned(rows) => layers.push(table("positions", Kind::Positions, rows)),
@@ -70,14 +74,9 @@ pub(crate) fn layers(model: &Model<'_>) -> Vec<Layer> {
             layers.push(table("positions 0", Kind::Positions, &tables[0]));
             layers.push(table("positions 1", Kind::Positions, &tables[1]));
         }
-        Positions::Sinusoidal(steps) => layers.push(Layer {
-            name: "angular steps".to_owned(),
-            kind: Kind::Positions,
-            shape: steps.len().to_string(),
-            bits: 32,
-            frac: 32,
-            bytes: size_of_val(*steps),
-        }),
+        Positions::Sinusoidal(steps) => {
+            layers.extend(array("angular steps", Kind::Positions, steps, 32));
+        }
     }
     layers.extend(model.embedding_norm.as_ref().map(|layer| norm("embedding norm", layer)));
     for (index, block) in model.blocks().enumerate() {
@@ -88,7 +87,7 @@ pub(crate) fn layers(model: &Model<'_>) -> Vec<Layer> {
         layers.extend(attention.key.map(|key| linear(&name("key"), Kind::Attention, &key)));
         layers.push(linear(&name("value"), Kind::Attention, &attention.value));
         layers.push(linear(&name("output"), Kind::Attention, &attention.output));
-        layers.extend(of_mechanism(&name, &attention.kind, model.heads));
+        layers.extend(of_mechanism(&name, &attention.kind, model));
         layers.push(norm(&name("norm2"), &block.norm2));
         layers.push(linear(&name("expand"), Kind::FeedForward, &network.expand));
         layers.push(linear(&name("contract"), Kind::FeedForward, &network.contract));
@@ -97,21 +96,60 @@ pub(crate) fn layers(model: &Model<'_>) -> Vec<Layer> {
     layers.extend(model.pooled_norm.as_ref().map(|layer| norm("pooled norm", layer)));
     layers.extend(model.head_hidden.map(|layer| linear("hidden", Kind::Head, &layer.linear)));
     layers.push(linear("head", Kind::Head, &model.head));
+    layers.extend(array("thresholds", Kind::Head, model.answers.thresholds(), model.head.frac));
+    layers.extend(array("names", Kind::Names, &vec![0_u8; model.text_bytes()], 0));
     layers
 }
 
 /// What a mechanism of attention keeps in the file.
-fn of_mechanism(name: &dyn Fn(&str) -> String, kind: &AttentionKind<'_>, heads: usize) -> Option<Layer> {
-    let (layer, values, frac) = match kind {
-        AttentionKind::Hierarchical(parameters) => ("position bias", parameters.bias, 10),
-        AttentionKind::BigBird(parameters) => ("random blocks", parameters.plan, 0),
-        _ => return None,
+fn of_mechanism(name: &dyn Fn(&str) -> String, kind: &AttentionKind<'_>, model: &Model<'_>) -> Vec<Layer> {
+    let (attention, heads) = (Kind::Attention, model.heads);
+    let of_heads = |layer, values: &[i16], frac| {
+        let shape = format!("{heads} x {}", values.len() / heads);
+        array(&name(layer), attention, values, frac).map(|layer| Layer { shape, ..layer })
     };
+    let layers = match kind {
+        AttentionKind::Exact | AttentionKind::Local(_) => [None, None],
+        AttentionKind::Hierarchical(parameters) => [
+            of_heads("position bias", parameters.bias, 10),
+            array(&name("extra bits"), attention, parameters.extra, 0),
+        ],
+        AttentionKind::BigBird(parameters) => [of_heads("random blocks", parameters.plan, 0), None],
+        AttentionKind::BigBirdExtended(parameters) => [of_heads("random blocks", parameters.plan, 0), None],
+        AttentionKind::Favor(parameters) => {
+            let (rows, values) = (parameters.directions, parameters.projection);
+            let shape = format!("{rows} x {}", values.len() / rows);
+            let projection = array(&name("projection"), attention, values, 0);
+            [projection.map(|layer| Layer { shape, ..layer }), None]
+        }
+        AttentionKind::Lsh(parameters) => {
+            let (rotations, columns) = (name("rotations"), parameters.columns());
+            let (heads, rounds, width) = (parameters.rotation_heads, parameters.rounds, model.head_width);
+            let shape = format!("{heads} x {rounds} x {columns} x {width}");
+            let layer = match parameters.rotations {
+                Rotations::Signs(words) => {
+                    array(&rotations, attention, words, 0).map(|layer| Layer { bits: 1, ..layer })
+                }
+                Rotations::Int8(values) => array(&rotations, attention, values, 0),
+                Rotations::Int16(values) => array(&rotations, attention, values, 0),
+            };
+            [
+                array(&name("bucket factors"), attention, parameters.factors, 0),
+                layer.map(|layer| Layer { shape, ..layer }),
+            ]
+        }
+        _ => [None, None],
+    };
+    layers.into_iter().flatten().collect()
+}
+
+/// Values that are no layer of their own; none if there are none.
+fn array<T>(name: &str, kind: Kind, values: &[T], frac: i32) -> Option<Layer> {
     (!values.is_empty()).then(|| Layer {
-        name: name(layer),
-        kind: Kind::Attention,
-        shape: format!("{heads} x {}", values.len() / heads),
-        bits: 16,
+        name: name.to_owned(),
+        kind,
+        shape: values.len().to_string(),
+        bits: 8 * size_of::<T>() as u32,
         frac,
         bytes: padded(values),
     })

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use bench::{Bench, Images, PIXELS, npz};
+use bench::{Bench, Images, PIXELS, npz, workspace};
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use serde_json::Value;
@@ -175,8 +175,10 @@ fn fit_has_a_line_for_each_board() {
         assert!(line["board"].is_string());
         let arena = line["arena_bytes"].as_u64().unwrap();
         let model = line["model_bytes"].as_u64().unwrap();
-        assert!(line["ram_bytes"].as_u64().unwrap() > arena);
-        assert!(line["flash_bytes"].as_u64().unwrap() > model);
+        let sum = |parts: &[&str]| parts.iter().map(|part| line[part].as_u64().unwrap()).sum::<u64>();
+        let ram = sum(&["window_bytes", "stack_bytes", "variables_bytes"]);
+        assert_eq!(line["ram_bytes"].as_u64().unwrap(), arena + ram);
+        assert_eq!(line["flash_bytes"].as_u64().unwrap(), model + sum(&["code_bytes"]));
         assert!(line["fits"].is_boolean());
         assert!(line["core"].is_string());
         let layers = line["layers"].as_array().unwrap().iter();
@@ -271,6 +273,27 @@ fn inspect_lists_layers_and_memory() {
         .stdout(contains("learned").and(contains("mean of the tokens")))
         .stdout(contains("block 1 contract").and(contains("64 -> 32")))
         .stdout(contains("arena").and(contains("tokens x width")));
+}
+
+/// What is no layer is listed by itself: in the header are sizes and formats alone.
+#[test]
+fn inspect_lists_what_a_mechanism_stores() {
+    let bench = Bench::new();
+    for (model, layers) in [
+        ("digits-favor", &["block 0 projection", "names"][..]),
+        ("digits-lsh", &["block 0 rotations", "block 0 bucket factors", "sample scale"]),
+        ("digits-bigbird", &["block 0 random blocks"]),
+        ("marks-hierarchical", &["block 0 position bias", "block 0 extra bits"]),
+    ] {
+        let file = workspace().join("models/zoo").join(model).with_extension("fxm");
+        let output = bench.command(&["inspect", file.to_str().unwrap()]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        for layer in layers {
+            assert!(text.contains(layer), "{model}: no {layer}");
+        }
+        let header = text.lines().find_map(|line| line.trim().strip_prefix("header ")).unwrap();
+        assert!(header.trim().parse::<usize>().unwrap() < 800, "{model}: {header} bytes of header");
+    }
 }
 
 #[test]

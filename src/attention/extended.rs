@@ -73,7 +73,7 @@ impl Pattern for Blocks {
 }
 
 /// The window of a token that is not global.
-fn before_and_after(parameters: &BigBirdExtended<'_>, token: usize) -> Range<usize> {
+pub(crate) fn before_and_after(parameters: &BigBirdExtended<'_>, token: usize) -> Range<usize> {
     let &BigBirdExtended { global, block, .. } = parameters;
     let query_block = (token - global) / block.max(1);
     match parameters.radius {

@@ -23,6 +23,8 @@ mod way;
 
 pub use accumulator::{Accumulator, KEY_TILE, KeyTile, TileBuffer, Weight};
 pub use budget::Budget;
+#[cfg(feature = "std")]
+pub(crate) use extended::before_and_after;
 pub use given::{Given, Passing, attend, words};
 pub(crate) use life::{Answers, Life, Progress, Room};
 pub use way::{Order, Way};

@@ -92,6 +92,16 @@ impl<'a> Answers<'a> {
         })
     }
 
+    /// The thresholds in the file, as integers with the fractional bits of the scores; empty where it has none.
+    pub const fn thresholds(&self) -> &'a [u32] {
+        self.thresholds
+    }
+
+    /// Bytes of names and units in the file.
+    pub(super) const fn text_bytes(&self) -> usize {
+        self.names.len() + self.units.len()
+    }
+
     /// Whether the file has thresholds.
     pub const fn has_thresholds(&self) -> bool {
         !self.thresholds.is_empty()

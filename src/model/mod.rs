@@ -282,6 +282,11 @@ impl<'a> Model<'a> {
         self.checksum
     }
 
+    /// Bytes that names take in the file: its own, those of the outputs, and those of units.
+    pub const fn text_bytes(&self) -> usize {
+        self.name.len().next_multiple_of(4) + self.answers.text_bytes() + self.input_units.len()
+    }
+
     /// Bits of the `f32` real value of one raw unit: of all channels, or of each, `[channels]`; none where the input has no
     /// unit.
     pub const fn sample_scale_bits(&self) -> &'a [u32] {

@@ -96,7 +96,7 @@ fn config(name: &str) -> PathBuf {
 }
 
 /// Of a line like `DTCM : ORIGIN = 0x30000000, LENGTH = 512K - 4K`.
-fn range(map: &str, region: &str) -> Option<Range<u64>> {
+pub(crate) fn range(map: &str, region: &str) -> Option<Range<u64>> {
     let bytes = |text: &str| {
         let number = text.trim_end_matches(['K', 'M']);
         let unit = match &text[number.len()..] {

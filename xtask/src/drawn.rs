@@ -1,6 +1,9 @@
 //! A model with random weights, where bits, memory and instructions count and accuracy does not.
 
+use anyhow::{Result, anyhow};
+use fixformer::host::calibrate::calibrate;
 use fixformer::host::draw::{self, Source};
+use fixformer::host::quantize::{Precision, integers};
 use fixformer::host::reference as float;
 
 pub(crate) const WIDTH: usize = 32;
@@ -62,6 +65,17 @@ pub(crate) fn network(
         max_tokens,
         horizon: None,
     }
+}
+
+/// The model file of a network.
+pub(crate) fn file(network: &float::Network) -> Result<Vec<u8>> {
+    let mut source = Source(5);
+    let length = network.max_tokens.min(256);
+    let mut recording = || (0..length).map(|_| source.below(VOCABULARY) as i16).collect::<Vec<_>>();
+    let recordings = [recording(), recording(), recording(), recording()];
+    let ranges = calibrate(network, &recordings, || {}).map_err(|error| anyhow!("{error}"))?;
+    let file = integers(network, &ranges, &Precision::new()).map_err(|error| anyhow!("{error}"))?;
+    Ok(file.bytes())
 }
 
 /// FAVOR+ with 64 directions for layer `layer`.

@@ -51,6 +51,15 @@ pub(crate) fn variable(path: &Path, name: &str) -> Result<Range<u64>> {
     Ok(found[0].clone())
 }
 
+/// Bytes from the lowest to the highest address of the stack.
+pub(crate) fn stack(path: &Path) -> Result<u64> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file = ElfFile32::<object::Endianness>::parse(&*bytes)?;
+    let symbol = |name| file.symbol_by_name(name).with_context(|| format!("no symbol `{name}`"));
+    let (bottom, top) = (symbol("_stack_end")?.address(), symbol("_stack_start")?.address());
+    top.checked_sub(bottom).with_context(|| format!("a stack from {top:#x} down to {bottom:#x}"))
+}
+
 /// Fails unless the whole stack lies below every variable: then what overflows it leaves the RAM and faults.
 pub(crate) fn stack_is_lowest(path: &Path) -> Result<()> {
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -9,6 +9,7 @@ mod demo;
 mod difference;
 mod drawn;
 mod elf;
+mod estimate;
 mod firmware;
 mod golden;
 mod guarantees;

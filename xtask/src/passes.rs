@@ -6,9 +6,7 @@ use crate::command::target;
 use crate::drawn::{self, VOCABULARY};
 use crate::{demo, elf, firmware, host, qemu, report};
 use anyhow::{Context, Result, anyhow, ensure};
-use fixformer::host::calibrate::calibrate;
 use fixformer::host::draw::Source;
-use fixformer::host::quantize::{Precision, integers};
 use fixformer::host::reference::{Network, Positions};
 use fixformer::{Digest, Model, Passes, Plan, Recording, Session};
 use serde_json::{Value, json};
@@ -42,7 +40,7 @@ impl Case {
     pub(crate) fn new(tokens: usize, progress: &dyn Fn(u64)) -> Result<Self> {
         let mut source = Source(tokens as u64);
         let recording: Vec<i16> = (0..tokens).map(|_| source.below(VOCABULARY) as i16).collect();
-        demo::put(&path(), &integers_of(&network())?)?;
+        demo::put(&path(), &drawn::file(&network())?)?;
         let words = host::words(&path())?;
         let model = Model::parse(&words)?;
         let plan = Plan::of_passes(&model)?;
@@ -133,15 +131,6 @@ fn path() -> PathBuf {
 
 fn name(tokens: usize) -> String {
     format!("{NAME}-{tokens}.rec")
-}
-
-fn integers_of(network: &Network) -> Result<Vec<u8>> {
-    let mut source = Source(5);
-    let mut recording = || (0..256).map(|_| source.below(VOCABULARY) as i16).collect::<Vec<_>>();
-    let recordings = [recording(), recording(), recording(), recording()];
-    let ranges = calibrate(network, &recordings, || {}).map_err(|error| anyhow!("{error}"))?;
-    let file = integers(network, &ranges, &Precision::new()).map_err(|error| anyhow!("{error}"))?;
-    Ok(file.bytes())
 }
 
 /// With 16 keys a tile: more would not leave enough of the RAM.

@@ -2,6 +2,7 @@
 
 use crate::board::Board;
 use crate::cases::digits_file;
+use crate::command::root;
 use crate::elf::{self, Sizes};
 use crate::{firmware, setup};
 use anyhow::{Context, Result};
@@ -9,6 +10,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -41,15 +43,56 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         } else {
             println!("\n{} ({})\n{}", board.name, board.target, table(&programs));
         }
+        if FAMILIES.contains(&&*board.name) {
+            for model in MECHANISMS {
+                let program = format!("{WITHOUT_MODEL}, {model}");
+                let Sizes { flash, ram, .. } = without_model(board, &zoo_file(model))?;
+                if options.json {
+                    println!(
+                        "{}",
+                        json!({
+                            "board": board.name, "program": program,
+                            "flash_bytes": flash, "ram_bytes": ram,
+                        })
+                    );
+                } else {
+                    println!("{program}: {flash} bytes of flash");
+                }
+            }
+        }
     }
     Ok(())
 }
 
-/// Flash of `classify` without its model: what fixformer itself costs.
+/// Flash of `classify` without its model, here the digits with exact attention: what fixformer itself costs.
 pub(crate) fn flash_without_model(board: &Board) -> Result<u64> {
-    let programs = programs(board)?;
-    let program = programs.iter().find(|(program, _)| *program == WITHOUT_MODEL);
-    Ok(program.context("`classify` was not measured")?.1.flash)
+    Ok(without_model(board, &digits_file())?.flash)
+}
+
+/// The boards on which the flash of each mechanism is measured, one for either family of cores.
+pub(crate) const FAMILIES: [&str; 2] = ["m4", "riscv32"];
+/// Models of `models/zoo` with the mechanisms.
+pub(crate) const MECHANISMS: [&str; 7] = [
+    "digits-bigbird",
+    "digits-hierarchical",
+    "digits-favor",
+    "digits-lsh",
+    "marks-hierarchical",
+    "marks-favor",
+    // Causal and bidirectional.
+    "listops-favor",
+];
+
+/// A model of `models/zoo`.
+pub(crate) fn zoo_file(name: &str) -> PathBuf {
+    root().join("models/zoo").join(name).with_extension("fxm")
+}
+
+/// `classify` without `model`, but with the mechanisms that it names.
+pub(crate) fn without_model(board: &Board, model: &Path) -> Result<Sizes> {
+    let bytes = fs::metadata(model).with_context(|| format!("cannot read {}", model.display()))?.len();
+    let sizes = elf::sizes(&firmware::build(board, "classify", model)?)?;
+    Ok(Sizes { flash: sizes.flash - bytes, ..sizes })
 }
 
 fn programs(board: &Board) -> Result<Vec<(&'static str, Sizes)>> {

@@ -5,15 +5,16 @@ mod totals;
 use crate::board::Board;
 use crate::boards::{self, Row};
 use crate::cases::{Folders, digits_file};
-use crate::command::{cargo, root, target};
+use crate::command::{cargo, target};
 use crate::demo::put;
 use crate::model::Model;
-use crate::size::flash_without_model;
+use crate::size::{self, flash_without_model};
 use crate::{
-    bench, difference, firmware, guarantees, hardware, long, overflow, passes, placement, profile, qemu,
-    setup,
+    bench, difference, estimate, firmware, guarantees, hardware, host, long, overflow, passes, placement,
+    profile, qemu, setup,
 };
 use anyhow::{Context, Result, anyhow, ensure};
+use fixformer::host::fit::{self, Program};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -33,13 +34,17 @@ pub(crate) struct Options {
     /// Only the boards on a desk, which are built and not run
     #[arg(long, conflicts_with = "cores")]
     hardware: bool,
+    /// Only this image of them; may be repeated
+    #[arg(long = "image", value_name = "NAME", requires = "hardware")]
+    images: Vec<String>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     if options.hardware {
         setup::ready(&[])?;
         let totals = Totals::default();
-        totals.suite("hardware", "boards on a desk: built, not run", hardware_images);
+        let images = hardware::named(&options.images)?;
+        totals.suite("hardware", ON_A_DESK, |suite| hardware_images(&images, suite));
         return totals.finish();
     }
     let everything = options.cores.is_empty();
@@ -61,7 +66,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let zoo = Model::all(&options.folders, options.rows, 1);
     let rows = all_boards(&boards, zoo.as_deref(), &totals);
     if everything {
-        totals.suite("hardware", "boards on a desk: built, not run", hardware_images);
+        let images = hardware::named(&[])?;
+        totals.suite("hardware", ON_A_DESK, |suite| hardware_images(&images, suite));
     }
     println!("\n{}", boards::table(&rows));
     totals.finish()
@@ -133,6 +139,12 @@ fn one_board(board: &Board, zoo: Zoo<'_>, totals: &Totals, rows: &mut Vec<Row>) 
             suite.test("overflow::replay", overflow::replay(board));
             Ok(())
         });
+        totals.board(board, "flash of mechanisms", |suite| {
+            for model in size::MECHANISMS {
+                suite.test(&format!("flash::{model}"), flash_of(board, model));
+            }
+            Ok(())
+        });
         totals.board(board, "difference", |suite| {
             let log = difference::Log::of(board)?;
             suite.test("difference::none", log.agrees());
@@ -142,6 +154,7 @@ fn one_board(board: &Board, zoo: Zoo<'_>, totals: &Totals, rows: &mut Vec<Row>) 
         totals.board(board, "log", |suite| {
             let messages = profile::messages(board, &digits_file())?;
             suite.test("profile::adds_up", profile::adds_up(&messages));
+            suite.test("profile::is_what_fit_estimates", estimate::holds(board));
             Ok(())
         });
         totals.board(board, "instructions", |suite| {
@@ -321,14 +334,14 @@ fn placed(board: &Board, models: Zoo<'_>, suite: &mut Suite) -> Result<()> {
     Ok(())
 }
 
-/// Every image links; the one with the least memory refuses a model with 25 KB of arena.
-fn hardware_images(suite: &mut Suite) -> Result<()> {
-    for image in &hardware::IMAGES {
-        suite.test(image.name, image.holds());
-        if image.name == "hifive1" {
-            let large = root().join("models/zoo/mitbih-exact.fxm");
-            suite.test("hifive1::too_large_a_model_does_not_link", image.refuses(&large));
-        }
+const ON_A_DESK: &str = "boards on a desk: built, not run";
+
+/// Every image links with the largest model that `fit` accepts, and with no larger one.
+fn hardware_images(images: &[&hardware::Image], suite: &mut Suite) -> Result<()> {
+    for image in images {
+        let [largest, next] = image.models()?;
+        suite.test(&format!("{}::links_what_fit_accepts", image.name), image.links(&largest));
+        suite.test(&format!("{}::links_nothing_larger", image.name), image.refuses(&next));
     }
     Ok(())
 }
@@ -336,15 +349,39 @@ fn hardware_images(suite: &mut Suite) -> Result<()> {
 /// Most bytes of stack that classifying may take.
 const STACK_LIMIT: u64 = 4 * 1024;
 
-/// Most bytes of flash of `classify` without its model, semihosting and printing included, by target.
-const FLASH_LIMITS: [(&str, u64); 2] = [("thumb", 46 * 1024), ("riscv32", 51 * 1024)];
-
+/// `classify` without its model takes at most the flash that `fit` says, semihosting and printing included.
 fn flash(board: &Board) -> Result<()> {
-    let limit = FLASH_LIMITS.iter().find(|(family, _)| board.target.starts_with(family));
-    let limit = limit.with_context(|| format!("no limit for {}", board.target))?.1;
-    let found = flash_without_model(board)?;
-    ensure!(found <= limit, "{found} bytes of flash, at most {limit} expected");
+    let (found, limit) = (flash_without_model(board)?, emulated(board)?.code as u64);
+    ensure!(found <= limit, "{found} bytes of flash, `fit` says {limit}");
     Ok(())
+}
+
+/// So does it with each mechanism, and not much less.
+fn flash_of(board: &Board, model: &str) -> Result<()> {
+    let file = size::zoo_file(model);
+    let found = size::without_model(board, &file)?.flash;
+    let words = host::words(&file)?;
+    let limit = emulated(board)?.flash(&fixformer::Model::parse(&words)?) as u64;
+    ensure!(found <= limit && limit < found + MOST_FLASH_SLACK, "{found} bytes of flash, `fit` says {limit}");
+    Ok(())
+}
+
+/// Bytes of flash that `fit` may see more than there are.
+const MOST_FLASH_SLACK: u64 = 3 * 1024;
+
+/// What `fit` has of `classify`, or of a program on the same core.
+fn emulated(board: &Board) -> Result<Program> {
+    let name = match &*board.name {
+        "m0" | "microbit" => "microbit-v1",
+        "m3" | "lm3s6965evb" => "mps2-an385",
+        "m4" => "mps2-an386",
+        "m7" => "mps2-an500",
+        "m33" => "mps2-an505",
+        "m55" => "mps3-an547",
+        "riscv32imc" => "esp32-c3",
+        _ => "qemu-riscv32",
+    };
+    Ok(fit::Board::named(name).with_context(|| format!("`fit` knows no board `{name}`"))?.program)
 }
 
 /// An arena larger than the RAM is an error of the linker, with the bytes that are missing.

@@ -220,7 +220,7 @@ fn on_device(recipe: &Recipe, test: &Recordings, board: &[Board]) -> Result<Stri
 /// Mean instructions for the recordings on a Cortex-M0+, as `fixformer fit` estimates them.
 fn small(model: &Model<'_>, test: &Recordings) -> Result<String> {
     let board = BOARDS.iter().find(|board| board.name == SMALL).context("no such board")?;
-    if !Need::of(model).fits(board.flash, board.ram) {
+    if !Need::of(model, &board.program).fits(board.flash, board.ram) {
         return Ok("does not fit".to_owned());
     }
     let core = Core::named(board.core).context("no such core")?;

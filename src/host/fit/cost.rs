@@ -70,13 +70,18 @@ impl Core {
             }
         }
         let norm = model.final_norm.as_ref().map_or(0.0, |norm| self.norm(norm, tokens));
-        push(Stage::Pool.name(), norm + self.each("add", tokens * model.width));
+        let pool = norm + self.each("add", tokens * model.output_width());
         let hidden = model.head_hidden.as_ref().map_or(0.0, |layer| {
             let outputs = layer.linear.outputs;
             self.linear(&layer.linear, 1, outputs) + self.each(activation(layer.activation), outputs)
         });
         let norm = model.pooled_norm.as_ref().map_or(0.0, |norm| self.norm(norm, 1));
-        push(Stage::Head.name(), norm + hidden + self.linear(&model.head, 1, model.outputs()));
+        let head = norm + hidden + self.linear(&model.head, 1, model.outputs());
+        // Where each token has scores, they are made as it is pooled.
+        let [of_tokens, of_pooled] =
+            if model.is_per_token() { [tokens as f64 * head, 0.0] } else { [0.0, head] };
+        push(Stage::Pool.name(), pool + of_tokens);
+        push(Stage::Head.name(), of_pooled);
         layers
     }
 
@@ -176,14 +181,17 @@ impl Core {
         let key_and_value = attention.key.as_ref().map_or(0.0, of_head) + of_head(&attention.value);
         let Way { order, constant } = Way::of(&attention.kind, attention.causal);
         let side_by_side = constant && side_by_side;
+        // Of each sweep over the keys: the heads of a group share the norm of a row.
+        let norms = if side_by_side { 1 } else { heads };
         // With the keys come those queries that wait for them; the others are made when they are answered.
-        let sweeps = if side_by_side { 1 } else { heads };
-        let (with_keys, again) = match order {
-            Order::Backwards | Order::Together => (heads, 0),
-            Order::KeysFirst if attention.kind.shares_query() => (heads, 1),
-            Order::KeysFirst if side_by_side => (0, heads),
-            Order::KeysFirst => (heads - 1, 1),
-            Order::Twice => (2 * heads, 0),
+        let (sweeps, with_keys, again) = match order {
+            Order::Backwards | Order::Together => (1, heads, 0),
+            Order::KeysFirst if attention.kind.shares_query() => (1, heads, 1),
+            Order::KeysFirst if side_by_side => (1, 0, heads),
+            Order::KeysFirst => (1, heads - 1, 1),
+            // The second sweep makes the keys again.
+            Order::Twice if side_by_side => (2, heads, 0),
+            Order::Twice => (2, 2 * heads - 1, 0),
         };
         let again_norm = if again > 0 { norm1_before } else { 0.0 };
         let attend = self.head(&attention.kind, tokens, width, attention.causal);
@@ -192,7 +200,8 @@ impl Core {
         [
             (
                 Stage::Project,
-                heads as f64 * key_and_value + with_keys as f64 * query + sweeps as f64 * norm1_before,
+                sweeps as f64 * (heads as f64 * key_and_value + norms as f64 * norm1_before)
+                    + with_keys as f64 * query,
             ),
             (Stage::Attend, heads as f64 * attend + again as f64 * query + again_norm),
             // The heads side by side: a copy.

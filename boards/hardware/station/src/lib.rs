@@ -7,6 +7,7 @@ use core::convert::Infallible;
 use core::fmt;
 use embedded_hal::delay::DelayNs;
 use embedded_hal::i2c::I2c;
+use fixformer::memory::Once;
 use fixformer::{Arena, ArenaError, Embedded, InputError};
 use fixformer_sensors::{Accelerometer, Affine, Magnitude, Paced, Window};
 use lis3dh::{Configuration, Lis3dh, SlaveAddr};
@@ -18,6 +19,8 @@ fixformer::model! {
 
 /// Its memory.
 pub static ARENA: Arena<Net> = Arena::new();
+/// What it is about to see. Not on the stack, whose size the linker does not hold against what is put there.
+static WINDOW: Once<Window<{ Net::MAX_INPUT }, 1>> = Once::new(Window::new());
 const _: () = assert!(<Net as Embedded>::MODEL.input.step_values() == 1, "the model must have one channel");
 
 /// What a board says of one window.
@@ -64,12 +67,12 @@ pub fn watch(i2c: impl I2c, delay: impl DelayNs, tell: impl FnMut(Seen)) -> Stat
 fn look(i2c: impl I2c, delay: impl DelayNs, mut tell: impl FnMut(Seen)) -> Result<Infallible, StationError> {
     const HERTZ: u32 = 100;
     let mut net = ARENA.take().map_err(StationError::Arena)?;
+    let window = WINDOW.take().ok_or(StationError::Arena(ArenaError::Taken))?;
     let driver = Lis3dh::new_i2c_with_config(i2c, SlaveAddr::Default, Configuration::default())
         .map_err(|_| StationError::NoSensor)?;
     let paced = Paced { source: Accelerometer(driver), delay, nanoseconds: 1_000_000_000 / HERTZ };
     // One g is 16,384 of the sensor, 8 of the model.
     let mut source = Affine { source: Magnitude(paced), gain: 8.0 / 16_384.0, offset: 0.0 };
-    let mut window = Window::<{ Net::MAX_INPUT }, 1>::new();
     let mut number = 0;
     loop {
         let samples = window.fill(&mut source).map_err(|_| StationError::Bus)?;

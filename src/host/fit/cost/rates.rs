@@ -6,7 +6,8 @@ use std::string::{String, ToString};
 use std::vec;
 use std::vec::Vec;
 
-use crate::model::{AttentionKind, BigBird, Hierarchical, Local};
+use crate::attention::before_and_after;
+use crate::model::{AttentionKind, BigBird, BigBirdExtended, Hierarchical, Local};
 
 /// What was counted: the work of each count, and its instructions.
 type Counts = Vec<(Vec<f64>, f64)>;
@@ -71,8 +72,9 @@ pub(super) fn head_work(kind: &AttentionKind<'_>, tokens: usize, width: usize, c
         AttentionKind::Hierarchical(parameters) => (hierarchical_pairs(parameters, tokens, causal), 0.0),
         AttentionKind::BigBird(parameters) => (bigbird_pairs(parameters, tokens, causal), 0.0),
         AttentionKind::BigBirdExtended(parameters) => {
-            let window = parameters.radius.map_or(tokens, |radius| (2 * radius + 1) * parameters.block);
-            (near(parameters.global + window + parameters.random * parameters.block), 0.0)
+            let strict = causal && kind.can_be_strict();
+            let dense = !strict && tokens <= parameters.dense_tokens;
+            (extended_pairs(parameters, tokens, causal, dense), 0.0)
         }
         AttentionKind::Favor(parameters) => (n * parameters.directions as f64, 0.0),
         AttentionKind::Lsh(parameters) => {
@@ -103,7 +105,8 @@ pub(super) fn worst_work(kind: &AttentionKind<'_>, tokens: usize, width: usize) 
         AttentionKind::Favor(parameters) => parameters.directions,
         AttentionKind::Local(Local { chunk, before, .. }) => (before + 1) * chunk,
         AttentionKind::BigBirdExtended(parameters) => {
-            parameters.radius.map_or(tokens, |radius| (radius + 1) * parameters.block)
+            // The last token of a block sees all of it and of the block before.
+            parameters.radius.map_or(2 * parameters.block, |radius| radius + 1).min(tokens)
         }
         AttentionKind::BigBird(_) | AttentionKind::Lsh(_) => 0,
     };
@@ -129,6 +132,27 @@ fn bigbird_pairs(parameters: &BigBird<'_>, tokens: usize, causal: bool) -> f64 {
     let (ends, each) = if causal { (1, 3) } else { (2, 5) };
     let seen = if blocks <= parameters.dense_blocks { blocks } else { blocks.min(each + parameters.random) };
     ((ends * blocks + blocks.saturating_sub(2) * seen) * parameters.block * parameters.block) as f64
+}
+
+/// A global token sees all, another one the global tokens, its window, and what the window does not have of its random
+/// blocks; those of the first head stand for all.
+fn extended_pairs(parameters: &BigBirdExtended<'_>, tokens: usize, causal: bool, dense: bool) -> f64 {
+    let BigBirdExtended { global, block, .. } = *parameters;
+    let seen = |token: usize| {
+        let horizon = if causal { token + 1 } else { tokens };
+        if dense || token < global {
+            return horizon;
+        }
+        let window = before_and_after(parameters, token);
+        let random = parameters.random_of(0, (token - global) / block).iter();
+        let random = random.filter_map(|&id| usize::try_from(id).ok()).map(|id| {
+            let keys = global + id * block..(global + (id + 1) * block).min(horizon);
+            let common = keys.end.min(window.end).saturating_sub(keys.start.max(window.start));
+            keys.len() - common.min(keys.len())
+        });
+        global + window.end.min(horizon) - window.start + random.sum::<usize>()
+    };
+    (0..tokens).map(seen).sum::<usize>() as f64
 }
 
 /// Rates, none below zero, with the least sum of squared relative errors.

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use fixformer::host::data::{self, Options, Split};
-use fixformer::host::expect::{are_probabilities, compare, limit};
+use fixformer::host::data::{self, Options, Reals, Split};
+use fixformer::host::expect::{Given, are_probabilities, compare, limit};
 use fixformer::host::import::{self, Precision};
 use fixformer::host::reference::{Activation, Hidden, Input, Linear, Network, NormOrder, Pooling};
 
@@ -23,11 +23,11 @@ fn named(described: &Network, meant: impl Fn(&mut Network), change: &str) {
     let mut right = described.clone();
     meant(&mut right);
     let expected = scores(&right, &recordings);
-    let found = compare(described, &recordings, &expected, 1e-5).unwrap_err();
+    let found = compare(described, given(&recordings), &expected, 1e-5).unwrap_err();
     assert!(found.error.is_some_and(|error| error > 1e-5), "{change}: {found:?}");
     let (remedy, left) = found.remedy.unwrap_or_else(|| panic!("{change}: none of {}", found.tried));
     assert!(remedy.contains(change) && left < 1e-12, "{remedy} in place of {change}");
-    assert!(compare(&right, &recordings, &expected, 1e-5).unwrap().error < 1e-15);
+    assert!(compare(&right, given(&recordings), &expected, 1e-5).unwrap().error < 1e-15);
 }
 
 fn activation(network: &mut Network, activation: Activation) {
@@ -46,6 +46,10 @@ fn reordered(network: &mut Network, of: usize) {
     let (inputs, outputs) = (stem.inputs, stem.outputs);
     let row = |at: usize| stem.weights[(at % of * (inputs / of) + at / of) * outputs..][..outputs].to_vec();
     stem.weights = (0..inputs).flat_map(row).collect();
+}
+
+fn given(rows: &[Vec<i16>]) -> Given<'_> {
+    Given { rows, reals: None }
 }
 
 #[test]
@@ -131,7 +135,7 @@ fn a_recording_that_does_not_fit_is_a_difference_too() {
     let mut wrong = Network { max_tokens: 12, ..right };
     let Input::Samples { window, .. } = &mut wrong.input else { unreachable!() };
     window.stride = 1;
-    let found = compare(&wrong, &recordings, &expected, 1e-5).unwrap_err();
+    let found = compare(&wrong, given(&recordings), &expected, 1e-5).unwrap_err();
     assert_eq!((found.row, found.error), (0, None));
     assert_eq!(found.remedy.unwrap().0, "`input.window.stride = 2`");
 }
@@ -141,7 +145,7 @@ fn the_worst_row_is_named_and_limits_are_those_of_the_format() {
     let (right, recordings) = case();
     let mut expected = scores(&right, &recordings);
     expected[7][1] += 0.01;
-    let found = compare(&right, &recordings, &expected, 1e-5).unwrap_err();
+    let found = compare(&right, given(&recordings), &expected, 1e-5).unwrap_err();
     assert_eq!((found.row, found.remedy), (7, None));
     assert!(found.tried > 40);
     let error = found.error.unwrap();
@@ -149,13 +153,13 @@ fn the_worst_row_is_named_and_limits_are_those_of_the_format() {
         [(Precision::F32, false), (Precision::F16, error <= 5e-3), (Precision::BF16, true)]
     {
         assert_eq!(
-            compare(&right, &recordings, &expected, limit(precision)).is_ok(),
+            compare(&right, given(&recordings), &expected, limit(precision)).is_ok(),
             agrees,
             "{error} {precision:?}"
         );
     }
     expected[3][0] = f64::NAN;
-    assert_eq!(compare(&right, &recordings, &expected, 1.0).unwrap_err().row, 3);
+    assert_eq!(compare(&right, given(&recordings), &expected, 1.0).unwrap_err().row, 3);
 }
 
 #[test]
@@ -165,4 +169,43 @@ fn probabilities_are_known_by_their_sum() {
         assert!(!are_probabilities(&[vec![0.5, 0.5], other]));
     }
     assert!(!are_probabilities(&[]));
+}
+
+/// Scores are those of the values as they were before they were rounded.
+#[test]
+fn real_values_are_compared_as_they_were() {
+    let (network, raw) = case();
+    let Input::Samples { scale, .. } = &network.input else { panic!("samples") };
+    let scale = scale[0];
+    // Between two raw values, a fifth of one off.
+    let text = |row: &Vec<i16>| {
+        let reals =
+            row.iter().enumerate().map(|(step, &raw)| (f64::from(raw) + 0.2 * (step as f64).sin()) * scale);
+        reals.map(|real| format!("{real:?}")).collect::<Vec<_>>().join(";")
+    };
+    let path = std::env::temp_dir().join(format!("fixformer-expect-{}.csv", std::process::id()));
+    std::fs::write(&path, raw.iter().map(text).collect::<Vec<_>>().join("\n")).unwrap();
+    let (reals, scale) = (Reals::keeping(), scale.into());
+    let options =
+        Options { scale: Some(&scale), reals: Some(&reals), header: Some(false), ..Options::default() };
+    let channels = Some(data_channels(&network));
+    let recordings = data::load(&path, Split::Train, Options { channels, ..options }).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(recordings.rows, raw);
+    let rows = reals.rows(&recordings).unwrap();
+    let expected: Vec<Vec<f64>> =
+        raw.iter().zip(&rows).map(|(raw, reals)| network.forward_reals(raw, reals).unwrap()).collect();
+    let found = compare(&network, Given { rows: &raw, reals: Some(&rows) }, &expected, 1e-5).unwrap();
+    assert_eq!(found.error, 0.0);
+    assert!(
+        compare(&network, given(&raw), &expected, 1e-5).is_err(),
+        "rounding alone is more than the limit"
+    );
+}
+
+fn data_channels(network: &Network) -> usize {
+    match &network.input {
+        Input::Samples { channels, .. } => *channels,
+        Input::OneHot { .. } | Input::Tokens { .. } => 1,
+    }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use fixformer::host::data::{self, Split};
-use fixformer::host::expect::{Agreement, are_probabilities, compare, limit};
+use fixformer::host::expect::{Agreement, Given, are_probabilities, compare, limit};
 use fixformer::host::import::Precision;
 use fixformer::host::reference::{Network, Pooling};
 
@@ -22,7 +22,7 @@ pub(crate) fn check(
     path: &Path,
     described: &Path,
     (network, precision): (&Network, Precision),
-    recordings: &[Vec<i16>],
+    (recordings, reals): (&[Vec<i16>], Option<&[Vec<f64>]>),
 ) -> Result<Checked> {
     let (file, member) = member(path);
     let per_token = network.pooling == Pooling::None;
@@ -35,7 +35,8 @@ pub(crate) fn check(
         );
     };
     let limit = limit(precision);
-    let different = match compare(network, recordings, &expected, limit) {
+    let given = Given { rows: recordings, reals };
+    let different = match compare(network, given, &expected, limit) {
         Ok(agreement) => return Ok(Checked { agreement, limit, precision }),
         Err(different) => different,
     };

@@ -75,12 +75,16 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCode> {
-    let (mut network, precision, recordings) = arguments.read()?;
+    let (mut network, precision, recordings, reals) = arguments.read()?;
     arguments.name_classes(&mut network)?;
-    let checked = arguments
-        .expect
-        .as_ref()
-        .map(|path| expect::check(path, arguments.described(), (&network, precision), &recordings.rows));
+    let checked = arguments.expect.as_ref().map(|path| {
+        expect::check(
+            path,
+            arguments.described(),
+            (&network, precision),
+            (&recordings.rows, reals.as_deref()),
+        )
+    });
     let checked = checked.transpose()?;
     // A graph was compared with itself.
     if checked.is_none() && !is_graph(arguments.described()) {
@@ -109,10 +113,13 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
+/// The float model, the format of its weights, the recordings to calibrate it on, and their values before they were rounded.
+type Read = (Network, Precision, Recordings, Option<Vec<Vec<f64>>>);
+
 impl Arguments {
     /// The float model and the recordings to calibrate it on.
-    fn read(&self) -> Result<(Network, Precision, Recordings)> {
-        let reals = Reals::default();
+    fn read(&self) -> Result<Read> {
+        let reals = if self.expect.is_some() { Reals::keeping() } else { Reals::default() };
         match (&self.model, &self.weights) {
             (Some(graph), None) if is_graph(graph) => {
                 let (split, labels) = (Split::Train, &Labels::Aside);
@@ -122,10 +129,13 @@ impl Arguments {
                 let (network, precision) =
                     imported::network(graph, &self.calibrate, &mut recordings, self.open.max_tokens())?;
                 // Where the axes changed places, the channels are not those of the file.
-                if recordings.channels == channels && matches!(network.input, Input::Samples { .. }) {
+                let as_read =
+                    recordings.channels == channels && matches!(network.input, Input::Samples { .. });
+                if as_read {
                     levels::check(&self.calibrate, &recordings, &reals)?;
                 }
-                Ok((network, precision, recordings))
+                let reals = reals.rows(&recordings).filter(|_| as_read);
+                Ok((network, precision, recordings, reals))
             }
             (Some(graph), Some(weights)) if is_graph(graph) => {
                 bail!(
@@ -141,7 +151,8 @@ impl Arguments {
                 if wanted.scale.is_some() {
                     levels::check(&self.calibrate, &recordings, &reals)?;
                 }
-                Ok((network, precision, recordings))
+                let reals = reals.rows(&recordings).filter(|_| wanted.scale.is_some());
+                Ok((network, precision, recordings, reals))
             }
             (_, None) => {
                 let message =

@@ -179,6 +179,7 @@ pub fn load(path: &Path, split: Split, options: Options<'_>) -> Result<Recording
     if let Some(scale) = options.scale {
         check_scale(path, scale, scale.count())?;
     }
+    options.reals.iter().for_each(|reals| reals.forget());
     let recordings = if path.is_dir() {
         folder::load(path, split, options)?
     } else {

@@ -53,6 +53,15 @@ pub struct Disagreement {
     pub tried: usize,
 }
 
+/// Recordings, and where they are known their values before they were rounded.
+#[derive(Debug, Clone, Copy)]
+pub struct Given<'a> {
+    /// Raw values, `[steps, channels]`.
+    pub rows: &'a [Vec<i16>],
+    /// The same in real units; of a network of samples.
+    pub reals: Option<&'a [Vec<f64>]>,
+}
+
 /// Compares the scores of `network` with `expected`, `[rows, outputs]`, or `[rows, tokens, outputs]` where each token has scores
 /// of its own, one row for each of `recordings`; of padded ones there may be more. Differences are
 /// `|found - expected|` over the length of the expected row, or over the mean length of all rows where that is larger.
@@ -61,14 +70,14 @@ pub struct Disagreement {
 /// [`Disagreement`] if any differs by more than `limit`, with the single change that makes them agree, if there is one.
 pub fn compare(
     network: &Network,
-    recordings: &[Vec<i16>],
+    recordings: Given<'_>,
     expected: &[Vec<f64>],
     limit: f64,
 ) -> Result<Agreement, Disagreement> {
     let compared = Compared::new(recordings, expected);
-    let (row, error) = compared.worst(network, recordings.len());
+    let (row, error) = compared.worst(network, recordings.rows.len());
     if let Some(error) = error.filter(|error| *error <= limit) {
-        return Ok(Agreement { rows: recordings.len(), error });
+        return Ok(Agreement { rows: recordings.rows.len(), error });
     }
     let variants = variants(network);
     let tried = variants.len();
@@ -85,7 +94,7 @@ pub fn compare(
         }
     }
     let remedy = best.and_then(|(variant, _)| {
-        let (_, error) = compared.worst(&variant.network, recordings.len());
+        let (_, error) = compared.worst(&variant.network, recordings.rows.len());
         error.filter(|error| *error <= limit).map(|error| (variant.change.clone(), error))
     });
     Err(Disagreement { row, error, remedy, tried })
@@ -93,14 +102,14 @@ pub fn compare(
 
 /// Recordings and what their scores should be.
 struct Compared<'a> {
-    recordings: &'a [Vec<i16>],
+    recordings: Given<'a>,
     expected: &'a [Vec<f64>],
     /// Mean length of the expected rows.
     size: f64,
 }
 
 impl<'a> Compared<'a> {
-    fn new(recordings: &'a [Vec<i16>], expected: &'a [Vec<f64>]) -> Self {
+    fn new(recordings: Given<'a>, expected: &'a [Vec<f64>]) -> Self {
         let squares: f64 = expected.iter().flatten().map(|x| x * x).sum();
         Self { recordings, expected, size: (squares / expected.len().max(1) as f64).sqrt() }
     }
@@ -108,8 +117,14 @@ impl<'a> Compared<'a> {
     /// The row that differs most among the first `rows`, and by how much; no number where the network cannot run it.
     fn worst(&self, network: &Network, rows: usize) -> (usize, Option<f64>) {
         let mut worst = (0, Some(0.0));
-        for (row, (recording, expected)) in self.recordings.iter().zip(self.expected).take(rows).enumerate() {
-            let Ok(found) = network.forward(recording, None, &mut |_, _| {}) else { return (row, None) };
+        for (row, (recording, expected)) in
+            self.recordings.rows.iter().zip(self.expected).take(rows).enumerate()
+        {
+            let found = match self.recordings.reals {
+                Some(reals) => network.forward_reals(recording, &reals[row]),
+                None => network.forward(recording, None, &mut |_, _| {}),
+            };
+            let Ok(found) = found else { return (row, None) };
             let Some(expected) = expected.get(..found.len()) else { return (row, None) };
             let error = self.difference(&found, expected);
             // What is no number is the worst there is.

@@ -59,6 +59,10 @@ pub(super) fn load(path: &Path, options: Options<'_>) -> Result<Recordings, Data
         return Err(DataError::Empty { path: path.to_owned(), place: "the file".to_string() });
     }
     let channels = channels.unwrap_or(1);
+    if channels > 1 {
+        // A line has one channel after the other.
+        options.reals.iter().for_each(|reals| reals.forget());
+    }
     let mut recordings =
         Recordings { channels, rows, scale: options.scale.cloned(), ..Recordings::default() };
     let classes = header.classes.unwrap_or_default();

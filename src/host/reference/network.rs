@@ -23,6 +23,22 @@ impl Network {
         mask: Option<&[bool]>,
         observer: &mut dyn FnMut(Site, &[f64]),
     ) -> Result<Vec<f64>, ReferenceError> {
+        self.run(input, None, mask, observer)
+    }
+
+    /// Scores of one recording of samples, whose values before they were rounded to `input` are `reals`, `[steps, channels]` in
+    /// real units.
+    pub fn forward_reals(&self, input: &[i16], reals: &[f64]) -> Result<Vec<f64>, ReferenceError> {
+        self.run(input, Some(reals), None, &mut |_, _| {})
+    }
+
+    fn run(
+        &self,
+        input: &[i16],
+        reals: Option<&[f64]>,
+        mask: Option<&[bool]>,
+        observer: &mut dyn FnMut(Site, &[f64]),
+    ) -> Result<Vec<f64>, ReferenceError> {
         let tokens = self.tokens(input)?;
         if let Some(mask) = mask {
             if mask.len() != tokens {
@@ -38,7 +54,7 @@ impl Network {
             }
         }
 
-        let mut stream = self.embed(input, mask, observer)?;
+        let mut stream = self.embed(input, reals, mask, observer)?;
         let with_class = mask.map(|mask| [&vec![true; self.tokens_before()], mask].concat());
         let mask = with_class.as_deref();
         observer(Site { block: None, tensor: "embedding" }, &stream);
@@ -103,17 +119,16 @@ impl Network {
     fn embed(
         &self,
         input: &[i16],
+        reals: Option<&[f64]>,
         mask: Option<&[bool]>,
         observer: &mut dyn FnMut(Site, &[f64]),
     ) -> Result<Vec<f64>, ReferenceError> {
         let width = self.width();
         let mut stream = match &self.input {
             Input::Samples { channels, window, scale, level, mean, deviation, stem } => {
-                let x = input
-                    .iter()
-                    .zip(scale.iter().cycle())
-                    .map(|(&raw, scale)| f64::from(raw) * scale)
-                    .collect();
+                let rounded =
+                    input.iter().zip(scale.iter().cycle()).map(|(&raw, scale)| f64::from(raw) * scale);
+                let x = reals.map_or_else(|| rounded.collect(), <[f64]>::to_vec);
                 let mut x = level.windows(x, *channels, *window, mask);
                 for step in x.chunks_exact_mut(*channels) {
                     for ((x, mean), deviation) in step.iter_mut().zip(mean).zip(deviation) {

@@ -79,6 +79,7 @@ mod tests {
         let input = InputKind::Samples {
             channels: 1,
             scale: 1e-3.into(),
+            unit: None,
             remove_mean: false,
             standardize: false,
             running: None,
@@ -115,6 +116,7 @@ mod tests {
         let input = InputKind::Samples {
             channels: 1,
             scale: 1.0.into(),
+            unit: None,
             remove_mean: false,
             standardize: false,
             running: None,

@@ -208,3 +208,22 @@ fn an_interrupt_keeps_the_best_and_a_full_disk_the_last() {
     says(&format!("{:#}", error.expect_err("cannot be written")), &["a.safetensors", "as it was"]);
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
+
+/// `docs/reference.md` has every key of a recipe, and no other.
+#[test]
+fn the_page_has_every_key_of_a_recipe() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference.md")).unwrap();
+    let chapter = page.split("\n## Recipes\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let cells = chapter.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+    let words = cells.flat_map(|cell| cell.split('`')).filter(|word| word.starts_with(char::is_alphabetic));
+    let listed: std::collections::BTreeSet<String> = words.map(str::to_owned).collect();
+    let taken = |text: &str| -> Vec<String> {
+        let error = format!("{:#}", Case::new(&format!("{RECIPE}{text}")).recipe().unwrap_err());
+        let expected =
+            error.split("unknown field `no_such_key`, expected").nth(1).unwrap_or_else(|| panic!("{error}"));
+        expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    let of_augment = taken("augment = { no_such_key = 1 }\n").into_iter().map(|key| format!("augment.{key}"));
+    let found = taken("no_such_key = 1\n").into_iter().filter(|key| key != "augment").chain(of_augment);
+    assert_eq!(listed, found.collect());
+}

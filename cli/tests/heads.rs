@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use bench::{Bench, Images, PIXELS, npz, workspace};
+use bench::{Bench, Images, PIXELS, npz};
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use serde_json::Value;
@@ -41,10 +41,7 @@ const EVAL: [&str; 4] = ["eval", "digits.fxm", "digits.npz", "--json"];
 
 #[test]
 fn a_single_logit_is_a_yes_or_no() {
-    let bench = Bench::new();
-    for file in ["m.toml", "w.safetensors", "data.npz", "nolabel.npz"] {
-        fs::copy(workspace().join("tests/cases/single_logit").join(file), bench.path(file)).unwrap();
-    }
+    let bench = Bench::with_case("single_logit");
     let quantize = ["quantize", "--model", "m.toml", "--weights", "w.safetensors", "--calibrate", "data.npz"];
     bench.command(&[&quantize[..], &["-o", "m.fxm", "--classes", "quiet,loud"]].concat()).assert().success();
     let float = ["--model", "m.toml", "--weights", "w.safetensors"];
@@ -65,10 +62,7 @@ fn a_single_logit_is_a_yes_or_no() {
 
 #[test]
 fn a_threshold_is_kept_in_the_model_file() {
-    let bench = Bench::new();
-    for file in ["m.toml", "w.safetensors", "data.npz"] {
-        fs::copy(workspace().join("tests/cases/threshold").join(file), bench.path(file)).unwrap();
-    }
+    let bench = Bench::with_case("threshold");
     let quantize = ["quantize", "--model", "m.toml", "--weights", "w.safetensors", "--calibrate", "data.npz"];
     let quantize = [&quantize[..], &["-o", "m.fxm"]].concat();
     bench.command(&quantize).assert().success();
@@ -250,10 +244,7 @@ fn every_token_is_judged() {
 
 #[test]
 fn what_is_beyond_the_range_is_said() {
-    let bench = Bench::new();
-    for file in ["m.toml", "w.safetensors", "data.npz", "hard.npz"] {
-        fs::copy(workspace().join("tests/cases/out_of_range").join(file), bench.path(file)).unwrap();
-    }
+    let bench = Bench::with_case("out_of_range");
     let quantize =
         ["quantize", "--model", "m.toml", "--weights", "w.safetensors", "-o", "m.fxm", "--calibrate"];
     bench.command(&[&quantize[..], &["data.npz"]].concat()).assert().success();
@@ -317,10 +308,7 @@ fn a_head_that_contradicts_itself_is_refused() {
 /// Names of the file say which class a label is, in whatever order data list them; what is none of them is an error.
 #[test]
 fn names_in_the_file_say_which_class_a_label_is() {
-    let bench = Bench::new();
-    for file in ["m.toml", "w.safetensors", "data.npz"] {
-        fs::copy(workspace().join("tests/cases/threshold").join(file), bench.path(file)).unwrap();
-    }
+    let bench = Bench::with_case("threshold");
     let quantize = ["quantize", "--model", "m.toml", "--weights", "w.safetensors", "--calibrate", "data.npz"];
     let make = |classes: &str| {
         let more = ["-o", "m.fxm", "--classes", classes];

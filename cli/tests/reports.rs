@@ -16,11 +16,7 @@ fn number(value: &Value) -> f64 {
 
 /// A folder with the model of a case, quantised, and its data.
 fn with_case(name: &str) -> Bench {
-    let bench = Bench::new();
-    for file in fs::read_dir(workspace().join("tests/cases").join(name)).unwrap() {
-        let path = file.unwrap().path();
-        fs::copy(&path, bench.path(path.file_name().unwrap().to_str().unwrap())).unwrap();
-    }
+    let bench = Bench::with_case(name);
     let quantize = ["quantize", "--model", "m.toml", "--weights", "w.safetensors", "--calibrate", "data.npz"];
     bench.command(&[&quantize[..], &["-o", "m.fxm"]].concat()).assert().success();
     bench

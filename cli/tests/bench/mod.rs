@@ -40,6 +40,16 @@ impl Bench {
         bench
     }
 
+    /// A folder with the files of a case.
+    pub(crate) fn with_case(name: &str) -> Self {
+        let bench = Self::new();
+        for file in fs::read_dir(workspace().join("tests/cases").join(name)).unwrap() {
+            let path = file.unwrap().path();
+            fs::copy(&path, bench.path(path.file_name().unwrap().to_str().unwrap())).unwrap();
+        }
+        bench
+    }
+
     /// A path in the folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)

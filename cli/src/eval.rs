@@ -9,8 +9,8 @@ use clap::Args;
 use fixformer::Model;
 use fixformer::host::count::thousands;
 use fixformer::host::data::{Reals, Recordings};
-use fixformer::host::engine::{Decided, Rereads, Streams};
-use fixformer::host::evaluate::{EvaluateError, Evaluation, evaluate, evaluate_by};
+use fixformer::host::engine::{Cores, Decided, Rereads, Streams};
+use fixformer::host::evaluate::{EvaluateError, Evaluation, Float, evaluate_by};
 use fixformer::host::file;
 use fixformer::host::judge::Judge;
 use fixformer::host::reference::Network;
@@ -90,12 +90,12 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
         );
     }
     Names::of(&model, arguments.reading.names(), None)?;
-    let (network, recordings) = read(arguments, &model)?;
+    let (network, recordings, reals) = read(arguments, &model)?;
     let (data, split) = (arguments.data.display(), arguments.split.name());
     let targets = Targets::of(&model, &recordings, arguments.ignore_label)
         .map_err(|error| anyhow!("{data}: {split} split, {error}"))?;
     let judge = arguments.threshold.judge(&model)?;
-    let float = network.as_ref();
+    let float = network.as_ref().map(|network| Float { network, reals: reals.as_deref() });
     let (evaluation, decided) = evaluated(arguments, (&model, float), &judge, &recordings, targets.as_ref())?;
     let judge = arguments.choose.judge(&model, judge, &evaluation.scores, targets.as_ref())?;
     let evaluation = evaluation.judged(targets.as_ref(), &judge);
@@ -157,7 +157,7 @@ fn tokens(model: &Model<'_>, recordings: &Recordings) -> Vec<usize> {
 /// Runs the recordings as the arguments ask for it.
 fn evaluated(
     arguments: &Arguments,
-    (model, network): (&Model<'_>, Option<&Network>),
+    (model, float): (&Model<'_>, Option<Float<'_>>),
     judge: &Judge,
     recordings: &Recordings,
     targets: Option<&Targets>,
@@ -165,15 +165,15 @@ fn evaluated(
     let bar = bar("evaluating", recordings.rows.len());
     let (rows, progress) = (&recordings.rows, || bar.inc(1));
     let mut decided = None;
-    let ran: &(dyn Fn() + Sync) = if network.is_some() { &|| {} } else { &progress };
+    let ran: &(dyn Fn() + Sync) = if float.is_some() { &|| {} } else { &progress };
     let result = if arguments.passes {
         let mut passes =
             Rereads::new(*model, ran).map_err(|error| anyhow!("{}: {error}", arguments.file.display()))?;
-        evaluate_by(&mut passes, *model, network, rows, targets, &progress)
+        evaluate_by(&mut passes, *model, float, rows, targets, &progress)
     } else if arguments.stream {
         let mut streams = Streams::new(*model, judge.clone(), ran)
             .map_err(|error| anyhow!("{}: {error}", arguments.file.display()))?;
-        let result = evaluate_by(&mut streams, *model, network, rows, targets, &progress);
+        let result = evaluate_by(&mut streams, *model, float, rows, targets, &progress);
         // Numbers decide nothing, tokens with scores of their own each for themselves, and a threshold that is yet to be
         // chosen something else.
         let decides = model.answers.task != Task::Regression && !model.is_per_token();
@@ -181,15 +181,16 @@ fn evaluated(
         decided = Decision::of(streams.decided()).filter(|_| decides);
         result
     } else {
-        evaluate(*model, network, rows, targets, &progress)
+        evaluate_by(&mut Cores::new(*model, ran), *model, float, rows, targets, &progress)
     };
     bar.finish_and_clear();
     Ok((result.map_err(|error| in_words(arguments, model, &error))?, decided))
 }
 
 /// The float model, if anybody says where it is, and the recordings.
-fn read(arguments: &Arguments, model: &Model<'_>) -> Result<(Option<Network>, Recordings)> {
+fn read(arguments: &Arguments, model: &Model<'_>) -> Result<Read> {
     let Arguments { file, data, checkpoint, split, .. } = arguments;
+    let reals = Reals::keeping();
     let (wanted, labels) = (wanted(model), &Labels::of(model));
     let first = |mut recordings: Recordings| {
         if let Some(rows) = arguments.rows {
@@ -200,11 +201,16 @@ fn read(arguments: &Arguments, model: &Model<'_>) -> Result<(Option<Network>, Re
     if let Some(graph) = checkpoint.graph(file) {
         let read = (&arguments.reading, data.as_path(), *split);
         let (network, recordings) = read_graph(checkpoint, (file, model), &graph, read, labels)?;
-        return Ok((Some(network), first(recordings)));
+        return Ok((Some(network), first(recordings), None));
     }
     let network = checkpoint.import(file, model)?;
-    Ok((network, first(arguments.reading.load(data, *split, &wanted, labels)?)))
+    let recordings = arguments.reading.load(data, *split, &wanted, labels, Some(&reals))?;
+    let rows = reals.rows(&recordings).filter(|_| wanted.scale.is_some());
+    Ok((network, first(recordings), rows))
 }
+
+/// The float model, the recordings, and their values before they were rounded.
+type Read = (Option<Network>, Recordings, Option<Vec<Vec<f64>>>);
 
 /// The network of the graph that the model in `file` was made of, and recordings as the graph takes them, arranged as the model
 /// does.

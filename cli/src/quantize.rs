@@ -147,7 +147,8 @@ impl Arguments {
             (_, Some(weights)) => {
                 let (network, precision) = self.open.read(self.model.as_deref(), weights)?;
                 let wanted = wanted(&network);
-                let recordings = self.reading.load_training(&self.calibrate, &wanted, &reals)?;
+                let (split, labels) = (Split::Train, &Labels::Aside);
+                let recordings = self.reading.load(&self.calibrate, split, &wanted, labels, Some(&reals))?;
                 if wanted.scale.is_some() {
                     levels::check(&self.calibrate, &recordings, &reals)?;
                 }
@@ -192,7 +193,7 @@ impl Arguments {
         let mut judge = self.threshold.judge(&model)?;
         if self.choose.is_given() {
             let (split, labels) = (Split::Val, Labels::of(&model));
-            let recordings = self.reading.load(&self.calibrate, split, &of_model(&model), &labels);
+            let recordings = self.reading.load(&self.calibrate, split, &of_model(&model), &labels, None);
             let recordings = recordings.map_err(|error| {
                 anyhow!(
                     "{error}. A threshold is chosen on the validation split of the calibration data; where there is none, \

@@ -112,23 +112,18 @@ pub(crate) struct Wanted {
 }
 
 impl Reading {
-    /// Loads one split and checks it against the model.
+    /// Loads one split and checks it against the model; notes in `reals` what its values were before they were rounded.
     pub(crate) fn load(
         &self,
         path: &Path,
         split: Split,
         wanted: &Wanted,
         labels: &Labels,
+        reals: Option<&Reals>,
     ) -> Result<Recordings> {
-        self.load_options(path, split, wanted, labels, self.options(labels, None))
-    }
-
-    /// Loads the recordings to calibrate with; notes in `reals` what their values were before they were rounded.
-    pub(crate) fn load_training(&self, path: &Path, wanted: &Wanted, reals: &Reals) -> Result<Recordings> {
         // Without a scale, real values are to stay an error.
-        let reals = self.scale.is_some().then_some(reals);
-        let labels = &Labels::Aside;
-        self.load_options(path, Split::Train, wanted, labels, self.options(labels, reals))
+        let reals = reals.filter(|_| self.scale.is_some());
+        self.load_options(path, split, wanted, labels, self.options(labels, reals))
     }
 
     fn load_options(

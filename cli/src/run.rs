@@ -148,7 +148,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
                 let read = (&arguments.reading, path.as_path(), arguments.split);
                 read_graph(&arguments.checkpoint, (&arguments.file, &model), &graph, read, labels)?.1
             }
-            None => arguments.reading.load(path, arguments.split, &wanted(&model), labels)?,
+            None => arguments.reading.load(path, arguments.split, &wanted(&model), labels, None)?,
         };
         let found = scores(model, path, &recordings)?;
         ran.push((path.display().to_string(), recordings, found));

@@ -392,3 +392,25 @@ fn scores_of_every_token_are_expected() {
         .stderr(contains("expected [rows, tokens, 10]: the scores of each token"));
     bench.quantize().args(["--expect", "all.npz"]).assert().code(1).stderr(contains("differs by"));
 }
+
+/// The float model is given real values as they are, so that what rounding them costs is seen.
+#[test]
+fn rounding_of_real_values_counts_as_error() {
+    let bench = Bench::with_digits();
+    let images = Images::new(ROWS);
+    for (file, off) in [("exact.csv", 0.0), ("off.csv", 0.025)] {
+        let line = |image: &[i16]| {
+            let real = |&raw: &i16| format!("{:?}", f64::from(raw) * 0.0625 + off);
+            image.iter().map(real).collect::<Vec<_>>().join(",")
+        };
+        let lines: Vec<String> = images.values.chunks(PIXELS).map(line).collect();
+        fs::write(bench.path(file), lines.join("\n")).unwrap();
+    }
+    let eval = |file: &str| {
+        let more = ["--scale", "0.0625", "--header", "no", "--json"];
+        bench.json(&[&["eval", "digits.fxm", file], &more[..]].concat()).remove(0)
+    };
+    let [exact, off] = ["exact.csv", "off.csv"].map(eval);
+    assert_eq!(exact["digest"], off["digest"]);
+    assert!(number(&off["logit_rel_l2"]) > 2.0 * number(&exact["logit_rel_l2"]), "{off} {exact}");
+}

@@ -152,7 +152,17 @@ pub fn evaluate(
     progress: &(impl Fn() + Sync),
 ) -> Result<Evaluation, EvaluateError> {
     let ran: &(dyn Fn() + Sync) = if network.is_some() { &|| {} } else { progress };
-    evaluate_by(&mut Cores::new(model, ran), model, network, recordings, targets, progress)
+    let float = network.map(|network| Float { network, reals: None });
+    evaluate_by(&mut Cores::new(model, ran), model, float, recordings, targets, progress)
+}
+
+/// What the engine is held against.
+#[derive(Clone, Copy, Debug)]
+pub struct Float<'a> {
+    /// The reference.
+    pub network: &'a Network,
+    /// The values of each recording of samples before they were rounded, `[steps, channels]` in real units, where they are known.
+    pub reals: Option<&'a [Vec<f64>]>,
 }
 
 /// [`evaluate`] where something else runs the model.
@@ -162,7 +172,7 @@ pub fn evaluate(
 pub fn evaluate_by(
     runner: &mut dyn Runner,
     model: Model<'_>,
-    network: Option<&Network>,
+    float: Option<Float<'_>>,
     recordings: &[Vec<i16>],
     targets: Option<&Targets>,
     progress: &(impl Fn() + Sync),
@@ -173,7 +183,7 @@ pub fn evaluate_by(
 
     let row = |raw: &[i16]| model.answers.to_f64(raw, model.head.frac).collect();
     let scores: Vec<Vec<f64>> = raw.chunks(model.outputs()).map(row).collect();
-    let floats = network.map(|network| floats(network, &recordings, progress)).transpose()?;
+    let floats = float.map(|float| floats(float, &recordings, progress)).transpose()?;
 
     let mut digest = Digest::new();
     digest.scores(&raw);
@@ -195,14 +205,19 @@ pub fn evaluate_by(
 
 /// The reference's scores of every answer.
 fn floats(
-    network: &Network,
+    Float { network, reals }: Float<'_>,
     recordings: &[&[i16]],
     progress: &(impl Fn() + Sync),
 ) -> Result<Vec<Vec<f64>>, EvaluateError> {
     let shares = parallel::shares(recordings, |first, rows| {
         let one = |(index, recording): (usize, &&[i16])| {
-            let expected = network.forward(recording, None, &mut |_, _| {}).map_err(|error| {
-                EvaluateError { row: first + index, problem: Problem::Reference(error.to_string()) }
+            let expected = match reals {
+                Some(reals) => network.forward_reals(recording, &reals[first + index]),
+                None => network.forward(recording, None, &mut |_, _| {}),
+            };
+            let expected = expected.map_err(|error| EvaluateError {
+                row: first + index,
+                problem: Problem::Reference(error.to_string()),
             })?;
             progress();
             Ok(expected.chunks(network.head.outputs).map(<[f64]>::to_vec).collect::<Vec<_>>())

@@ -265,7 +265,9 @@ impl<'m> Memory<'m> for Running<'m> {
         let Head { index, width, scale, gain, .. } = *self.head;
         let size = self.parameters.block.max(1);
         let masked = self.masked.first().is_some_and(|&masked| masked > 0);
-        let hidden = self.blocks.counts.get(size + token % size).is_some_and(|&count| count == 0);
+        let counts =
+            |token: usize| self.blocks.counts.get(size + token % size).is_some_and(|&count| count > 0);
+        let hidden = masked && !counts(token);
         let changed = if token == 0 { self.levels } else { self.levels.min(token.trailing_zeros() as usize) };
         let paused = self.paused.first().copied().unwrap_or_default() as usize;
         for level in (0..=if resumed { paused } else { changed }).rev() {

@@ -104,7 +104,7 @@ pub const BOARDS: &[Board] = &[
     ),
     board("microbit-v2", "nRF52833, Cortex-M4F", "m4", 512 * KIB, 128 * KIB, arm(1112, 40_200)),
     board("nrf52840", "nRF52840, Cortex-M4F", "m4", MIB, 256 * KIB, arm(1112, 40_200)),
-    board("nrf52840-embassy", "nRF52840, Cortex-M4F, with Embassy", "m4", MIB, 256 * KIB, arm(3272, 42_300)),
+    board("nrf52840-embassy", "nRF52840, Cortex-M4F, with Embassy", "m4", MIB, 256 * KIB, arm(3280, 42_300)),
     board("stm32f411", "STM32F411xE, Cortex-M4F", "m4", 512 * KIB, 128 * KIB, arm(1112, 39_200)),
     // 64 KiB more are core-coupled, at another address.
     board("stm32f407", "STM32F405/407xG, Cortex-M4F", "m4", MIB, 128 * KIB, arm(1112, 39_500)),

@@ -13,7 +13,7 @@ use fixformer::session::{Impassable, PassesError, Plan};
 use fixformer::{Model, Passes, Session, Stream};
 use random::{Options, Source, all_wide, length, mask, network};
 
-#[allow(dead_code)] // What other tests need of it.
+#[expect(dead_code, reason = "what only other tests use")]
 mod random;
 
 const OPTIONS: Options = Options {

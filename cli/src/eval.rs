@@ -100,7 +100,8 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
     let judge = arguments.choose.judge(&model, judge, &evaluation.scores, targets.as_ref())?;
     let evaluation = evaluation.judged(targets.as_ref(), &judge);
     if let Some(path) = &arguments.scores {
-        let tokens = model.is_per_token().then(|| tokens(&model, &recordings));
+        let tokens = || recordings.rows.iter().map(|row| model.input.tokens(row.len())).collect();
+        let tokens = model.is_per_token().then(tokens);
         Scored { evaluation: &evaluation, targets: targets.as_ref(), judge: &judge, tokens }.write(path)?;
     }
     let is_said =
@@ -146,12 +147,6 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
         );
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Tokens of each recording.
-fn tokens(model: &Model<'_>, recordings: &Recordings) -> Vec<usize> {
-    let (window, step) = (model.input.window(), model.input.step_values());
-    recordings.rows.iter().map(|row| window.tokens(row.len() / step)).collect()
 }
 
 /// Runs the recordings as the arguments ask for it.

@@ -116,7 +116,7 @@ fn summary(model: &Model<'_>) -> Vec<(&'static str, String)> {
 /// What the scores say, of what, and from where on it is yes.
 fn answers(model: &Model<'_>) -> String {
     let answers = &model.answers;
-    let count = if answers.task == Task::Regression { answers.outputs } else { answers.classes() };
+    let count = answers.named();
     let named = |index: usize| match (answers.name(index), answers.unit(index)) {
         (Some(name), Some(unit)) => format!("{name} in {unit}"),
         (None, Some(unit)) => format!("{index} in {unit}"),

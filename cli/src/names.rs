@@ -21,7 +21,7 @@ impl Names {
         recorded: Option<&[String]>,
     ) -> Result<Self> {
         let are_numbers = model.answers.task == Task::Regression;
-        let count = if are_numbers { model.outputs() } else { model.classes() };
+        let count = model.answers.named();
         let own: Vec<&str> = (0..count).filter_map(|index| model.answers.name(index)).collect();
         if let Some(listed) = listed {
             if listed.len() != count {

@@ -226,7 +226,7 @@ fn scores(model: Model<'_>, path: &Path, recordings: &Recordings) -> Result<Vec<
     let real = |scores: &[i16]| model.answers.to_f64(scores, model.head.frac).collect();
     let mut all = raw.chunks(model.outputs()).map(real);
     let answers = |row: &[i16]| match model.is_per_token() {
-        true => model.input.window().tokens(row.len() / model.input.step_values()),
+        true => model.input.tokens(row.len()),
         false => 1,
     };
     let found = rows.iter().zip(cores.saturated());

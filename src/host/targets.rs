@@ -74,7 +74,7 @@ impl Targets {
         let targets = if model.is_per_token() {
             let of_row = |(row, values): (usize, &Vec<f64>)| {
                 let all = recordings.padded.map(|steps| model.input.window().tokens(steps));
-                let tokens = tokens(model, recordings.rows[row].len());
+                let tokens = model.input.tokens(recordings.rows[row].len());
                 of_tokens(model, values, [tokens, all.unwrap_or(values.len())], ignored).map_err(at(row))
             };
             Self::Classes(rows().map(of_row).collect::<Result<Vec<_>, _>>()?.concat())
@@ -112,10 +112,6 @@ fn outside(label: usize, last: usize) -> String {
          model",
         if label == last + 1 { &counts_from_one } else { "" }
     )
-}
-
-fn tokens(model: &Model<'_>, values: usize) -> usize {
-    model.input.window().tokens(values / model.input.step_values())
 }
 
 /// The classes of the tokens of a recording, which has so many, and with its padding so many.

@@ -49,6 +49,11 @@ impl<'a> Answers<'a> {
         }
     }
 
+    /// Number of what has names: classes, labels, or outputs that are numbers.
+    pub const fn named(&self) -> usize {
+        if matches!(self.task, Task::Regression) { self.outputs } else { self.classes() }
+    }
+
     /// What a class or a label is called, or an output that is a number; none where the file does not say.
     pub fn name(&self, index: usize) -> Option<&'a str> {
         nth(self.names, index)
@@ -151,8 +156,7 @@ impl<'a> Answers<'a> {
                 return Err(fault(sections::ANSWERS, SectionFault::Content));
             }
         }
-        let named = if matches!(answers.task, Task::Regression) { outputs } else { answers.classes() };
-        answers.names = tri!(list(names, sections::NAMES, named));
+        answers.names = tri!(list(names, sections::NAMES, answers.named()));
         if !units.is_empty() && !matches!(answers.task, Task::Regression) {
             return Err(fault(sections::UNITS, SectionFault::Content));
         }

@@ -128,6 +128,12 @@ impl<'a> Input<'a> {
         }
     }
 
+    /// Tokens of a recording of so many raw values; zero if it is shorter than one window.
+    pub const fn tokens(&self, values: usize) -> usize {
+        // No step is empty, but the compiler does not know.
+        self.window().tokens(if self.step_values() > 0 { values / self.step_values() } else { 0 })
+    }
+
     /// Steps of a token.
     pub const fn window(&self) -> Window {
         match self {

@@ -12,11 +12,9 @@ use fixformer::host::reference::attention::local::Local;
 use fixformer::host::reference::attention::lsh::{Duplicates, Lsh, ScoreScale};
 use fixformer::host::reference::*;
 use fixformer::session::Plan;
-use random::{Options, Source, network};
+use fixformer_fuzz::random::{Options, Source, network};
 
 #[expect(dead_code, reason = "what only other tests use")]
-mod random;
-
 const LENGTHS: [usize; 7] = [256, 512, 1024, 2048, 4096, 8192, 16_384];
 const HEADS: usize = 2;
 const WIDTH: usize = 32;

@@ -7,10 +7,7 @@ use fixformer::model::{
     AttentionKind, BigBirdExtended, Epsilon, Favor, FavorInput, Features, Hierarchical, Local,
 };
 use fixformer::num::Requant;
-use random::Source;
-
-#[allow(dead_code)] // What other tests need of it.
-mod random;
+use fixformer_fuzz::random::Source;
 
 const CASES: usize = 1000;
 

@@ -1,8 +1,6 @@
 //! What does not depend on later tokens, and the constants of a model that make it so.
 
 #[expect(dead_code, reason = "what only other tests use")]
-mod random;
-
 use fixformer::host::calibrate::calibrate;
 use fixformer::host::draw::{RowLength, orthogonal_projection};
 use fixformer::host::quantize::{Settings, extra_bits, integers, quantize};
@@ -17,7 +15,7 @@ use fixformer::num::Requant;
 use fixformer::session::Plan;
 use fixformer::trace::{Row, Rows, Tensor};
 use fixformer::{Model, Session};
-use random::{Options, Source, all_wide, length, network};
+use fixformer_fuzz::random::{Options, Source, all_wide, length, network};
 
 /// A causal model of up to `tokens` tokens with `kind` in its first block.
 fn causal(source: &mut Source, tokens: usize, kind: float::AttentionKind) -> float::Network {

@@ -8,13 +8,11 @@ use fixformer::model::write;
 use fixformer::session::{Impassable, PassesError, StreamError, Unstreamable};
 use fixformer::trace::{Row, Rows};
 use fixformer::{InputError, Model, ModelError, Passes, Plan, Session, Stream};
-use random::causal::{STREAMS, channels};
-use random::kinds::{KINDS, kinds, options};
-use random::{Source, all_wide, length, mask, network, scores};
+use fixformer_fuzz::random::causal::{STREAMS, channels};
+use fixformer_fuzz::random::kinds::{KINDS, kinds, options};
+use fixformer_fuzz::random::{Source, all_wide, length, mask, network, scores};
 
-mod random;
-
-const MAX_TOKENS: usize = random::kinds::MAX_TOKENS;
+const MAX_TOKENS: usize = fixformer_fuzz::random::kinds::MAX_TOKENS;
 
 /// A network with mechanism `i`, some causal, with what `change` makes of it.
 fn changed(source: &mut Source, i: usize, change: impl FnOnce(&mut Source, &mut Network)) -> Network {
@@ -165,7 +163,7 @@ fn a_stream_normalises_what_it_pools_after_every_token() {
         Pooling::WindowMax(window),
     ];
     for (i, pooling) in STREAMS.into_iter().zip(poolings.into_iter().cycle()) {
-        let mut network = random::causal::network(&mut source, i, false, pooling);
+        let mut network = fixformer_fuzz::random::causal::network(&mut source, i, false, pooling);
         with_pooled_norm(&mut source, &mut network);
         let words = file(&mut source, &network).words();
         let model = Model::parse(&words).unwrap();

@@ -8,9 +8,7 @@ use fixformer::host::reference::*;
 use fixformer::host::{calibrate::calibrate, report};
 use fixformer::session::Plan;
 use fixformer::{InputError, Model, Session};
-use random::{Options, Source, all_wide, length, network, scores};
-
-mod random;
+use fixformer_fuzz::random::{Options, Source, all_wide, length, network, scores};
 
 const MAX_TOKENS: usize = 40;
 

@@ -17,12 +17,10 @@ use fixformer::host::quantize::favor::*;
 use fixformer::host::quantize::integers;
 use fixformer::host::reference::attention::favor::{Favor, Features, Offsets};
 use fixformer::model::{self, AttentionKind, write};
+use fixformer_fuzz::random::{Options, Source, all_wide, length, network};
 use heads::integer_maps;
-use random::{Options, Source, all_wide, length, network};
 
 #[expect(dead_code, reason = "what only other tests use")]
-mod random;
-
 /// The largest error that counts as agreement.
 fn limit(distribution: &str) -> f64 {
     if distribution == "hot" { 1e-2 } else { 1e-3 }

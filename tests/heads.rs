@@ -11,11 +11,9 @@ use fixformer::model::{self, ModelError};
 use fixformer::num::Probability;
 use fixformer::session::{Impassable, PassesError, Plan};
 use fixformer::{Model, Passes, Session, Stream};
-use random::{Options, Source, all_wide, length, mask, network};
+use fixformer_fuzz::random::{Options, Source, all_wide, length, mask, network};
 
 #[expect(dead_code, reason = "what only other tests use")]
-mod random;
-
 const OPTIONS: Options = Options {
     input: 2,
     positions: 0,

@@ -9,10 +9,10 @@ use fixformer::host::reference::*;
 use fixformer::host::{calibrate::calibrate, report};
 use fixformer::session::Plan;
 use fixformer::{Model, Session};
-use random::kinds::{KINDS, MAX_TOKENS, bigbird, drawn, favor, hierarchical, kinds, local, lsh, options};
-use random::{Source, all_wide, length, mask, network, scores};
-
-mod random;
+use fixformer_fuzz::random::kinds::{
+    KINDS, MAX_TOKENS, bigbird, drawn, favor, hierarchical, kinds, local, lsh, options,
+};
+use fixformer_fuzz::random::{Source, all_wide, length, mask, network, scores};
 
 #[test]
 fn every_mechanism_agrees_with_the_reference() {

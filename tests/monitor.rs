@@ -4,11 +4,9 @@ use fixformer::host::calibrate::calibrate;
 use fixformer::host::quantize::{Precision, integers};
 use fixformer::host::reference::{Input, Level, Network, Pooling, PoolingWindow, Positions};
 use fixformer::{Arena, Embedded, Model, Plan, Session, Stream, Streamed};
-use random::Source;
+use fixformer_fuzz::random::Source;
 
 #[expect(dead_code, reason = "what only other tests use")]
-mod random;
-
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models/monitor.fxm");
 
 fixformer::model! {
@@ -26,7 +24,7 @@ fn recording(source: &mut Source) -> Vec<i16> {
 
 fn network(source: &mut Source) -> Network {
     let pooling = Pooling::WindowMax(PoolingWindow { block: 8, blocks: 4 });
-    let mut network = random::causal::network(source, 15, false, pooling);
+    let mut network = fixformer_fuzz::random::causal::network(source, 15, false, pooling);
     network.name = String::from("monitor");
     network.positions = Positions::None;
     if let Input::Samples { level, .. } = &mut network.input {

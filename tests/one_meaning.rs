@@ -11,11 +11,8 @@ use fixformer::host::reference::{AttentionKind, Input, Level, Network, Pooling, 
 use fixformer::session::{Plan, Running, Stage};
 use fixformer::trace::{Row, Rows, Tensor};
 use fixformer::{Model, Session};
-use random::kinds::{KINDS, MAX_TOKENS, kinds, options};
-use random::{Source, all_wide, length, mask, network};
-
-#[allow(dead_code)] // What other tests need of it.
-mod random;
+use fixformer_fuzz::random::kinds::{KINDS, MAX_TOKENS, kinds, options};
+use fixformer_fuzz::random::{Source, all_wide, length, mask, network};
 
 /// A network with mechanism `i` in both layers, or with another one in the second, and its model file.
 fn model(source: &mut Source, i: usize, causal: bool) -> (Network, Vec<u32>) {

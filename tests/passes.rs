@@ -8,12 +8,10 @@ use fixformer::host::reference::attention::favor::Offsets;
 use fixformer::host::reference::{AttentionKind, Input, Level, Network, Pooling, PoolingWindow, Positions};
 use fixformer::session::{Impassable, ShortRecording, Stage};
 use fixformer::{InputError, Model, PassError, Passes, PassesError, Plan, Recording, Session};
-use random::kinds::{KINDS, MAX_TOKENS, kinds, options};
-use random::{Source, all_wide, length, mask, network};
+use fixformer_fuzz::random::kinds::{KINDS, MAX_TOKENS, kinds, options};
+use fixformer_fuzz::random::{Source, all_wide, length, mask, network};
 
 #[expect(dead_code, reason = "what only other tests use")]
-mod random;
-
 /// Mechanisms of [`kinds`] whose bidirectional form keeps nothing of the length.
 const BIDIRECTIONAL: [usize; 4] = [8, 9, 10, 11];
 /// Those whose causal form does.

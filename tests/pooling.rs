@@ -7,13 +7,11 @@ use fixformer::host::reference::{Network, Pooling, PoolingWindow, ReferenceError
 use fixformer::model::{self, write};
 use fixformer::session::Element;
 use fixformer::{InputError, Model, ModelError, Plan, Session, Stream};
-use random::causal::{STREAMS, channels, model};
-use random::kinds::{KINDS, MAX_TOKENS, kinds, options};
-use random::{Source, all_wide, length, mask, network};
+use fixformer_fuzz::random::causal::{STREAMS, channels, model};
+use fixformer_fuzz::random::kinds::{KINDS, MAX_TOKENS, kinds, options};
+use fixformer_fuzz::random::{Source, all_wide, length, mask, network};
 
 #[expect(dead_code, reason = "what only other tests use")]
-mod random;
-
 const fn window(block: usize, blocks: usize) -> PoolingWindow {
     PoolingWindow { block, blocks }
 }

@@ -7,13 +7,11 @@ use fixformer::host::reference::{Input, Level, Network, Pooling, PoolingWindow, 
 use fixformer::model::{self, write};
 use fixformer::trace::{Row, Rows, Tensor};
 use fixformer::{Model, ModelError, Plan, Session, Stream};
-use random::causal::{network, words};
-use random::kinds::MAX_TOKENS;
-use random::{Source, all_wide, length};
+use fixformer_fuzz::random::causal::{network, words};
+use fixformer_fuzz::random::kinds::MAX_TOKENS;
+use fixformer_fuzz::random::{Source, all_wide, length};
 
 #[expect(dead_code, reason = "what only other tests use")]
-mod random;
-
 /// Those of the mechanisms that stream whose networks take samples here.
 const OF_SAMPLES: [usize; 3] = [0, 9, 15];
 /// Windows that overlap, that touch, and that leave steps out.
@@ -151,7 +149,8 @@ fn the_engine_has_what_the_reference_has() {
             let (mut error, mut size) = (0.0, 0.0);
             for (row, recording) in recordings.iter().enumerate() {
                 let tokens = network.tokens(recording).unwrap();
-                let mask = if masked { random::mask(row, tokens) } else { vec![true; tokens] };
+                let mask =
+                    if masked { fixformer_fuzz::random::mask(row, tokens) } else { vec![true; tokens] };
                 let scores: Vec<f64> = session.run_masked(recording, &mask).unwrap().to_f64().collect();
                 let expected = network.forward(recording, Some(&mask), &mut |_, _| {}).unwrap();
                 for (score, expected) in scores.iter().zip(expected) {

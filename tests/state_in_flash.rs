@@ -12,11 +12,8 @@ use fixformer::host::calibrate::calibrate;
 use fixformer::host::quantize::integers;
 use fixformer::session::StateError;
 use fixformer::{Model, Plan, Stream};
-use random::kinds::options;
-use random::{Options, Source, all_wide, network};
-
-#[allow(dead_code)] // What other tests need of it.
-mod random;
+use fixformer_fuzz::random::kinds::options;
+use fixformer_fuzz::random::{Options, Source, all_wide, network};
 
 /// Calls `check` with a stream of a small model, another one for every seed, and a source of tokens.
 fn with_stream(seed: u64, check: impl FnOnce(&mut Stream<'_>, &mut Source)) {

@@ -5,12 +5,9 @@ use fixformer::host::quantize::integers;
 use fixformer::host::reference::{Input, Level, Pooling};
 use fixformer::session::{ShortState, Stage, StateError, StateReader, StateWriter, Unstreamable};
 use fixformer::{InputError, Model, Plan, Session, Stream, StreamError};
-use random::causal::{STREAMS, channels, model};
-use random::kinds::{KINDS, MAX_TOKENS, options};
-use random::{Source, all_wide, length, network};
-
-#[allow(dead_code)] // What other tests need of it.
-mod random;
+use fixformer_fuzz::random::causal::{STREAMS, channels, model};
+use fixformer_fuzz::random::kinds::{KINDS, MAX_TOKENS, options};
+use fixformer_fuzz::random::{Source, all_wide, length, network};
 
 /// Writes garbage over all that is no state of a stream.
 fn spoil(stream: &mut Stream<'_>) {

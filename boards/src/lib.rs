@@ -2,8 +2,8 @@
 //! end the program, an instruction counter, a stack gauge, and recordings read from the host.
 //!
 //! A board is two files: `config.toml` (target, core, emulator, constants) and `memory.x`. The
-//! programs in `src/bin` are the same on all of them. On the host only [`recordings`] and [`source`] exist, for
-//! the tools that write such files and for the tests.
+//! programs in `src/bin` are the same on all of them. On the host only [`recordings`], [`source`] and
+//! [`trials`] exist, for the tools that write such files and for the tests.
 //!
 //! Exit codes: 0 done, 1 the program reported an error, 101 panic, 102 fault.
 
@@ -38,6 +38,7 @@ pub mod steps;
 pub mod streamer;
 #[cfg(target_os = "none")]
 pub mod tally;
+pub mod trials;
 
 /// The board this program was built for.
 pub const BOARD: &str = env!("FIXFORMER_BOARD");

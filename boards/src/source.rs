@@ -6,6 +6,16 @@ pub trait Source {
     fn read(&mut self, bytes: &mut [u8]) -> Result<usize, ReadFailed>;
 }
 
+/// Bytes in memory.
+impl Source for &[u8] {
+    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, ReadFailed> {
+        let (front, rest) = self.split_at(bytes.len().min(self.len()));
+        bytes.iter_mut().zip(front).for_each(|(to, from)| *to = *from);
+        *self = rest;
+        Ok(front.len())
+    }
+}
+
 /// Bytes that can be read again.
 pub trait Rewind: Source {
     /// Goes to a byte, counted from the first one.

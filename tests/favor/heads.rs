@@ -6,8 +6,8 @@ use fixformer::kernels::{VALUE_LIMIT, dot_limit};
 use fixformer::model::{self, AttentionKind, write};
 use fixformer::num::Requant;
 
-use super::random::Source;
 use super::{MAPS, parameters};
+use fixformer_fuzz::random::Source;
 
 /// Integers of one head.
 #[derive(Clone)]

@@ -51,6 +51,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// The program that reads its model from the host into RAM.
 pub(crate) const REPLAY: &str = "replay";
+/// The program that runs models and recordings of the host in every way.
+pub(crate) const TRIALS: &str = "trials";
 /// The program with its model in flash.
 pub(crate) const CLASSIFY: &str = "classify";
 

@@ -11,6 +11,7 @@ mod drawn;
 mod elf;
 mod estimate;
 mod firmware;
+mod fuzz;
 mod golden;
 mod guarantees;
 mod hardware;
@@ -55,6 +56,8 @@ enum Command {
     Size(size::Options),
     /// Run golden files through the float reference and the fixed-point engine; fails past the limits
     Golden(golden::Options),
+    /// Draw models of every mechanism and option, and run them on every core as on the host; fails if a bit differs
+    Fuzz(fuzz::Options),
     /// Train, quantise and evaluate recipes of models/zoo, and keep the table in models/README.md
     Zoo(zoo::Options),
 }
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Command::Profile(options) => profile::run(&options),
         Command::Size(options) => size::run(&options),
         Command::Golden(options) => golden::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Zoo(options) => zoo::run(&options),
     };
     match result {

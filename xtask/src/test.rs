@@ -10,8 +10,8 @@ use crate::demo::put;
 use crate::model::Model;
 use crate::size::{self, flash_without_model};
 use crate::{
-    bench, difference, estimate, firmware, guarantees, hardware, host, long, overflow, passes, placement,
-    profile, qemu, setup,
+    bench, difference, estimate, firmware, fuzz, guarantees, hardware, host, long, overflow, passes,
+    placement, profile, qemu, setup,
 };
 use anyhow::{Context, Result, anyhow, ensure};
 use fixformer::host::fit::{self, Program};
@@ -62,6 +62,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             "fixformer-train",
             "--no-fail-fast",
         ]))?;
+    }
+    if everything {
+        totals.suite("i686", "this machine with words of 32 bits: drawn models", |suite| {
+            suite.test("drawn_models", fuzz::on_i686(DRAWN_I686));
+            Ok(())
+        });
     }
     let zoo = Model::all(&options.folders, options.rows, 1);
     let rows = all_boards(&boards, zoo.as_deref(), &totals);
@@ -127,6 +133,12 @@ fn one_board(board: &Board, zoo: Zoo<'_>, totals: &Totals, rows: &mut Vec<Row>) 
     });
     totals.board(board, "models", |suite| models(board, zoo, rows, suite));
     totals.board(board, "streams", |suite| streams(board, suite));
+    if fuzz::has_room(board) {
+        totals.board(board, "drawn models", |suite| {
+            suite.test("drawn_models", fuzz::on_board(board, DRAWN));
+            Ok(())
+        });
+    }
     if board.name == passes::BOARD {
         totals.board(board, "passes", |suite| in_passes(board, suite));
     }
@@ -165,6 +177,10 @@ fn one_board(board: &Board, zoo: Zoo<'_>, totals: &Totals, rows: &mut Vec<Row>) 
         });
     }
 }
+
+/// Models drawn for each board, and for the host with words of 32 bits.
+const DRAWN: u64 = 20;
+const DRAWN_I686: u64 = 200;
 
 /// The boards whose instructions are held against the snapshot here; `cargo xtask bench` does it for all.
 const COUNTED: [&str; 2] = ["m4", "riscv32"];

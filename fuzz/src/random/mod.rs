@@ -1,9 +1,8 @@
 //! Networks and recordings at random.
 
-#[allow(dead_code)] // Not every test needs them.
-pub(crate) mod causal;
-#[allow(dead_code)] // Not every test needs them.
-pub(crate) mod kinds;
+pub mod any;
+pub mod causal;
+pub mod kinds;
 
 use fixformer::Session;
 use fixformer::host::quantize::Precision;
@@ -11,39 +10,44 @@ use fixformer::host::reference::*;
 use fixformer::kernels::{backend, portable_only};
 
 /// Deterministic normal values.
-pub(crate) struct Source(pub(crate) u64);
+pub struct Source(pub u64);
 
 impl Source {
-    pub(crate) fn uniform(&mut self) -> f64 {
+    /// A number from 0 to 1, 1 left out.
+    pub fn uniform(&mut self) -> f64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// A number below `end`.
-    #[allow(dead_code)] // Not every test draws one.
-    pub(crate) fn below(&mut self, end: usize) -> usize {
+    pub fn below(&mut self, end: usize) -> usize {
         (self.uniform() * end as f64) as usize
     }
 
-    pub(crate) fn normal(&mut self) -> f64 {
+    /// A number of mean 0 and deviation 1.
+    pub fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
     }
 
-    pub(crate) fn values(&mut self, count: usize, deviation: f64) -> Vec<f64> {
+    /// `count` numbers of mean 0 and this deviation.
+    pub fn values(&mut self, count: usize, deviation: f64) -> Vec<f64> {
         (0..count).map(|_| deviation * self.normal()).collect()
     }
 
-    pub(crate) fn linear(&mut self, inputs: usize, outputs: usize) -> Linear {
+    /// A linear map whose results are about as large as what it maps.
+    pub fn linear(&mut self, inputs: usize, outputs: usize) -> Linear {
         let weights = self.values(inputs * outputs, 1.5 / (inputs as f64).sqrt());
         Linear { inputs, outputs, weights, bias: self.values(outputs, 0.2) }
     }
 
-    pub(crate) fn norm(&mut self, width: usize) -> Norm {
+    /// A norm with gains near 1.
+    pub fn norm(&mut self, width: usize) -> Norm {
         let gain = self.values(width, 0.3).into_iter().map(|g| 1.0 + g).collect();
         Norm { gain, bias: self.values(width, 0.3), epsilon: 1e-5 }
     }
 
-    pub(crate) fn recording(&mut self, length: usize, input: &Input) -> Vec<i16> {
+    /// `length` raw values of the kind that `input` takes.
+    pub fn recording(&mut self, length: usize, input: &Input) -> Vec<i16> {
         (0..length)
             .map(|_| match input {
                 Input::Samples { .. } => (700.0 * self.normal() + 400.0) as i16,
@@ -56,22 +60,33 @@ impl Source {
 
 /// The options of a model.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Options {
-    pub(crate) input: u8,
-    pub(crate) positions: u8,
-    pub(crate) order: NormOrder,
-    pub(crate) activation: Activation,
-    pub(crate) causal: bool,
-    pub(crate) heads: usize,
-    pub(crate) width: usize,
-    pub(crate) pooling: Pooling,
+pub struct Options {
+    /// 0: samples, 1: symbols, otherwise token ids.
+    pub input: u8,
+    /// 0: none, 1: learned, 2: sinusoidal, otherwise axial.
+    pub positions: u8,
+    /// Where the norms of a block stand.
+    pub order: NormOrder,
+    /// That of the feed-forward layers.
+    pub activation: Activation,
+    /// Whether a token sees the past only.
+    pub causal: bool,
+    /// Heads of each attention.
+    pub heads: usize,
+    /// Width of a token.
+    pub width: usize,
+    /// How tokens become one vector.
+    pub pooling: Pooling,
     /// Activation of a hidden layer of the head.
-    pub(crate) hidden: Option<Activation>,
-    pub(crate) norms: bool,
-    pub(crate) max_tokens: usize,
+    pub hidden: Option<Activation>,
+    /// Whether embedding and result are normalised.
+    pub norms: bool,
+    /// Most tokens.
+    pub max_tokens: usize,
 }
 
-pub(crate) fn network(source: &mut Source, options: Options) -> Network {
+/// A network of two blocks of exact attention.
+pub fn network(source: &mut Source, options: Options) -> Network {
     let width = options.width;
     let window = Window { width: 5, stride: 2 };
     let input = match options.input {
@@ -141,8 +156,7 @@ pub(crate) fn network(source: &mut Source, options: Options) -> Network {
 }
 
 /// Which tokens count, in one of several patterns: some here and there, a hole, every second pair, not the front.
-#[allow(dead_code)] // Not every test hides any.
-pub(crate) fn mask(pattern: usize, tokens: usize) -> Vec<bool> {
+pub fn mask(pattern: usize, tokens: usize) -> Vec<bool> {
     let counts = |t: usize| match pattern % 4 {
         0 => !(t * 7 + pattern).is_multiple_of(5),
         1 => !(tokens / 4..tokens / 2).contains(&t),
@@ -153,7 +167,7 @@ pub(crate) fn mask(pattern: usize, tokens: usize) -> Vec<bool> {
 }
 
 /// Raw values that make `tokens` tokens.
-pub(crate) fn length(network: &Network, tokens: usize) -> usize {
+pub fn length(network: &Network, tokens: usize) -> usize {
     match &network.input {
         Input::Samples { channels, window, .. } => ((tokens - 1) * window.stride + window.width) * channels,
         Input::OneHot { window, .. } => (tokens - 1) * window.stride + window.width,
@@ -161,7 +175,8 @@ pub(crate) fn length(network: &Network, tokens: usize) -> usize {
     }
 }
 
-pub(crate) fn all_wide() -> Precision {
+/// Weights of 16 bits in every layer.
+pub fn all_wide() -> Precision {
     let blocks = (0..2).flat_map(|block| {
         ["query", "key", "value", "output", "expand", "contract"]
             .map(|layer| format!("block {block} {layer}"))
@@ -171,7 +186,7 @@ pub(crate) fn all_wide() -> Precision {
 }
 
 /// The scores of a recording, which are the same with the portable kernels and with those of this machine.
-pub(crate) fn scores(session: &mut Session<'_>, recording: &[i16], mask: Option<&[bool]>) -> Vec<f64> {
+pub fn scores(session: &mut Session<'_>, recording: &[i16], mask: Option<&[bool]>) -> Vec<f64> {
     let [portable, found] = [true, false].map(|only| {
         portable_only(only);
         let scores = match mask {

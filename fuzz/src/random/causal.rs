@@ -9,10 +9,10 @@ use super::kinds::{kinds, options};
 use super::{Source, all_wide, length};
 
 /// Mechanisms of [`kinds`] of which a causal layer depends on nothing that follows.
-pub(crate) const STREAMS: [usize; 10] = [0, 1, 2, 8, 9, 10, 11, 15, 19, 20];
+pub const STREAMS: [usize; 10] = [0, 1, 2, 8, 9, 10, 11, 15, 19, 20];
 
 /// A causal network with mechanism `i` in both layers, or with exact attention in the second.
-pub(crate) fn network(source: &mut Source, i: usize, exact_too: bool, pooling: Pooling) -> Network {
+pub fn network(source: &mut Source, i: usize, exact_too: bool, pooling: Pooling) -> Network {
     let mut options = options(i, true);
     options.pooling = pooling;
     let mut network = super::network(source, options);
@@ -33,7 +33,7 @@ pub(crate) fn network(source: &mut Source, i: usize, exact_too: bool, pooling: P
 }
 
 /// The model file of a network, calibrated with recordings of several lengths.
-pub(crate) fn words(source: &mut Source, network: &Network) -> Vec<u32> {
+pub fn words(source: &mut Source, network: &Network) -> Vec<u32> {
     let recordings: Vec<Vec<i16>> =
         (1..8).map(|i| source.recording(length(network, 20 * i), &network.input)).collect();
     let ranges = calibrate(network, &recordings, || {}).unwrap();
@@ -41,14 +41,14 @@ pub(crate) fn words(source: &mut Source, network: &Network) -> Vec<u32> {
 }
 
 /// [`network`] and its [`words`].
-pub(crate) fn model(source: &mut Source, i: usize, exact_too: bool, pooling: Pooling) -> (Network, Vec<u32>) {
+pub fn model(source: &mut Source, i: usize, exact_too: bool, pooling: Pooling) -> (Network, Vec<u32>) {
     let network = network(source, i, exact_too, pooling);
     let words = words(source, &network);
     (network, words)
 }
 
 /// Values of a step.
-pub(crate) fn channels(network: &Network) -> usize {
+pub fn channels(network: &Network) -> usize {
     match &network.input {
         Input::Samples { channels, .. } => *channels,
         _ => 1,

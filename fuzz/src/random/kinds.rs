@@ -11,15 +11,17 @@ use fixformer::host::reference::*;
 use super::{Options, Source};
 
 /// Most tokens of the models.
-pub(crate) const MAX_TOKENS: usize = 150;
+pub const MAX_TOKENS: usize = 150;
 
-pub(crate) fn hierarchical(block: usize, bias: Vec<Vec<f64>>) -> AttentionKind {
+/// Hierarchical attention.
+pub fn hierarchical(block: usize, bias: Vec<Vec<f64>>) -> AttentionKind {
     let interpolation = Interpolation::Constant;
     let parameters = Hierarchical { block, causal: false, interpolation, temperature: 1.0, guard: None };
     AttentionKind::Hierarchical { parameters, bias }
 }
 
-pub(crate) fn bigbird(
+/// BigBird whose first and last block are global.
+pub fn bigbird(
     block: usize,
     random: usize,
     dense_up_to: usize,
@@ -31,13 +33,13 @@ pub(crate) fn bigbird(
 }
 
 /// Drawn plans of one layer.
-pub(crate) fn drawn(block: usize, random: usize, heads: usize, layer: usize) -> Vec<Vec<Vec<usize>>> {
+pub fn drawn(block: usize, random: usize, heads: usize, layer: usize) -> Vec<Vec<Vec<usize>>> {
     let blocks = MAX_TOKENS.div_ceil(block);
     (0..heads).map(|head| bigbird_plan(blocks, random, 1, layer, head).unwrap()).collect()
 }
 
 /// `directions` of 0: no projection.
-pub(crate) fn favor(
+pub fn favor(
     features: Features,
     directions: usize,
     width: usize,
@@ -60,7 +62,8 @@ pub(crate) fn favor(
     })
 }
 
-pub(crate) fn lsh(
+/// LSH; with several rounds, and with several factors of the buckets, other options too.
+pub fn lsh(
     buckets: &[usize],
     rounds: usize,
     chunk: usize,
@@ -86,7 +89,7 @@ pub(crate) fn lsh(
 }
 
 /// BigBird with 3 global tokens of their own.
-pub(crate) fn extended(block: usize, window: Window, [heads, layer]: [usize; 2]) -> AttentionKind {
+pub fn extended(block: usize, window: Window, [heads, layer]: [usize; 2]) -> AttentionKind {
     let pattern = Pattern::Extended { global: 3, window };
     let parameters = BigBird { block, random: 2, pattern, causal: false, dense_up_to: 20 };
     let blocks = parameters.block_count(MAX_TOKENS);
@@ -95,21 +98,22 @@ pub(crate) fn extended(block: usize, window: Window, [heads, layer]: [usize; 2])
 }
 
 /// A window without global tokens and random blocks.
-pub(crate) fn window(block: usize, window: Window) -> AttentionKind {
+pub fn window(block: usize, window: Window) -> AttentionKind {
     let pattern = Pattern::Extended { global: 0, window };
     let parameters = BigBird { block, random: 0, pattern, causal: false, dense_up_to: 0 };
     AttentionKind::BigBird { parameters, plans: Vec::new() }
 }
 
-pub(crate) fn local(chunk: usize, before: usize, after: usize, multiple: usize) -> AttentionKind {
+/// Attention to chunks nearby.
+pub fn local(chunk: usize, before: usize, after: usize, multiple: usize) -> AttentionKind {
     AttentionKind::Local(Local { chunk, before, after, multiple, causal: false })
 }
 
 /// Number of [`kinds`].
-pub(crate) const KINDS: usize = 21;
+pub const KINDS: usize = 21;
 
 /// Every mechanism, for one layer.
-pub(crate) fn kinds(source: &mut Source, heads: usize, width: usize, layer: usize) -> Vec<AttentionKind> {
+pub fn kinds(source: &mut Source, heads: usize, width: usize, layer: usize) -> Vec<AttentionKind> {
     let zero = |block: usize, random: usize| {
         let rows = MAX_TOKENS.div_ceil(block).saturating_sub(2);
         vec![vec![vec![0; random]; rows]; heads]
@@ -140,7 +144,7 @@ pub(crate) fn kinds(source: &mut Source, heads: usize, width: usize, layer: usiz
 }
 
 /// Options number `i`.
-pub(crate) fn options(i: usize, causal: bool) -> Options {
+pub fn options(i: usize, causal: bool) -> Options {
     use {Activation::*, NormOrder::*};
     Options {
         input: (i % 3) as u8,

@@ -39,7 +39,13 @@ pub(super) fn description(
     let mut description = match found {
         "reformer" => from_keys::<Reformer>(keys)?.description(has)?,
         "big_bird" => from_keys::<BigBirdConfig>(keys)?.description(plan, has)?,
-        other => return Err(field("model_type", format!("is `{other}`; give `big_bird` or `reformer`"))),
+        other => {
+            let what = format!(
+                "is `{other}`, but a configuration is read of `big_bird` and `reformer` alone; let `fixformer describe` \
+                 write a description of the weights, and give that"
+            );
+            return Err(field("model_type", what));
+        }
     };
     asked.tell(&mut description.head)?;
     check(&description)?;

@@ -8,26 +8,26 @@ use fixformer::host::reference::{Activation, Input, Network, Pooling, Positions}
 use super::{Imported, Open, import};
 
 /// A graph beside its recordings and scores.
-struct Case {
-    path: PathBuf,
+pub(super) struct Case {
+    pub(super) path: PathBuf,
     /// `[rows, values]`, real values as the graph takes them.
-    x: (Vec<usize>, Vec<f64>),
-    scores: (Vec<usize>, Vec<f64>),
+    pub(super) x: (Vec<usize>, Vec<f64>),
+    pub(super) scores: (Vec<usize>, Vec<f64>),
 }
 
 impl Case {
-    fn at(path: PathBuf) -> Self {
+    pub(super) fn at(path: PathBuf) -> Self {
         let data = path.with_extension("npz");
         let array = |key: &str| data::array(&data, key).unwrap();
         Case { x: array("x"), scores: array("scores"), path }
     }
 
-    fn rows(&self) -> usize {
+    pub(super) fn rows(&self) -> usize {
         self.x.0[0]
     }
 
     /// A power of two below which no value is large.
-    fn scale(&self) -> f64 {
+    pub(super) fn scale(&self) -> f64 {
         let peak = self.x.1.iter().fold(0.0_f64, |peak, x| peak.max(x.abs()));
         (peak / 32767.0).log2().ceil().exp2()
     }
@@ -40,7 +40,7 @@ impl Case {
     }
 
     /// The values of a recording, step by step.
-    fn row(&self, index: usize, network: &Network) -> Vec<f64> {
+    pub(super) fn row(&self, index: usize, network: &Network) -> Vec<f64> {
         let values = self.x.1.len() / self.rows();
         let row = &self.x.1[index * values..][..values];
         match (&network.input, &self.x.0[1..]) {
@@ -54,7 +54,7 @@ impl Case {
 
     /// Scores of the network for the values as they are: what a raw integer cannot say goes into the positions, which is
     /// the same, since the stem is linear.
-    fn forward(&self, index: usize, network: &Network) -> Vec<f64> {
+    pub(super) fn forward(&self, index: usize, network: &Network) -> Vec<f64> {
         let row = self.row(index, network);
         let mut network = network.clone();
         let Input::Samples { scale, channels, window, stem, .. } = &network.input else {
@@ -79,7 +79,7 @@ impl Case {
     }
 
     /// Relative L2 difference of all scores from those of onnxruntime.
-    fn difference(&self, network: &Network) -> f64 {
+    pub(super) fn difference(&self, network: &Network) -> f64 {
         let classes = self.scores.0[1];
         let (mut error, mut norm) = (0.0, 0.0);
         for (index, wanted) in self.scores.1.chunks(classes).enumerate() {
@@ -92,7 +92,7 @@ impl Case {
     }
 }
 
-fn folder() -> PathBuf {
+pub(super) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/onnx")
 }
 

@@ -14,12 +14,13 @@ fn short(values: &[i16]) -> Vec<u8> {
 #[test]
 fn arrays_of_other_types_and_axes() {
     type Arrays = Vec<(&'static str, Vec<u8>)>;
+    type Case<'a> = (Arrays, Options<'a>, &'a [&'a str], Arrays, Options<'a>, Right<'a>);
     let x = |shape: &str, values: &[i16]| ("x_test", npy("<i2", shape, &short(values)));
     let floats = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
     let of_channels = |count| Options { channels: Some(count), ..plain() };
     let (whole, halves) = (plain(), Options { scale: scale(0.5), ..plain() });
     let one: Right<'_> = (&[&[1, 2, 3]], None);
-    let cases: Vec<(Arrays, Options<'_>, &[&str], Arrays, Options<'_>, Right<'_>)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         (vec![x("3,", &[1, 2, 3])], whole, &["save `x[None]`"], vec![x("1, 3", &[1, 2, 3])], whole, one),
         (
             vec![x("1, 2, 2", &[1, 2, 3, 4])],

@@ -146,9 +146,9 @@ impl<'a> Checkpoint<'a> {
                 path: path.to_owned(),
                 tensor: name.to_string(),
                 key: key.into(),
-                expected: written(expected),
+                expected: written(expected).into(),
                 found: view.shape().to_vec(),
-                remedy,
+                remedy: remedy.into(),
             });
         }
 

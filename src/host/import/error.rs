@@ -94,11 +94,11 @@ pub enum ImportError {
         /// Which key of the description names it.
         key: Box<str>,
         /// The shape that the description implies.
-        expected: String,
+        expected: Box<str>,
         /// The shape in the file.
         found: Vec<usize>,
         /// What to do.
-        remedy: String,
+        remedy: Box<str>,
     },
     /// A tensor is not of a floating-point type.
     #[error(

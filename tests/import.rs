@@ -11,6 +11,8 @@ use safetensors::tensor::TensorView;
 
 #[path = "import/attention.rs"]
 mod attention;
+#[path = "import/configurations.rs"]
+mod configurations;
 #[path = "import/contradictions.rs"]
 mod contradictions;
 #[path = "import/remedies.rs"]

@@ -227,6 +227,12 @@ fn thresholds() {
     let labels: Vec<i16> = rows.labels.unwrap().iter().map(|&label| label as i16).collect();
     npz(&bench.path("x.npz"), &[("x_test", &[none.len(), of], &values), ("y_test", &[none.len()], &labels)]);
     bench.command(&f1).assert().success();
+    // What is likeliest is wrong: no threshold is right every time.
+    let wrong: Vec<i16> = labels.iter().map(|label| 1 - label).collect();
+    npz(&bench.path("x.npz"), &[("x_test", &[none.len(), of], &values), ("y_test", &[none.len()], &wrong)]);
+    let said = refused(&bench, &["eval", "m.fxm", "x.npz", "--choose-threshold", "precision=1"]);
+    assert!(said.contains("ask for less"), "{said}");
+    bench.command(&["eval", "m.fxm", "x.npz", "--choose-threshold", "precision=0.5"]).assert().success();
 
     let bench = Bench::with_digits();
     let said = refused(&bench, &["eval", "digits.fxm", "digits.npz", "--threshold", "0.5"]);

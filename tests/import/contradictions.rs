@@ -132,6 +132,44 @@ fn of_attention() {
     offered(long, "hidden = 3", lists, &["lists 2, for 1 layers; give one for each, or one"], &[one]);
 }
 
+/// Tensors that attention stores, and keys that only others have.
+#[test]
+fn of_what_attention_stores() {
+    let attention = |keys: &str| format!("hidden = 3\nattention = {{ {keys} }}\n[tensors]\n");
+    let stored = |name: &str, shape: &[usize]| {
+        let mut case = long();
+        case.fill(name, shape);
+        case
+    };
+    let plan = "kind = \"bigbird\", block = 4, random = 2";
+    let named = attention(plan) + "plan = \"l{layer}.plan\"\n";
+    // One block more than there are.
+    let blocks = |last: f32| {
+        let mut case = stored("l0.plan", &[2, 8, 2]);
+        (0..32).for_each(|at| case.set("l0.plan", at, (at % 4) as f32));
+        case.set("l0.plan", 31, last);
+        with(case, "hidden = 3", &named)
+    };
+    says(&blocks(10.0).import().unwrap_err(), &["has the block 10; give whole numbers from 0 to 9"]);
+    assert!(blocks(9.0).import().is_ok());
+    let both = named.replace("random = 2", "random = 2, plan = \"zero\"");
+    let error = with(blocks(9.0), &named, &both).import().unwrap_err();
+    says(&error, &["`tensors.plan` names the blocks; remove one of them"]);
+
+    let rotations = |sets: usize| {
+        let mut case = stored("l0.r", &[sets, 1, 1, 2]);
+        case.remove(&["l0.wk", "l0.bk"]);
+        let keys =
+            attention("kind = \"lsh\", chunk = 8, buckets = 4, rounds = 1") + "rotations = \"l{layer}.r\"\n";
+        with(case, "hidden = 3", &keys)
+    };
+    says(&rotations(3).import().unwrap_err(), &["has 3 sets, for 2 heads; give 1 or one each"]);
+    assert!(rotations(1).import().is_ok() && rotations(2).import().is_ok());
+    let bias = attention("kind = \"exact\"") + "position_bias = \"l{layer}.rpb\"\n";
+    let words = ["only attention of the kind `hierarchical` has one; remove it"];
+    offered(long, "hidden = 3", &bias, &words, &[&attention("kind = \"exact\"")]);
+}
+
 #[test]
 fn of_sizes_and_norms() {
     let heads = || {

@@ -123,7 +123,8 @@ impl BigBirdConfig {
         let (block, random) = (self.block_size, self.num_random_blocks);
         let sparse = match self.attention_type.as_str() {
             "block_sparse" if self.is_decoder => {
-                return Err(field("is_decoder", "is true, which sparse BigBird attention does not have"));
+                let what = "is true, which sparse attention does not have; give `original_full`, or `is_decoder` false";
+                return Err(field("is_decoder", what));
             }
             "block_sparse" => true,
             "original_full" => false,

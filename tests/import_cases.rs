@@ -187,8 +187,9 @@ fn shards_that_do_not_fit_their_index_are_named() {
     assert!(error.contains("has no .safetensors; write one"), "{error}");
     // Two models in one folder: the one that is named.
     let whole = imported(&case, "m.toml", "whole.safetensors");
-    ["a", "b"]
-        .map(|name| fs::copy(case.join("whole.safetensors"), folder.0.join(format!("{name}.safetensors"))));
+    for name in ["a.safetensors", "b.safetensors"] {
+        fs::copy(case.join("whole.safetensors"), folder.0.join(name)).unwrap();
+    }
     assert!(
         network("")
             .unwrap_err()

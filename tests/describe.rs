@@ -11,6 +11,9 @@ use fixformer::host::reference::attention::favor::Features;
 use fixformer::host::reference::{Activation, AttentionKind, Input, Network, NormOrder, Pooling};
 use safetensors::tensor::{Dtype, TensorView};
 
+#[path = "describe/own.rs"]
+mod own;
+
 const MARK: &str = "# not in the weights:";
 
 fn root() -> &'static Path {

@@ -11,6 +11,12 @@ use safetensors::tensor::TensorView;
 
 #[path = "import/attention.rs"]
 mod attention;
+#[path = "import/configurations.rs"]
+mod configurations;
+#[path = "import/contradictions.rs"]
+mod contradictions;
+#[path = "import/remedies.rs"]
+mod remedies;
 
 /// One layer of width 2 over at most 4 tokens; 3 raw values and 2 classes.
 const DESCRIPTION: &str = r#"
@@ -220,7 +226,7 @@ fn missing_tensors() {
     let mut case = Case::new();
     case.rename("head.w", "classifier.kernel.of.the.model");
     let error = case.import().unwrap_err();
-    says(&error, &["`head.w`", "to one of `classifier.kernel.of.the.model`"]);
+    says(&error, &["`head.w`", "NAME being one of `classifier.kernel.of.the.model`"]);
 
     // The same tensor of another layer is no near match.
     let mut case = Case::new();
@@ -231,7 +237,7 @@ fn missing_tensors() {
 
     let mut case = Case::new();
     case.remove(&["head.b"]);
-    says(&case.import().unwrap_err(), &["`head.b`", "tensors.head.bias", "to false if the model has none"]);
+    says(&case.import().unwrap_err(), &["`head.b`", "tensors.head.bias", "if the model has none"]);
 }
 
 #[test]
@@ -244,7 +250,7 @@ fn wrong_tensors() {
 
     let mut case = Case::new();
     case.fill("stem.w", &[2, 3]);
-    says(&case.import().unwrap_err(), &["`stem.w`", "[2, 3]", "[3, 2]", "tensors.layout"]);
+    says(&case.import().unwrap_err(), &["`stem.w`", "[2, 3]", "[3, 2]", "out-in"]);
 
     let mut case = Case::new();
     case.fill("head.b", &[3]);

@@ -176,12 +176,29 @@ fn shards_that_do_not_fit_their_index_are_named() {
     let other = folder.write("other.json", "{\"weight_map\": 3}");
     let error = import::network(&folder.0.join("m.toml"), &other).unwrap_err().to_string();
     assert!(error.contains("not an index of shards"), "{error}");
+    let empty = folder.write("empty.json", "{\"weight_map\": {}}");
+    let error = import::network(&folder.0.join("m.toml"), &empty).unwrap_err().to_string();
+    assert!(error.contains("lists no shard; save the model again"), "{error}");
     fs::remove_file(folder.0.join(names[1])).unwrap();
     let error = network("").unwrap_err().to_string();
     assert!(error.contains("name the file") && error.contains(&shards[0]), "{error}");
     shards.iter().for_each(|shard| fs::remove_file(folder.0.join(shard)).unwrap());
     let error = network("").unwrap_err().to_string();
-    assert!(error.contains("has no .safetensors"), "{error}");
+    assert!(error.contains("has no .safetensors; write one"), "{error}");
+    // Two models in one folder: the one that is named.
+    let whole = imported(&case, "m.toml", "whole.safetensors");
+    for name in ["a.safetensors", "b.safetensors"] {
+        fs::copy(case.join("whole.safetensors"), folder.0.join(name)).unwrap();
+    }
+    assert!(
+        network("")
+            .unwrap_err()
+            .to_string()
+            .contains("`b.safetensors`, and more than one cannot be meant; name")
+    );
+    assert_eq!(network("a.safetensors").unwrap(), whole);
+    fs::remove_file(folder.0.join("b.safetensors")).unwrap();
+    assert_eq!(network("").unwrap(), whole);
 }
 
 #[test]

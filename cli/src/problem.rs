@@ -1,6 +1,7 @@
 //! What to do where a recording cannot be run.
 
 use fixformer::host::evaluate::Problem;
+use fixformer::model::Positions;
 use fixformer::{InputError, Model};
 
 /// As the end of a message that names the recording and `problem`.
@@ -8,7 +9,11 @@ pub(crate) fn remedy(model: &Model<'_>, problem: &Problem) -> String {
     let steps = model.max_input() / model.input.step_values();
     match problem {
         Problem::Input(InputError::TooLong { .. }) => {
-            format!("cut the recordings to {steps} steps, or import the model with a larger `max_tokens`")
+            let longer = match model.positions {
+                Positions::Learned(_) | Positions::Axial(_) => "train a model with more positions",
+                Positions::None | Positions::Sinusoidal(_) => "import the model with a larger `max_tokens`",
+            };
+            format!("cut the recordings to {steps} steps, or {longer}")
         }
         Problem::Input(InputError::TooShort { .. } | InputError::Empty) => {
             "remove that recording or pad it".to_owned()

@@ -284,9 +284,10 @@ impl Split {
 fn warn_of_scale(path: &Path, found: Option<&SampleScale>, wanted: Option<&SampleScale>) {
     let (Some(found), Some(wanted)) = (found, wanted) else { return };
     if !found.is(wanted) {
+        let written = if found.count() == 1 { found.to_string() } else { format!("[{found}]") };
         eprintln!(
             "warning: {}: one raw unit is {found}, but the model takes units of {wanted}; convert the recordings, \
-             or import the model with `scale = [{found}]`",
+             or import the model with `scale = {written}`",
             path.display()
         );
     }

@@ -104,7 +104,7 @@ fn data_of_another_shape() {
     eval_refused(&bench, &["2 values", "the model takes 1 value", "give the data of this model"]);
     // Recordings of 64, 64 and 80 steps, end to end.
     npz(&bench.path("data.npz"), &[("tok_test", &[208], &[1; 208]), ("off_test", &[4], &[0, 64, 128, 208])]);
-    eval_refused(&bench, &["test split, row 2", "73 tokens", "maximum of 57", "64 steps", "max_tokens"]);
+    eval_refused(&bench, &["test split, row 2", "73 tokens", "maximum of 57", "64 steps", "more positions"]);
     npz(&bench.path("data.npz"), &[("x_test", &[1, 7], &[0; 7])]);
     eval_refused(&bench, &["row 0", "7 steps are fewer than one window of 8"]);
 }

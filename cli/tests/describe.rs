@@ -4,6 +4,7 @@ use std::fs;
 
 use bench::{Bench, workspace};
 use predicates::str::contains;
+use safetensors::tensor::{Dtype, TensorView};
 
 mod bench;
 
@@ -17,7 +18,15 @@ fn a_description_is_written_set_and_used() {
     described.stderr(contains("values are marked \"not in the weights\""));
     // What was edited is not overwritten.
     let again = bench.command(&["describe", &weights, "-o", "m.toml"]).assert().failure();
-    again.stderr(contains("m.toml: is there"));
+    again.stderr(contains("m.toml: is there, and may have been edited; remove it or name another file"));
+    bench.command(&["describe", &weights, "-o", "other.toml"]).assert().success();
+    let first = fs::read(bench.path("m.toml")).unwrap();
+    fs::remove_file(bench.path("m.toml")).unwrap();
+    bench.command(&["describe", &weights, "-o", "m.toml"]).assert().success();
+    assert!(
+        [fs::read(bench.path("m.toml")).unwrap(), fs::read(bench.path("other.toml")).unwrap()]
+            == [&first[..]; 2]
+    );
     let text = fs::read_to_string(bench.path("m.toml")).unwrap();
     bench.command(&["describe", &weights]).assert().success().stdout(text.clone());
 
@@ -40,10 +49,12 @@ fn a_description_is_written_set_and_used() {
 
 #[test]
 fn what_is_no_transformer_is_refused_by_its_tensors() {
-    let bench = Bench::with_checkpoint();
+    let bench = Bench::new();
+    let tensor = TensorView::new(Dtype::F32, vec![1], &[0; 4]).unwrap();
+    safetensors::serialize_to_file([("conv1.weight", tensor)], None, &bench.path("w.safetensors")).unwrap();
     bench
-        .command(&["describe", "digits.safetensors"])
+        .command(&["describe", "w.safetensors"])
         .assert()
         .failure()
-        .stderr(contains("digits.safetensors: not recognised by the names of its tensors"));
+        .stderr(contains("w.safetensors: not recognised by the names of its tensors (conv1.weight)"));
 }

@@ -55,10 +55,12 @@ fn files_that_are_no_graphs() {
     let bench = with_graph("conv_pre_meannorm.dynamo");
     let refused = |words: &str| bench.command(&QUANTIZE).assert().code(1).stderr(contains(words.to_owned()));
     let weights = bench.path("conv_pre_meannorm.dynamo.onnx.data");
-    fs::remove_file(&weights).unwrap();
+    fs::rename(&weights, bench.path("aside")).unwrap();
     refused("put it beside the graph");
     fs::write(&weights, [0; 100]).unwrap();
     refused("has 100 bytes; export both again");
+    fs::rename(bench.path("aside"), &weights).unwrap();
+    bench.command(&QUANTIZE).assert().success();
     fs::write(bench.path("m.onnx"), "weights, honestly").unwrap();
     refused("error: m.onnx: not an ONNX file");
     fs::remove_file(bench.path("m.onnx")).unwrap();
@@ -70,4 +72,11 @@ fn a_graph_has_its_weights_itself() {
     let bench = with_graph("embed_pre_max.legacy");
     let arguments = [&QUANTIZE[..], &["--weights", "m.npz"]].concat();
     bench.command(&arguments).assert().code(1).stderr(contains("remove `--weights m.npz`"));
+    let arguments = [&QUANTIZE[..], &["--max-tokens", "99"]].concat();
+    let refused = bench.command(&arguments).assert().code(1);
+    refused.stderr(contains(
+        "has positions for 32 tokens, fewer than the 99 of --max-tokens; lower or remove it",
+    ));
+    bench.command(&QUANTIZE).assert().success();
+    bench.command(&[&arguments[..7], &["--max-tokens", "32"]].concat()).assert().success();
 }

@@ -189,7 +189,11 @@ pub fn load(path: &Path, split: Split, options: Options<'_>) -> Result<Recording
             "csv" | "tsv" | "txt" => csv::load(path, options)?,
             "ts" => ts::load(path, options)?,
             "wav" => wav::load(path, options)?,
-            _ => return Err(DataError::Format { path: path.to_owned() }),
+            _ => {
+                let expected = "a file that ends in .npz, .npy, .csv, .tsv, .txt, .ts or .wav, or a folder with a folder of \
+                                recordings for each class";
+                return Err(DataError::Format { path: path.to_owned(), expected });
+            }
         }
     };
     if let Some(scale) = &recordings.scale {
@@ -229,7 +233,10 @@ pub fn scores(
             None => npz::real_array(path, &[&of_split, any])?,
         },
         Some("npy") => npz::lone_array(path)?,
-        _ => return Err(DataError::Format { path: path.to_owned() }),
+        _ => {
+            let expected = "scores as an array: .npy, written with `numpy.save`, or .npz";
+            return Err(DataError::Format { path: path.to_owned(), expected });
+        }
     };
     let of_row = match shape[..] {
         [rows, tokens, found] if per_token && rows > 0 && found == outputs => tokens * outputs,

@@ -16,6 +16,7 @@ use around::Around;
 mod around;
 mod hugging_face;
 mod keras;
+mod own;
 mod performer;
 mod reformer;
 mod text;
@@ -47,7 +48,7 @@ pub enum DescribeError {
     /// None of the families.
     #[error(
         "{}: not recognised by the names of its tensors ({}); known are torch.nn.TransformerEncoder, Hugging Face's BERT, \
-         DistilBERT, BigBird and Reformer, performer-pytorch and Keras' MultiHeadAttention: export the model to ONNX, or \
+         DistilBERT, BigBird and Reformer, performer-pytorch, Keras' MultiHeadAttention and the names of docs/reference.md: export the model to ONNX, or \
          write a description by hand (models/*.toml are six to copy)", path.display(), names.join(", ")
     )]
     Unknown {
@@ -74,13 +75,14 @@ pub enum DescribeError {
 /// A family: its name, and the description of weights that are of it.
 type Family = (&'static str, fn(&Shapes) -> Option<Result<Text, String>>);
 
-const FAMILIES: [Family; 6] = [
+const FAMILIES: [Family; 7] = [
     ("a torch.nn.TransformerEncoder", torch::describe),
     ("a Hugging Face Reformer", reformer::describe),
     ("a Hugging Face BERT, BigBird or RoBERTa", hugging_face::bert),
     ("a Hugging Face DistilBERT", hugging_face::distilbert),
     ("a Performer of performer-pytorch", performer::describe),
     ("a Keras model with MultiHeadAttention", keras::describe),
+    ("a model with the names of a description without `[tensors]`", own::describe),
 ];
 
 /// The description of the weights at `path`: a safetensors file, the index of its shards, or the folder of either.

@@ -53,6 +53,7 @@ mod fused;
 mod hugging_face;
 mod linear;
 mod names;
+mod remedy;
 mod source;
 mod weights;
 
@@ -301,7 +302,9 @@ impl Importer<'_> {
         let ((a, first, rows), (b, second, columns)) = (table(0)?, table(1)?);
         let width = self.description.encoder.width;
         if first + second != width {
-            let problem = format!("have {first} and {second} columns, together not the width of {width}");
+            let problem = format!(
+                "have {first} and {second} columns, together not the width of {width}; correct it, or name other tables"
+            );
             let field = "tensors.axial".to_string();
             return Err(ImportError::Field { path: self.path.to_owned(), field, problem });
         }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use fixformer::host::import::Precision;
 use fixformer::host::reference::{Network, Positions};
 use fixformer::host::scale::SampleScale;
+use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::Framework;
 
 use compare::Oracle;
@@ -31,6 +32,8 @@ mod graph;
 mod layout;
 mod place;
 mod read;
+#[cfg(test)]
+mod remedies;
 #[cfg(test)]
 mod tests;
 
@@ -74,6 +77,11 @@ pub(crate) fn import(path: &Path, open: Open<'_>) -> Result<Imported, OnnxError>
     let model = tract_onnx::onnx().proto_model_for_path(path);
     let model =
         model.map_err(|error| file(format!("not an ONNX file ({error:#}); export the model again")))?;
+    placed(path, model, open)
+}
+
+/// The graph `model`, which is of the file at `path`.
+fn placed(path: &Path, model: ModelProto, open: Open<'_>) -> Result<Imported, OnnxError> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let problem = |problem: Problem| problem.of_file(path);

@@ -4,30 +4,33 @@ use std::path::{Path, PathBuf};
 
 use fixformer::host::data;
 use fixformer::host::reference::{Activation, Input, Network, Pooling, Positions};
+use tract_onnx::prelude::Framework;
 
+use super::expression::Expression;
+use super::graph::Graph;
 use super::{Imported, Open, import};
 
 /// A graph beside its recordings and scores.
-struct Case {
-    path: PathBuf,
+pub(super) struct Case {
+    pub(super) path: PathBuf,
     /// `[rows, values]`, real values as the graph takes them.
-    x: (Vec<usize>, Vec<f64>),
-    scores: (Vec<usize>, Vec<f64>),
+    pub(super) x: (Vec<usize>, Vec<f64>),
+    pub(super) scores: (Vec<usize>, Vec<f64>),
 }
 
 impl Case {
-    fn at(path: PathBuf) -> Self {
+    pub(super) fn at(path: PathBuf) -> Self {
         let data = path.with_extension("npz");
         let array = |key: &str| data::array(&data, key).unwrap();
         Case { x: array("x"), scores: array("scores"), path }
     }
 
-    fn rows(&self) -> usize {
+    pub(super) fn rows(&self) -> usize {
         self.x.0[0]
     }
 
     /// A power of two below which no value is large.
-    fn scale(&self) -> f64 {
+    pub(super) fn scale(&self) -> f64 {
         let peak = self.x.1.iter().fold(0.0_f64, |peak, x| peak.max(x.abs()));
         (peak / 32767.0).log2().ceil().exp2()
     }
@@ -40,7 +43,7 @@ impl Case {
     }
 
     /// The values of a recording, step by step.
-    fn row(&self, index: usize, network: &Network) -> Vec<f64> {
+    pub(super) fn row(&self, index: usize, network: &Network) -> Vec<f64> {
         let values = self.x.1.len() / self.rows();
         let row = &self.x.1[index * values..][..values];
         match (&network.input, &self.x.0[1..]) {
@@ -54,7 +57,7 @@ impl Case {
 
     /// Scores of the network for the values as they are: what a raw integer cannot say goes into the positions, which is
     /// the same, since the stem is linear.
-    fn forward(&self, index: usize, network: &Network) -> Vec<f64> {
+    pub(super) fn forward(&self, index: usize, network: &Network) -> Vec<f64> {
         let row = self.row(index, network);
         let mut network = network.clone();
         let Input::Samples { scale, channels, window, stem, .. } = &network.input else {
@@ -79,7 +82,7 @@ impl Case {
     }
 
     /// Relative L2 difference of all scores from those of onnxruntime.
-    fn difference(&self, network: &Network) -> f64 {
+    pub(super) fn difference(&self, network: &Network) -> f64 {
         let classes = self.scores.0[1];
         let (mut error, mut norm) = (0.0, 0.0);
         for (index, wanted) in self.scores.1.chunks(classes).enumerate() {
@@ -92,7 +95,7 @@ impl Case {
     }
 }
 
-fn folder() -> PathBuf {
+pub(super) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/onnx")
 }
 
@@ -151,6 +154,49 @@ fn networks_have_the_scores_of_their_graphs() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// The batch norm of a graph that is no encoder (no residual sum, no feed-forward layer, no head) has a place all the same: it
+/// is in the projections behind it. What is refused is the rest.
+#[test]
+fn a_batch_norm_before_projections_is_in_them() {
+    let path = folder().join("own_chunk_dynamo_23.onnx");
+    let model = tract_onnx::onnx().proto_model_for_path(&path).unwrap();
+    let graph = Graph::of(&model, &folder()).unwrap();
+    let port = super::input(&graph).unwrap();
+    let readings = super::readings(port, 0).unwrap();
+    let computed = readings.iter().find_map(|reading| super::read::read(&graph, port, reading).ok()).unwrap();
+    let expressions = &computed.expressions;
+    let Expression::Pooled { of, .. } = *expressions.get(computed.output.id) else { panic!("no pooling") };
+    let Expression::Activated { of, activation } = *expressions.get(of) else { panic!("no activation") };
+    assert_eq!(activation, Activation::GeluTanh);
+    let Expression::Attention { q, .. } = *expressions.get(expressions.base(of)) else {
+        panic!("no attention")
+    };
+    let input = expressions.base(q);
+    assert!(matches!(expressions.get(input), Expression::Samples));
+    let query = expressions.map_from(input, q).unwrap();
+
+    let node = |operator: &str| graph.nodes.iter().find(|node| node.operator == operator).unwrap();
+    let values = |name: &String| &graph.constants[name].array.data;
+    let norm = node("BatchNormalization");
+    let [gain, bias, mean, variance] = [1, 2, 3, 4].map(|index| values(&norm.inputs[index]));
+    let weights = values(&node("MatMul").inputs[1]);
+    let columns = weights.len() / gain.len();
+    for (channel, row) in query.weights.chunks(query.outputs).enumerate() {
+        let factor = gain[channel] / (variance[channel] + 1e-5).sqrt();
+        for (column, weight) in row.iter().enumerate() {
+            assert!((weight - factor * weights[channel * columns + column]).abs() < 1e-12);
+        }
+    }
+    // A recording of the running means gives the bias of the norm, projected.
+    let of_means = query.apply(mean);
+    let projected =
+        values(&node("Add").inputs.iter().find(|name| graph.constants.contains_key(*name)).unwrap().clone());
+    for (column, found) in of_means.iter().enumerate() {
+        let terms = bias.iter().enumerate().map(|(channel, bias)| bias * weights[channel * columns + column]);
+        assert!((found - terms.sum::<f64>() - projected[column]).abs() < 1e-9, "column {column}");
+    }
 }
 
 #[test]

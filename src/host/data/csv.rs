@@ -72,16 +72,16 @@ fn label_column(path: &Path, table: &Table, options: Options<'_>) -> Result<Opti
                 name.is_some_and(|name| LABEL_NAMES.contains(&name.as_str()))
             };
             // Two of them are more than a guess can tell.
-            let mut found = table.columns.iter().filter(is_label);
-            match (found.next(), found.next()) {
-                (Some(&column), None) => Ok(Some(column)),
-                (Some(_), Some(_)) => Err(DataError::NoColumn {
-                    path: path.to_owned(),
-                    name: "label: `--label NAME`, or `--label none`, says which of several it is".to_string(),
-                    present: table.present(),
-                }),
-                (None, _) => Ok(None),
+            let mut found: Vec<usize> = table.columns.iter().filter(is_label).copied().collect();
+            if found.is_empty() {
+                found = table.beside_numbered();
+            } else if let [column] = found[..] {
+                return Ok(Some(column));
             }
+            if found.is_empty() {
+                return Ok(None);
+            }
+            Err(DataError::WhichLabel { path: path.to_owned(), columns: table.titles(&found) })
         }
     }
 }

@@ -13,11 +13,8 @@ pub enum DataError {
     #[error("{}: cannot be read: {source}; check the path and the permissions", path.display())]
     Read { path: PathBuf, source: std::io::Error },
     /// An unknown extension.
-    #[error(
-        "{}: unknown format; give a file that ends in .npz, .npy, .csv, .tsv, .txt, .ts or .wav, or a folder with a \
-         folder of such files for each class", path.display()
-    )]
-    Format { path: PathBuf },
+    #[error("{}: unknown format; give {expected}", path.display())]
+    Format { path: PathBuf, expected: &'static str },
     /// Not a zip archive.
     #[error("{}: not an npz file ({message}); write one with `numpy.savez`", path.display())]
     Archive { path: PathBuf, message: String },
@@ -60,6 +57,9 @@ pub enum DataError {
         path.display()
     )]
     MixedLabels { path: PathBuf, place: String, value: String, other: String, listed: String },
+    /// No label where the others are.
+    #[error("{}: {place}: the label is blank; fill it in, or remove the recording", path.display())]
+    BlankLabel { path: PathBuf, place: String },
     /// A class listed twice.
     #[error("{}: the class `{class}` is listed twice; list each once", path.display())]
     ClassTwice { path: PathBuf, class: String },
@@ -101,6 +101,9 @@ pub enum DataError {
         }
     )]
     NoColumn { path: PathBuf, name: String, present: Vec<String> },
+    /// Columns that could be the label.
+    #[error("{}: {}", path.display(), which_label(columns))]
+    WhichLabel { path: PathBuf, columns: Vec<String> },
     /// A column without a name that is more than an index.
     #[error(
         "{}: line {line}: column {column} has no name, but its values are no index; name the column to keep it, or \
@@ -134,4 +137,21 @@ pub enum DataError {
     /// Files of a folder that do not go together.
     #[error("{}: {problem}", path.display())]
     Folder { path: PathBuf, problem: String },
+}
+
+/// What to say about columns that could be the label.
+fn which_label(columns: &[String]) -> String {
+    if let [column] = columns {
+        return std::format!(
+            "column `{column}` could be the label or a value of the recordings; say which: `--label {column}` or \
+             `--label none`, or `--ignore {column}` if it is neither"
+        );
+    }
+    let [labels, ignored] = ["--label", "--ignore"].map(|option| {
+        columns.iter().map(|column| std::format!("`{option} {column}`")).collect::<Vec<_>>().join(", ")
+    });
+    std::format!(
+        "more than one column could be the label; say which: {labels}, or `--label none`; and leave out what is neither \
+         label nor value: {ignored}"
+    )
 }

@@ -77,7 +77,10 @@ fn one(path: &Path, options: Options<'_>) -> Result<One, DataError> {
             Ok(One { channels, rate: None, values })
         }
         "csv" | "tsv" | "txt" => steps(path, options),
-        _ => Err(DataError::Format { path: path.to_owned() }),
+        _ => {
+            let expected = "each recording of a folder as a file that ends in .wav, .npy, .csv, .tsv or .txt";
+            Err(DataError::Format { path: path.to_owned(), expected })
+        }
     }
 }
 

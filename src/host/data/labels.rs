@@ -57,6 +57,10 @@ pub(super) fn resolve(
     options: Options<'_>,
     place: impl Fn(usize) -> String,
 ) -> Result<Labels, DataError> {
+    // No list of classes mends that.
+    if let Some(row) = texts.iter().position(String::is_empty) {
+        return Err(DataError::BlankLabel { path: path.to_owned(), place: place(row) });
+    }
     // Names that are numbers are what labels that are numbers say.
     if let Some(classes) = options.classes.or(options.names.filter(|names| are_numbers(names))) {
         return listed(path, texts, classes, place);
@@ -83,15 +87,6 @@ pub(super) fn resolve(
             place: place(row),
             value: texts[row].clone(),
             other: if word_is_odd { "others are numbers" } else { "others are words" }.to_string(),
-            listed: list(texts),
-        });
-    }
-    if let Some(row) = texts.iter().position(String::is_empty) {
-        return Err(DataError::MixedLabels {
-            path: path.to_owned(),
-            place: place(row),
-            value: String::new(),
-            other: "a label cannot be blank".to_string(),
             listed: list(texts),
         });
     }

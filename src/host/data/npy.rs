@@ -61,10 +61,9 @@ impl Array {
     pub(super) fn read(mut reader: impl Read, available: u64) -> Result<Self, String> {
         let header = header(&mut reader)?;
         let available = available.saturating_sub(header.len() as u64 + START);
-        let description = entry(&header, "descr")?;
-        let (element, big_endian) = element_type(description)?;
-        let fortran = entry(&header, "fortran_order")?.starts_with("True");
         let shape = shape(entry(&header, "shape")?)?;
+        let (element, big_endian) = element_type(entry(&header, "descr")?, shape.len())?;
+        let fortran = entry(&header, "fortran_order")?.starts_with("True");
 
         let size = shape.iter().try_fold(element.size(), |size, &n| size.checked_mul(n));
         let size = size.ok_or_else(|| format!("shape {shape:?} is larger than any memory"))?;
@@ -196,20 +195,23 @@ fn entry<'a>(header: &'a str, key: &str) -> Result<&'a str, String> {
     found.ok_or_else(|| format!("its header has no `{key}`; write it again with `numpy.save`"))
 }
 
-/// The element type that a description such as `'<i2'` means, and whether it is big-endian.
-fn element_type(text: &str) -> Result<(Element, bool), String> {
+/// The element type that a description such as `'<i2'` means, of an array of so many axes, and whether it is big-endian.
+fn element_type(text: &str, axes: usize) -> Result<(Element, bool), String> {
     let description = text.strip_prefix('\'').and_then(|text| text.split('\'').next());
     let refused = || {
         match description {
         None => "its elements are records; make one array of their fields with \
                  `numpy.lib.recfunctions.structured_to_unstructured`"
             .to_string(),
-        // Rows of several lengths: no `astype` makes an array of them.
-        Some(found) if found.ends_with('O') => {
+        // Rows of several lengths: no `astype` makes an array of them. Those of equal length are a matrix.
+        Some(found) if found.ends_with('O') && axes == 1 => {
             "its elements are Python objects; recordings `rows` of several lengths go end to end: \
              `tok_test=numpy.concatenate(rows)`, `off_test=numpy.cumsum([0] + [len(r) for r in rows])`; labels become \
              text with `.astype(str)`"
                 .to_string()
+        }
+        Some(found) if found.ends_with('O') => {
+            "its elements are Python objects; convert it with `.astype('float32')`".to_string()
         }
         Some(found) => {
             format!("its element type is {found}; convert it with `.astype('int16')` or `.astype('float32')`")

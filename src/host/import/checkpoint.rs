@@ -11,8 +11,9 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::description::Tensors;
-use super::error::{ImportError, quoted};
+use super::error::ImportError;
 use super::names::Aliases;
+use super::remedy;
 
 /// A parsed file and the names that were asked for.
 pub(super) struct Checkpoint<'a> {
@@ -23,6 +24,8 @@ pub(super) struct Checkpoint<'a> {
     further: Option<(&'a Path, SafeTensors<'a>)>,
     names: &'a Tensors,
     aliases: &'a Aliases,
+    /// Where a description has the names of tensors, for messages.
+    place: &'static str,
     used: BTreeSet<String>,
 }
 
@@ -85,8 +88,9 @@ impl<'a> Checkpoint<'a> {
         further: Option<(&'a Path, SafeTensors<'a>)>,
         names: &'a Tensors,
         aliases: &'a Aliases,
+        place: &'static str,
     ) -> Self {
-        Checkpoint { path, tensors, further, names, aliases, used: BTreeSet::new() }
+        Checkpoint { path, tensors, further, names, aliases, place, used: BTreeSet::new() }
     }
 
     /// Extents of a tensor, if it is there.
@@ -131,15 +135,20 @@ impl<'a> Checkpoint<'a> {
             Extent::Free(_) => found > 0,
         };
         if found.len() != expected.len() || !expected.iter().zip(found).all(fits) {
-            let transposed = found.len() == 2 && expected.len() == 2;
-            let transposed = transposed && expected.iter().zip(found.iter().rev()).all(fits);
+            let bare: Vec<usize> = found.iter().copied().filter(|&extent| extent > 1).collect();
+            let transposed = bare.len() == 2 && expected.len() == 2;
+            let transposed = transposed && expected.iter().zip(bare.iter().rev()).all(fits);
+            let remedy = match transposed {
+                true => remedy::of_transposed(self.names, key),
+                false => "correct the sizes in the description or the tensor's name".to_string(),
+            };
             return Err(ImportError::Shape {
                 path: path.to_owned(),
                 tensor: name.to_string(),
                 key: key.into(),
-                expected: written(expected),
+                expected: written(expected).into(),
                 found: view.shape().to_vec(),
-                transposed,
+                remedy: remedy.into(),
             });
         }
 
@@ -208,17 +217,7 @@ impl<'a> Checkpoint<'a> {
         let mut free = self.unused();
         free.retain(|tensor| !self.aliases.names(tensor).any(|name| self.names.cover(name)));
         let near = nearest(name, &free);
-        let suggestion = match &near {
-            Some(near) => format!("did you mean `{near}`? Then set `{key}` in the description"),
-            None if free.is_empty() => {
-                "every tensor of the file has another use: correct the description, or export it".to_string()
-            }
-            None => format!("set `{key}` in the description to one of {}", quoted(&free)),
-        };
-        let remedy = match key.ends_with(".bias") {
-            true => "; set it to false if the model has none",
-            false => "",
-        };
+        let suggestion = remedy::of_missing(self.names, self.place, [key, name], near.as_deref(), &free);
         let further = match &self.further {
             Some((path, _)) => format!("; {} has none either", path.display()),
             None => String::new(),
@@ -228,7 +227,7 @@ impl<'a> Checkpoint<'a> {
             tensor: name.to_string(),
             key: key.into(),
             near,
-            suggestion: suggestion + remedy + &further,
+            suggestion: suggestion + &further,
         }
     }
 

@@ -57,9 +57,12 @@ pub struct Description {
 impl Description {
     /// The largest number of tokens: what it says, or the rows of the position `table`.
     pub(super) fn tokens(&self, table: Option<usize>) -> Result<usize, Problem> {
-        let missing = || Problem::Field {
+        let missing = || {
+            Problem::Field {
             field: "max_tokens".to_string(),
-            problem: "is missing; without a position table it says how much memory to plan for".to_string(),
+            problem: "is missing; without a position table, give the largest number of tokens: memory is planned for it"
+                .to_string(),
+        }
         };
         self.max_tokens.or(table).ok_or_else(missing)
     }

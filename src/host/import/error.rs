@@ -84,7 +84,7 @@ pub enum ImportError {
     /// A tensor has another shape than the description implies.
     #[error(
         "{}: tensor `{tensor}` (description key `{key}`) has shape {found:?}, expected \
-         {expected}; {}", path.display(), shape_remedy(*transposed)
+         {expected}; {remedy}", path.display()
     )]
     Shape {
         /// The weights.
@@ -94,11 +94,11 @@ pub enum ImportError {
         /// Which key of the description names it.
         key: Box<str>,
         /// The shape that the description implies.
-        expected: String,
+        expected: Box<str>,
         /// The shape in the file.
         found: Vec<usize>,
-        /// Whether the shape would fit with its two axes exchanged.
-        transposed: bool,
+        /// What to do.
+        remedy: Box<str>,
     },
     /// A tensor is not of a floating-point type.
     #[error(
@@ -154,14 +154,6 @@ pub enum ImportError {
         /// Their names, sorted.
         tensors: Vec<String>,
     },
-}
-
-/// What to do about a wrong shape.
-fn shape_remedy(transposed: bool) -> &'static str {
-    match transposed {
-        true => "it looks transposed: set `tensors.layout`",
-        false => "correct the sizes in the description or the tensor's name",
-    }
 }
 
 /// At most six names in backticks.

@@ -39,7 +39,13 @@ pub(super) fn description(
     let mut description = match found {
         "reformer" => from_keys::<Reformer>(keys)?.description(has)?,
         "big_bird" => from_keys::<BigBirdConfig>(keys)?.description(plan, has)?,
-        other => return Err(field("model_type", format!("is `{other}`; give `big_bird` or `reformer`"))),
+        other => {
+            let what = format!(
+                "is `{other}`, but a configuration is read of `big_bird` and `reformer` alone; let `fixformer describe` \
+                 write a description of the weights, and give that"
+            );
+            return Err(field("model_type", what));
+        }
     };
     asked.tell(&mut description.head)?;
     check(&description)?;
@@ -117,7 +123,8 @@ impl BigBirdConfig {
         let (block, random) = (self.block_size, self.num_random_blocks);
         let sparse = match self.attention_type.as_str() {
             "block_sparse" if self.is_decoder => {
-                return Err(field("is_decoder", "is true, which sparse BigBird attention does not have"));
+                let what = "is true, which sparse attention does not have; give `original_full`, or `is_decoder` false";
+                return Err(field("is_decoder", what));
             }
             "block_sparse" => true,
             "original_full" => false,

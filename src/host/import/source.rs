@@ -9,7 +9,7 @@ use super::checkpoint::{Checkpoint, Precision};
 use super::description::{Description, Plan};
 use super::names::Aliases;
 use super::weights::Weights;
-use super::{ImportError, Importer, hugging_face};
+use super::{ImportError, Importer, hugging_face, remedy};
 use crate::host::reference::Network;
 
 /// The files of a float model, and what they leave open.
@@ -64,7 +64,11 @@ impl Source {
         let mut description = self.described(&weights, &has)?;
         description.max_tokens = self.max_tokens.or(description.max_tokens);
         let precision = Precision::of(tensors.iter().map(|(_, tensors)| tensors));
-        let checkpoint = Checkpoint::new(&self.weights, tensors, frozen, &description.tensors, &aliases);
+        let is_toml = |path: &Path| path.extension().is_none_or(|kind| kind != "json");
+        let is_written = self.description.as_deref().is_some_and(is_toml);
+        let place = if is_written { remedy::WRITTEN } else { remedy::CONFIGURED };
+        let names = &description.tensors;
+        let checkpoint = Checkpoint::new(&self.weights, tensors, frozen, names, &aliases, place);
         let network = Importer { path, description: &description, checkpoint }.network()?;
         Ok((network, precision))
     }

@@ -115,14 +115,26 @@ impl Table {
         self.columns.iter().find(is_it).copied().ok_or_else(|| DataError::NoColumn {
             path: path.to_owned(),
             name: name.to_owned(),
-            present: self.present(),
+            present: self.titles(&self.columns),
         })
     }
 
-    /// The names of the columns.
-    pub(super) fn present(&self) -> Vec<String> {
-        let names = self.names.iter().flatten().enumerate();
-        names.filter(|(column, _)| self.columns.contains(column)).map(|(_, name)| name.clone()).collect()
+    /// What these columns are called.
+    pub(super) fn titles(&self, columns: &[usize]) -> Vec<String> {
+        let names = |names: &Vec<String>| columns.iter().map(|&column| names[column].clone()).collect();
+        self.names.as_ref().map(names).unwrap_or_default()
+    }
+
+    /// The first and the last column, where they have names without a number and all others are numbered: `x0, x1, x2,
+    /// diagnosis`. Nothing says that they are values of the recording as those are.
+    pub(super) fn beside_numbered(&self) -> Vec<usize> {
+        let (Some(names), [first, inner @ .., last]) = (&self.names, &self.columns[..]) else {
+            return Vec::new();
+        };
+        let is_numbered = |column: &usize| names[*column].ends_with(|c: char| c.is_ascii_digit());
+        let odd: Vec<usize> = [*first, *last].into_iter().filter(|column| !is_numbered(column)).collect();
+        let numbered = self.columns.len() - odd.len();
+        if numbered < 2 || !inner.iter().all(is_numbered) { Vec::new() } else { odd }
     }
 
     /// A column without a name is an index. What would be lost with one that is none may not be dropped.
@@ -141,9 +153,13 @@ impl Table {
     }
 
     fn remedy(&self, text: &str, line: &Line, column: usize, label: bool) -> String {
+        let name = self.names.as_ref().map(|names| &names[column]);
+        let is_word = |line: &Line| Number::parse(line.field(column), self.comma).is_none();
+        let words = name.filter(|_| !text.is_empty() && self.lines.iter().all(is_word));
         let mut remedies = Vec::new();
         remedies.push(match text {
             "" => "fill the value in, or remove the recording".to_string(),
+            _ if let Some(name) = words => format!("no value of the column `{name}` is one"),
             _ if text.contains(',') && !self.comma => {
                 "write numbers with a decimal point, or with decimal commas throughout and `;` between them"
                     .to_string()
@@ -156,19 +172,17 @@ impl Table {
         if first {
             remedies.push("add `--header yes` if that line names the columns".to_string());
         }
-        let ends = [self.columns.first(), self.columns.last()];
-        if label && !text.is_empty() {
-            if ends[1] == Some(&column) {
-                remedies.push("add `--label last` if that column is the label".to_string());
-            } else if ends[0] == Some(&column) {
-                remedies.push("add `--label first` if that column is the label".to_string());
-            }
+        let end = match [self.columns.first(), self.columns.last()] {
+            [_, Some(last)] if *last == column => Some("last"),
+            [Some(first), _] if *first == column => Some("first"),
+            _ => None,
+        };
+        let as_label = name.filter(|_| end.is_some() || words.is_some()).map(String::as_str);
+        if let Some(name) = as_label.or(end).filter(|_| label && !text.is_empty()) {
+            remedies.push(format!("add `--label {name}` if that column is the label"));
         }
-        if let Some(names) = &self.names {
-            remedies.push(format!(
-                "add `--ignore {}` if that column is no part of the recordings",
-                names[column]
-            ));
+        if let Some(name) = name {
+            remedies.push(format!("add `--ignore {name}` if that column is no part of the recordings"));
         }
         remedies.join("; ")
     }

@@ -192,7 +192,7 @@ impl Attention {
             Attention::Hierarchical { block, .. } => {
                 check_block(block)?;
                 if !block.is_multiple_of(2) {
-                    return Err(problem("block", format!("is {block}; a block has an even number of rows")));
+                    return Err(problem("block", format!("is {block}; give an even number of rows")));
                 }
             }
             Attention::Local { chunk, before, after, .. } => check_chunks(chunk, before, after)?,

@@ -14,6 +14,7 @@ use crate::model;
 #[serde(deny_unknown_fields)]
 pub struct Pooling {
     /// Which kind.
+    #[serde(default)]
     pub kind: PoolingKind,
     /// The tokens that `mean` and `max` are taken over; all of them without.
     pub window: Option<PoolingWindow>,

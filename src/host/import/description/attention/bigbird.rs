@@ -131,7 +131,9 @@ impl BigBird {
 /// `[heads, rows, random]` to a plan for each head.
 fn split(ids: &[f64], rows: usize, random: usize, blocks: usize) -> Result<Vec<Vec<Vec<usize>>>, Problem> {
     if let Some(id) = ids.iter().find(|&&id| id.fract() != 0.0 || id < 0.0 || id >= blocks as f64) {
-        let problem = format!("has the block {id}; the longest input has the blocks 0 to {}", blocks - 1);
+        let last = blocks - 1;
+        let problem =
+            format!("has the block {id}; give whole numbers from 0 to {last}, the last of the longest input");
         return Err(Problem::Field { field: "tensors.plan".to_string(), problem });
     }
     let row = |row: &[f64]| row.iter().map(|&id| id as usize).collect();

@@ -8,10 +8,9 @@ use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use fixformer::Model;
 use fixformer::host::count::thousands;
-use fixformer::host::data::{self, Reals, Recordings};
+use fixformer::host::data::{Reals, Recordings};
 use fixformer::host::engine::{Cores, Decided, Rereads, Streams};
 use fixformer::host::evaluate::{EvaluateError, Evaluation, Float, evaluate_by};
-use fixformer::host::file::{Files, Output};
 use fixformer::host::judge::Judge;
 use fixformer::host::reference::Network;
 use fixformer::host::scale::SampleScale;
@@ -31,6 +30,7 @@ use crate::table::{Table, percent};
 use crate::threshold::{Chosen, Given};
 use quality::Quality;
 
+mod outputs;
 mod quality;
 
 /// The label of tokens that do not count, where nothing else is said: that of the large frameworks.
@@ -91,7 +91,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
         );
     }
     Names::of(&model, arguments.reading.names(), None)?;
-    let (scores, rewritten) = outputs(arguments)?;
+    let (scores, rewritten) = outputs::of(arguments)?;
     let (network, recordings, reals) = read(arguments, &model)?;
     let (data, split) = (arguments.data.display(), arguments.split.name());
     let targets = Targets::of(&model, &recordings, arguments.ignore_label)
@@ -149,21 +149,6 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
         ));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The table of scores and the model file with thresholds, where they are asked for: the one is none of the files that are read,
-/// the other only that of the model.
-fn outputs(arguments: &Arguments) -> Result<(Option<Output>, Option<Output>)> {
-    let Arguments { file, data, checkpoint, scores, keep_threshold, .. } = arguments;
-    let mut files = Files::default();
-    files.read([file.clone()]);
-    let scores_alone = scores.as_deref().map(|path| {
-        files.read(data::files(data));
-        files.read(checkpoint.files(file));
-        files.write(path)
-    });
-    let rewritten = keep_threshold.then(|| files.rewrite(file));
-    Ok((scores_alone.transpose()?, rewritten.transpose()?))
 }
 
 /// Runs the recordings as the arguments ask for it.

@@ -14,7 +14,6 @@ use fixformer::host::reference::*;
 use fixformer::session::Plan;
 use fixformer_fuzz::random::{Options, Source, network};
 
-#[expect(dead_code, reason = "what only other tests use")]
 const LENGTHS: [usize; 7] = [256, 512, 1024, 2048, 4096, 8192, 16_384];
 const HEADS: usize = 2;
 const WIDTH: usize = 32;

@@ -1,6 +1,5 @@
 //! What does not depend on later tokens, and the constants of a model that make it so.
 
-#[expect(dead_code, reason = "what only other tests use")]
 use fixformer::host::calibrate::calibrate;
 use fixformer::host::draw::{RowLength, orthogonal_projection};
 use fixformer::host::quantize::{Settings, extra_bits, integers, quantize};

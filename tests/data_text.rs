@@ -31,6 +31,7 @@ const PLAIN: Options<'_> = Options {
     header: None,
     delimiter: None,
     rate: None,
+    rows: None,
     reals: None,
 };
 

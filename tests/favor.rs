@@ -20,7 +20,6 @@ use fixformer::model::{self, AttentionKind, write};
 use fixformer_fuzz::random::{Options, Source, all_wide, length, network};
 use heads::integer_maps;
 
-#[expect(dead_code, reason = "what only other tests use")]
 /// The largest error that counts as agreement.
 fn limit(distribution: &str) -> f64 {
     if distribution == "hot" { 1e-2 } else { 1e-3 }

@@ -13,7 +13,6 @@ use fixformer::session::{Impassable, PassesError, Plan};
 use fixformer::{Model, Passes, Session, Stream};
 use fixformer_fuzz::random::{Options, Source, all_wide, length, mask, network};
 
-#[expect(dead_code, reason = "what only other tests use")]
 const OPTIONS: Options = Options {
     input: 2,
     positions: 0,

@@ -101,6 +101,56 @@ fn errors_name_what_was_found_and_what_was_expected() {
     assert!(Model::parse(&damaged).unwrap_err().to_string().starts_with("checksum: 0x"));
 }
 
+/// A format can be negative; no size is so large.
+#[test]
+fn negative_numbers_are_shown_as_such() {
+    let words = digits();
+    let mut shown = std::collections::BTreeSet::new();
+    for index in (NETWORK..words.len()).filter(|index| *index < NETWORK + 60 || index % 7 == 0) {
+        let mut words = words.clone();
+        words[index] = -16_i32 as u32;
+        let error = Model::parse(&sealed(words)).err();
+        if let Some(error @ (ModelError::Range { .. } | ModelError::Mismatch { .. })) = error {
+            assert!(!error.to_string().contains("42949"), "{error}");
+            shown.insert(error.to_string());
+        }
+    }
+    assert!(shown.contains("input.stem: -16 is outside -15 ..= 31"), "{shown:?}");
+    let error = ModelError::Mismatch { field: "positions.frac", found: -5_i32 as u32, expected: 9 };
+    assert_eq!(error.to_string(), "positions.frac: -5 found, 9 expected");
+}
+
+/// What no real value can be divided by, and what is no text.
+#[test]
+fn units_and_names_that_are_none_are_refused() {
+    let all = sections(&digits());
+    let with = |tag: &[u8; 4], content: Vec<u32>| {
+        let mut other: Vec<Section> = all.iter().filter(|(of, ..)| of != tag).cloned().collect();
+        other.push((*tag, 0, content));
+        Model::parse(&file(&other)).map(|_| ())
+    };
+    let refused = |tag: &[u8; 4]| Err(ModelError::Section { tag: *tag, fault: SectionFault::Content });
+    for scale in [f32::NAN, 0.0, -0.0, -1.0, f32::INFINITY, f32::NEG_INFINITY] {
+        assert_eq!(with(b"UNIT", vec![scale.to_bits()]), refused(b"UNIT"), "{scale}");
+    }
+    assert_eq!(with(b"UNIT", vec![1.0_f32.to_bits()]), Ok(()));
+    // Ten names of one letter, a byte of which is none in UTF-8.
+    let names = |byte: u8| -> Vec<u32> {
+        let bytes = [[b'a', 0].repeat(9), vec![byte, 0]].concat();
+        bytes.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word)).collect()
+    };
+    assert_eq!(with(b"NAMS", names(b'j')), Ok(()));
+    for (tag, content) in [
+        (b"NAMS", names(0xff)),
+        (b"NAMS", names(0)),
+        (b"NAME", vec![0xc0]),
+        (b"INUN", vec![0x80]),
+        (b"UNTS", vec![0x80]),
+    ] {
+        assert_eq!(with(tag, content), refused(tag));
+    }
+}
+
 #[test]
 fn weights_that_could_overflow_an_accumulator_are_refused() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");

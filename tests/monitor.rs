@@ -6,7 +6,6 @@ use fixformer::host::reference::{Input, Level, Network, Pooling, PoolingWindow, 
 use fixformer::{Arena, Embedded, Model, Plan, Session, Stream, Streamed};
 use fixformer_fuzz::random::Source;
 
-#[expect(dead_code, reason = "what only other tests use")]
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models/monitor.fxm");
 
 fixformer::model! {

@@ -11,7 +11,6 @@ use fixformer::{InputError, Model, PassError, Passes, PassesError, Plan, Recordi
 use fixformer_fuzz::random::kinds::{KINDS, MAX_TOKENS, kinds, options};
 use fixformer_fuzz::random::{Source, all_wide, length, mask, network};
 
-#[expect(dead_code, reason = "what only other tests use")]
 /// Mechanisms of [`kinds`] whose bidirectional form keeps nothing of the length.
 const BIDIRECTIONAL: [usize; 4] = [8, 9, 10, 11];
 /// Those whose causal form does.

@@ -11,7 +11,6 @@ use fixformer_fuzz::random::causal::{STREAMS, channels, model};
 use fixformer_fuzz::random::kinds::{KINDS, MAX_TOKENS, kinds, options};
 use fixformer_fuzz::random::{Source, all_wide, length, mask, network};
 
-#[expect(dead_code, reason = "what only other tests use")]
 const fn window(block: usize, blocks: usize) -> PoolingWindow {
     PoolingWindow { block, blocks }
 }

@@ -11,7 +11,6 @@ use fixformer_fuzz::random::causal::{network, words};
 use fixformer_fuzz::random::kinds::MAX_TOKENS;
 use fixformer_fuzz::random::{Source, all_wide, length};
 
-#[expect(dead_code, reason = "what only other tests use")]
 /// Those of the mechanisms that stream whose networks take samples here.
 const OF_SAMPLES: [usize; 3] = [0, 9, 15];
 /// Windows that overlap, that touch, and that leave steps out.

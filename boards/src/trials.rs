@@ -8,7 +8,7 @@ use core::fmt;
 
 use crate::source::{Buffered, Source};
 use fixformer::session::{
-    InputError, PassError, Passes, PassesError, Recording, ShortRecording, StreamError,
+    InputError, PassError, Passes, PassesError, Plan, Recording, ShortRecording, StreamError,
 };
 use fixformer::{ArenaError, Digest, Model, ModelError, Scores, Session, Stream};
 
@@ -101,6 +101,14 @@ fn each(
         for (flags, bits) in mask.chunks_mut(32).zip(bits) {
             flags.iter_mut().enumerate().for_each(|(bit, flag)| *flag = bits >> bit & 1 == 1);
         }
+        let plan = match Way::from(*way) {
+            Way::Whole | Way::Slices => Some(Plan::of(&model)),
+            Way::Stream => Plan::of_stream(&model).ok(),
+            Way::Passes => Plan::of_passes(&model).ok(),
+        };
+        // No more than it needs, which saves the emulator most of its work.
+        let needed = plan.map_or(0, |plan| plan.words());
+        let arena = arena.get_mut(..needed).ok_or(Broken)?;
         arena.fill(*fill);
         let mask = (flags > 0).then_some(&*mask);
         said(match Way::from(*way) {

@@ -1,13 +1,15 @@
 //! `fixformer describe`.
 
-use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use fixformer::host::describe::describe;
+use fixformer::host::file;
+
+use crate::say::say;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -25,15 +27,14 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
         Some(path) if path.exists() => {
             bail!("{}: is there, and may have been edited; remove it or name another file", path.display())
         }
-        Some(path) => fs::write(path, &described.toml)
-            .with_context(|| format!("{}: cannot be written", path.display()))?,
+        Some(path) => file::replace(path, described.toml.as_bytes())?,
         None => write!(out, "{}", described.toml)?,
     }
-    eprintln!(
+    say(format_args!(
         "{}: {}; {} values are marked \"not in the weights\": set them, then check them with `fixformer quantize --expect`",
         arguments.weights.display(),
         described.family,
         described.marked
-    );
+    ));
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,5 @@
 //! `fixformer diff`.
 
-use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow};
 use clap::Args;
 use fixformer::host::difference::first_difference;
+use fixformer::host::file;
 
 use crate::model_file::ModelFile;
 
@@ -27,8 +27,8 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCode> {
     let file = ModelFile::read(&arguments.file)?;
     let name = arguments.log.display();
-    let log =
-        fs::read_to_string(&arguments.log).map_err(|error| anyhow!("{name}: cannot be read: {error}"))?;
+    let log = file::text(&arguments.log)
+        .map_err(|error| anyhow!("{name}: cannot be read: {error}{}", file::advice(&error)))?;
     match first_difference(file.model()?, &log).map_err(|error| anyhow!("{name}: {error}"))? {
         Ok(same) => {
             writeln!(out, "the same: {} rows of tensors in {} recordings", same.rows, same.recordings)?;

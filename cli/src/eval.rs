@@ -11,7 +11,6 @@ use fixformer::host::count::thousands;
 use fixformer::host::data::{Reals, Recordings};
 use fixformer::host::engine::{Cores, Decided, Rereads, Streams};
 use fixformer::host::evaluate::{EvaluateError, Evaluation, Float, evaluate_by};
-use fixformer::host::file;
 use fixformer::host::judge::Judge;
 use fixformer::host::reference::Network;
 use fixformer::host::scale::SampleScale;
@@ -25,11 +24,13 @@ use crate::network::Checkpoint;
 use crate::problem::remedy;
 use crate::progress::bar;
 use crate::recordings::{Labels, Reading, Split, Wanted};
+use crate::say::say;
 use crate::scores::Scored;
 use crate::table::{Table, percent};
 use crate::threshold::{Chosen, Given};
 use quality::Quality;
 
+mod outputs;
 mod quality;
 
 /// The label of tokens that do not count, where nothing else is said: that of the large frameworks.
@@ -90,6 +91,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
         );
     }
     Names::of(&model, arguments.reading.names(), None)?;
+    let (scores, rewritten) = outputs::of(arguments)?;
     let (network, recordings, reals) = read(arguments, &model)?;
     let (data, split) = (arguments.data.display(), arguments.split.name());
     let targets = Targets::of(&model, &recordings, arguments.ignore_label)
@@ -99,10 +101,10 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
     let (evaluation, decided) = evaluated(arguments, (&model, float), &judge, &recordings, targets.as_ref())?;
     let judge = arguments.choose.judge(&model, judge, &evaluation.scores, targets.as_ref())?;
     let evaluation = evaluation.judged(targets.as_ref(), &judge);
-    if let Some(path) = &arguments.scores {
+    if let Some(scores) = &scores {
         let tokens = || recordings.rows.iter().map(|row| model.input.tokens(row.len())).collect();
         let tokens = model.is_per_token().then(tokens);
-        Scored { evaluation: &evaluation, targets: targets.as_ref(), judge: &judge, tokens }.write(path)?;
+        Scored { evaluation: &evaluation, targets: targets.as_ref(), judge: &judge, tokens }.write(scores)?;
     }
     let is_said =
         arguments.threshold.is_given() || arguments.choose.is_given() || model.answers.has_thresholds();
@@ -126,7 +128,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
             matrix(confusion, &names, out)?;
         }
     }
-    if arguments.keep_threshold {
+    if let Some(rewritten) = &rewritten {
         let words = write::with_thresholds(file.words(), model.answers.task, &judge.raw(&model));
         Model::parse(&words).map_err(|error| {
             anyhow!(
@@ -135,16 +137,16 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
             )
         })?;
         let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
-        file::replace(&arguments.file, &bytes)?;
+        rewritten.write(&bytes)?;
     }
     if arguments.choose.is_given() {
         let next = match arguments.keep_threshold {
             true => "look at others",
             false => "keep it with `--keep-threshold`, or give it after `--threshold`, and look at others",
         };
-        eprintln!(
+        say(format_args!(
             "note: the threshold was chosen on these recordings, so their figures are too good; {next}"
-        );
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -187,21 +189,16 @@ fn read(arguments: &Arguments, model: &Model<'_>) -> Result<Read> {
     let Arguments { file, data, checkpoint, split, .. } = arguments;
     let reals = Reals::keeping();
     let (wanted, labels) = (wanted(model), &Labels::of(model));
-    let first = |mut recordings: Recordings| {
-        if let Some(rows) = arguments.rows {
-            recordings.truncate(rows as usize);
-        }
-        recordings
-    };
+    let reading = arguments.reading.first(arguments.rows);
     if let Some(graph) = checkpoint.graph(file) {
-        let read = (&arguments.reading, data.as_path(), *split);
+        let read = (&reading, data.as_path(), *split);
         let (network, recordings) = read_graph(checkpoint, (file, model), &graph, read, labels)?;
-        return Ok((Some(network), first(recordings), None));
+        return Ok((Some(network), recordings, None));
     }
     let network = checkpoint.import(file, model)?;
-    let recordings = arguments.reading.load(data, *split, &wanted, labels, Some(&reals))?;
+    let recordings = reading.load(data, *split, &wanted, labels, Some(&reals))?;
     let rows = reals.rows(&recordings).filter(|_| wanted.scale.is_some());
-    Ok((network, first(recordings), rows))
+    Ok((network, recordings, rows))
 }
 
 /// The float model, the recordings, and their values before they were rounded.

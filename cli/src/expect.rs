@@ -8,6 +8,7 @@ use fixformer::host::expect::{Agreement, Given, are_probabilities, compare, limi
 use fixformer::host::import::Precision;
 use fixformer::host::reference::{Network, Pooling};
 
+use crate::say::say;
 use crate::table::percent;
 
 /// What an import was checked by, and how close it came.
@@ -69,10 +70,15 @@ pub(crate) fn check(
 
 /// Says once that nothing was compared.
 pub(crate) fn hint() {
-    eprintln!(
+    say(format_args!(
         "hint: nothing but fixformer's own reading of the description was checked; give the scores of your framework for \
          the first recordings, `--expect SCORES.npy`, to hold the import against them"
-    );
+    ));
+}
+
+/// The file of scores.
+pub(crate) fn file(path: &Path) -> PathBuf {
+    member(path).0
 }
 
 /// A file, and the array of it after a colon.

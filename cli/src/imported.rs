@@ -1,15 +1,29 @@
 //! The network of an ONNX graph, compared with the graph on recordings.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use fixformer::host::data::Recordings;
 use fixformer::host::import::Precision;
 use fixformer::host::reference::Network;
 
+#[cfg(feature = "onnx")]
+use crate::say::say;
+
 /// Whether a float model is a graph, which has its weights itself.
 pub(crate) fn is_graph(path: &Path) -> bool {
     path.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("onnx"))
+}
+
+/// The files of a graph: itself, and those beside it that have its weights.
+#[cfg(feature = "onnx")]
+pub(crate) fn files(graph: &Path) -> Vec<PathBuf> {
+    crate::onnx::files(graph)
+}
+
+#[cfg(not(feature = "onnx"))]
+pub(crate) fn files(graph: &Path) -> Vec<PathBuf> {
+    vec![graph.to_owned()]
 }
 
 /// The network of the graph at `path`. `recordings`, of the file `data`, get the order of the network's values, and are
@@ -29,22 +43,22 @@ pub(crate) fn network(
     let imported = import(path, Open { scale: &scale, values, max_tokens })?;
     if let Input::Samples { channels, .. } = imported.network.input {
         if recordings.scale.is_none() {
-            eprintln!(
+            say(format_args!(
                 "hint: {}: whole numbers without a scale: {} is given them as they are; add `--scale REAL` if one of \
                  their units is another number to the model",
                 data.display(),
                 path.display()
-            );
+            ));
         }
         arrange(recordings, channels);
     }
     crate::recordings::check_channels(data, recordings, crate::network::wanted(&imported.network).channels)?;
     let Agreement { recordings: compared, difference } = imported.compare(&recordings.rows)?;
-    eprintln!(
+    say(format_args!(
         "note: {}: the graph, run on {compared} of the recordings, gives the scores of the float reference to \
          {difference:.1e} (relative)",
         path.display()
-    );
+    ));
     Ok((imported.network, imported.precision))
 }
 

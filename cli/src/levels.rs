@@ -6,6 +6,8 @@ use anyhow::{Result, bail};
 use fixformer::host::data::{Reals, Recordings};
 use fixformer::host::scale::SampleScale;
 
+use crate::say::say;
+
 /// Fewest levels of a channel with which nothing is said.
 const FEW: f64 = 64.0;
 /// A channel that changes by less than this share of its size is a constant: no scale of 16 bits shows that.
@@ -27,7 +29,7 @@ pub(crate) fn check(path: &Path, recordings: &Recordings, reals: &Reals) -> Resu
             bail!("{found} rounds channel {channel} (from 0) to {} in every recording; {advice}", raw(low));
         }
         if levels < FEW {
-            eprintln!("warning: {found} leaves channel {channel} (from 0) {levels} levels; {advice}");
+            say(format_args!("warning: {found} leaves channel {channel} (from 0) {levels} levels; {advice}"));
         }
     }
     Ok(())

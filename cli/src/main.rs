@@ -4,6 +4,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use fixformer::host::printable::Printer;
+use say::say;
 
 mod describe;
 mod diff;
@@ -25,6 +27,7 @@ mod progress;
 mod quantize;
 mod recordings;
 mod run;
+mod say;
 mod scores;
 mod table;
 mod threshold;
@@ -70,7 +73,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let out = &mut io::stdout().lock();
+    let out = &mut Printer(io::stdout().lock());
     let result = match Cli::parse().command {
         Command::Describe(arguments) => describe::run(&arguments, out),
         Command::Quantize(arguments) => quantize::run(&arguments, out),
@@ -85,7 +88,7 @@ fn main() -> ExitCode {
         // The reader has seen enough, as in `fixformer inspect … | head`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            say(format_args!("error: {error}"));
             ExitCode::FAILURE
         }
     }

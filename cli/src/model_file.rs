@@ -1,10 +1,17 @@
 //! The model file on disk.
 
-use std::fs;
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
 use fixformer::Model;
+use fixformer::host::file;
+use fixformer::model::{ModelError, VERSION};
+
+/// Bytes that say what a file is, and how long.
+const PREAMBLE: u64 = 16;
+/// Most bytes of a model.
+const MOST_BYTES: u64 = 1 << 30;
 
 /// The words of a `.fxm`, for a [`Model`] to borrow.
 pub(crate) struct ModelFile {
@@ -16,15 +23,39 @@ impl ModelFile {
     /// Reads a file; [`ModelFile::model`] says whether it is a model.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let name = path.display();
-        let bytes = fs::read(path).map_err(|error| {
-            anyhow!("{name}: cannot be read: {error}; check the path, or make it with `fixformer quantize`")
-        })?;
+        let failed = |error: io::Error| match error.kind() {
+            ErrorKind::NotFound => {
+                anyhow!(
+                    "{name}: cannot be read: {error}; check the path, or make it with `fixformer quantize`"
+                )
+            }
+            _ => anyhow!("{name}: cannot be read: {error}{}", file::advice(&error)),
+        };
+        let mut file = file::open(path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        let mut bytes = Vec::new();
+        file.by_ref().take(PREAMBLE).read_to_end(&mut bytes).map_err(failed)?;
         // Another kind of file is better named than called truncated.
-        if !bytes.len().is_multiple_of(4) && bytes.starts_with(b"FXM1") {
-            let length = bytes.len();
+        if bytes.starts_with(b"FXM1") && !length.is_multiple_of(4) {
             bail!(
                 "{name}: truncated: {length} bytes are not a whole number of 32-bit words; copy the file again"
             );
+        }
+        // What is no model of this version is not read further: parsing says what it is.
+        if let [magic, version, words, _] = bytes.as_chunks::<4>().0
+            && (magic, u32::from_le_bytes(*version)) == (b"FXM1", VERSION)
+        {
+            let expected = u32::from_le_bytes(*words);
+            if u64::from(expected) != length / 4 {
+                let found = u32::try_from(length / 4).unwrap_or(u32::MAX);
+                bail!("{name}: {}", ModelError::Length { expected, found });
+            }
+            if length > MOST_BYTES {
+                bail!(
+                    "{name}: {length} bytes are more than any flash has, {MOST_BYTES} at most; give a smaller model"
+                );
+            }
+            file.take(length - PREAMBLE).read_to_end(&mut bytes).map_err(failed)?;
         }
         let word = |bytes: &[u8]| {
             let mut word = [0; 4];

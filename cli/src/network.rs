@@ -12,6 +12,7 @@ use fixformer::host::scale::SampleScale;
 
 use crate::imported::{self, is_graph};
 use crate::recordings::Wanted;
+use crate::say::say;
 
 /// Where the float checkpoint of a model is, if it is not beside the model.
 #[derive(Args)]
@@ -60,7 +61,12 @@ impl Open {
 
     /// The same, and the format of the weights.
     pub(crate) fn read(&self, description: Option<&Path>, weights: &Path) -> Result<(Network, Precision)> {
-        let source = Source {
+        Ok(self.source(description, weights).read()?)
+    }
+
+    /// The files of a float model.
+    pub(crate) fn source(&self, description: Option<&Path>, weights: &Path) -> Source {
+        Source {
             description: description.map(Path::to_owned),
             weights: weights.to_owned(),
             frozen: self.frozen.clone(),
@@ -70,8 +76,7 @@ impl Open {
                 Plan::Drawn => description::Plan::Drawn,
             },
             overrides: None,
-        };
-        Ok(source.read()?)
+        }
     }
 }
 
@@ -83,6 +88,22 @@ impl Checkpoint {
             (Some(model), _) => Some(model.clone()).filter(|model| is_graph(model)),
             (None, None) if !beside[0].exists() && beside[1].exists() => Some(beside[1].clone()),
             (None, _) => None,
+        }
+    }
+
+    /// The files of the float model that belongs to the model at `path`: those that are given or found beside it.
+    pub(crate) fn files(&self, path: &Path) -> Vec<PathBuf> {
+        if let Some(graph) = self.graph(path) {
+            return imported::files(&graph);
+        }
+        let beside = |extension: &str| Some(path.with_extension(extension)).filter(|path| path.exists());
+        let (description, weights) = match &self.weights {
+            Some(weights) => (self.model.clone(), Some(weights.clone())),
+            None => (beside("toml"), beside("safetensors")),
+        };
+        match weights {
+            Some(weights) => self.open.source(description.as_deref(), &weights).files(),
+            None => description.into_iter().collect(),
         }
     }
 
@@ -119,13 +140,13 @@ impl Checkpoint {
             }
             _ if beside.0.exists() && beside.1.exists() => (Some(&beside.0), &beside.1),
             _ => {
-                eprintln!(
+                say(format_args!(
                     "hint: no float reference: {} and {} do not both exist, nor does {}; give `--model M.toml --weights \
                      W.safetensors` or `--model M.onnx` to compare with it",
                     beside.0.display(),
                     beside.1.display(),
                     path.with_extension("onnx").display()
-                );
+                ));
                 return Ok(None);
             }
         };

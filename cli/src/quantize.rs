@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use fixformer::Model;
-use fixformer::host::data::{Reals, Recordings};
+use fixformer::host::data::{self, Reals, Recordings};
 use fixformer::host::evaluate::evaluate;
-use fixformer::host::file;
+use fixformer::host::file::{Files, Output};
 use fixformer::host::import::Precision;
 use fixformer::host::quantize::{Progress, QuantizeError, Quantized, Settings, quantize};
 use fixformer::host::reference::{Input, Network, Task, odd_name};
@@ -72,6 +72,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCode> {
+    let output = arguments.output()?;
     let (mut network, precision, recordings, reals) = arguments.read()?;
     arguments.name_classes(&mut network)?;
     let checked = arguments.expect.as_ref().map(|path| {
@@ -91,7 +92,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
     let mut quantized = with_progress(&network, &recordings.rows, settings)
         .map_err(|error| in_words(arguments, &network, error))?;
     quantized.words = arguments.with_thresholds(&quantized.words)?;
-    file::replace(&arguments.output, &quantized.bytes())?;
+    output.write(&quantized.bytes())?;
 
     let model = Model::parse(&quantized.words)?;
     let outcome = Outcome {
@@ -114,6 +115,19 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
 type Read = (Network, Precision, Recordings, Option<Vec<Vec<f64>>>);
 
 impl Arguments {
+    /// The model file to write, which is none of the files that are read.
+    fn output(&self) -> Result<Output> {
+        let mut files = Files::default();
+        files.read(match (&self.model, &self.weights) {
+            (Some(graph), None) => imported::files(graph),
+            (model, Some(weights)) => self.open.source(model.as_deref(), weights).files(),
+            (None, None) => Vec::new(),
+        });
+        files.read(data::files(&self.calibrate));
+        files.read(self.expect.as_deref().map(expect::file));
+        Ok(files.write(&self.output)?)
+    }
+
     /// The float model and the recordings to calibrate it on.
     fn read(&self) -> Result<Read> {
         let reals = if self.expect.is_some() { Reals::keeping() } else { Reals::default() };

@@ -9,8 +9,10 @@ use fixformer::host::data::{self, DataError, Label, Options, Reals, Recordings};
 use fixformer::host::scale::SampleScale;
 use fixformer::host::targets::Targets;
 
+use crate::say::say;
+
 /// What the data file does not say itself.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct Reading {
     /// Real value of one raw unit, or one for each channel, separated by commas; needed for data that are not whole numbers
     #[arg(long, value_name = "REAL,…")]
@@ -42,6 +44,9 @@ pub(crate) struct Reading {
     /// Samples a second that .wav files must have; nothing is resampled
     #[arg(long, value_name = "HZ")]
     rate: Option<u32>,
+    /// Only the first so many recordings; an option of the commands that have it.
+    #[arg(skip)]
+    rows: Option<usize>,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -112,6 +117,11 @@ pub(crate) struct Wanted {
 }
 
 impl Reading {
+    /// The same, of the first `rows` recordings alone.
+    pub(crate) fn first(&self, rows: Option<u32>) -> Self {
+        Self { rows: rows.map(|rows| rows as usize), ..self.clone() }
+    }
+
     /// Loads one split and checks it against the model; notes in `reals` what its values were before they were rounded.
     pub(crate) fn load(
         &self,
@@ -205,6 +215,7 @@ impl Reading {
             header: self.header.map(|header| header == Header::Yes),
             delimiter: self.delimiter,
             rate: self.rate,
+            rows: self.rows,
             reals,
         }
     }
@@ -259,7 +270,7 @@ fn check_classes(path: &Path, classes: &[String], count: usize) -> Result<()> {
     }
     let numbered: Vec<String> =
         classes.iter().enumerate().map(|(index, class)| format!("{index} is {class}")).collect();
-    eprintln!("note: {path}: class {}; `--classes` gives them another order", numbered.join(", "));
+    say(format_args!("note: {path}: class {}; `--classes` gives them another order", numbered.join(", ")));
     Ok(())
 }
 
@@ -285,11 +296,11 @@ fn warn_of_scale(path: &Path, found: Option<&SampleScale>, wanted: Option<&Sampl
     let (Some(found), Some(wanted)) = (found, wanted) else { return };
     if !found.is(wanted) {
         let written = if found.count() == 1 { found.to_string() } else { format!("[{found}]") };
-        eprintln!(
+        say(format_args!(
             "warning: {}: one raw unit is {found}, but the model takes units of {wanted}; convert the recordings, \
              or import the model with `scale = {written}`",
             path.display()
-        );
+        ));
     }
 }
 

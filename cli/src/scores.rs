@@ -1,10 +1,8 @@
 //! The scores of every recording as a table for other programs.
 
-use std::path::Path;
-
 use anyhow::Result;
 use fixformer::host::evaluate::Evaluation;
-use fixformer::host::file;
+use fixformer::host::file::Output;
 use fixformer::host::judge::{Answer, Judge};
 use fixformer::host::targets::Targets;
 
@@ -20,7 +18,7 @@ pub(crate) struct Scored<'a> {
 impl Scored<'_> {
     /// Writes `row,label,class,saturated,score_0,…`, with a column `token` after the first where each has scores of its own;
     /// what is not known is blank. Several labels or numbers have spaces between them.
-    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+    pub(crate) fn write(&self, output: &Output) -> Result<()> {
         let Evaluation { scores, saturated, .. } = self.evaluation;
         let mut writer = csv::Writer::from_writer(Vec::new());
         let outputs = scores.first().map_or(0, Vec::len);
@@ -50,7 +48,7 @@ impl Scored<'_> {
             let said = place.chain([self.label(index), class, saturated]);
             writer.write_record(said.chain(scores.iter().map(f64::to_string)))?;
         }
-        file::replace(path, &writer.into_inner()?)?;
+        output.write(&writer.into_inner()?)?;
         Ok(())
     }
 

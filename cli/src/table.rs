@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use fixformer::host::printable::printable;
+
 /// Rows of equally many cells.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
@@ -11,12 +13,13 @@ pub(crate) struct Table {
 impl Table {
     /// A table with these headings; the first `left` columns begin at the left, the others end at the right.
     pub(crate) fn new(left: usize, headings: &[&str]) -> Self {
-        Self { rows: vec![headings.iter().map(ToString::to_string).collect()], left }
+        let headings = headings.iter().map(|heading| printable(heading).into_owned());
+        Self { rows: vec![headings.collect()], left }
     }
 
     /// Adds a row; cells beyond the headings are not measured and stand at the end of the line.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        self.rows.push(cells.into_iter().map(|cell| printable(&cell).into_owned()).collect());
     }
 
     /// Writes the table, indented by two.

@@ -77,6 +77,16 @@ fn without_values_the_row_is_named() {
     diff(&changed).code(3).stdout(contains("recording 0: block0.attended, row 5, columns 0 .. 32: device"));
 }
 
+/// What a chip sends before its clock is set is no text, and stands before everything else.
+#[test]
+fn noise_before_the_first_line_does_not_matter() {
+    let bench = Bench::new();
+    fs::copy(workspace().join("models/digits.fxm"), bench.path("digits.fxm")).unwrap();
+    fs::write(bench.path("device.log"), [b"\xf0\x8c\xff\x00\xfe", log(false).as_bytes()].concat()).unwrap();
+    let same = contains("in 2 recordings");
+    bench.command(&["diff", "digits.fxm", "device.log"]).assert().success().stdout(same);
+}
+
 #[test]
 fn a_log_that_ends_early_or_is_none_is_an_error() {
     let log = log(false);

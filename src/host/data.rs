@@ -16,7 +16,7 @@
 
 use std::borrow::ToOwned;
 use std::format;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
 use std::vec::Vec;
 
@@ -123,6 +123,8 @@ pub struct Options<'a> {
     pub delimiter: Option<u8>,
     /// Samples a second that sound must have.
     pub rate: Option<u32>,
+    /// Only the first so many recordings; of arrays and folders no others are kept in memory meanwhile.
+    pub rows: Option<usize>,
     /// Where to note the real values that are read. Without a scale they are no error then, and their raw values are 0.
     pub reals: Option<&'a Reals>,
 }
@@ -180,7 +182,7 @@ pub fn load(path: &Path, split: Split, options: Options<'_>) -> Result<Recording
         check_scale(path, scale, scale.count())?;
     }
     options.reals.iter().for_each(|reals| reals.forget());
-    let recordings = if path.is_dir() {
+    let mut recordings = if path.is_dir() {
         folder::load(path, split, options)?
     } else {
         match extension(path).as_str() {
@@ -196,10 +198,19 @@ pub fn load(path: &Path, split: Split, options: Options<'_>) -> Result<Recording
             }
         }
     };
+    if let Some(rows) = options.rows {
+        recordings.truncate(rows);
+        options.reals.iter().for_each(|reals| reals.truncate(&recordings));
+    }
     if let Some(scale) = &recordings.scale {
         check_scale(path, scale, recordings.channels)?;
     }
     Ok(recordings)
+}
+
+/// The files that a data file or a folder consists of, of all splits.
+pub fn files(path: &Path) -> Vec<PathBuf> {
+    if path.is_dir() { folder::files(path) } else { Vec::from([path.to_owned()]) }
 }
 
 /// In small letters.

@@ -29,7 +29,7 @@
 use std::borrow::ToOwned;
 use std::format;
 use std::path::Path;
-use std::string::{String, ToString};
+use std::string::ToString;
 use std::vec;
 use std::vec::Vec;
 
@@ -73,7 +73,7 @@ pub fn network(description: &Path, weights: &Path) -> Result<Network, ImportErro
 /// # Errors
 /// [`ImportError`] names the file and the key.
 pub fn read(description: &Path) -> Result<Description, ImportError> {
-    let text = String::from_utf8_lossy(&source::read(description)?).into_owned();
+    let text = source::text(description)?;
     description::parse(&text).map_err(|problem| problem.of(description))
 }
 

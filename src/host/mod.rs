@@ -16,6 +16,7 @@ pub mod import;
 pub mod judge;
 pub mod metrics;
 mod parallel;
+pub mod printable;
 pub mod quantize;
 pub mod reference;
 pub mod report;

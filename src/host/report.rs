@@ -68,7 +68,7 @@ fn error_of_numbers(fixed: &[Vec<f64>], float: &[Vec<f64>]) -> f64 {
 }
 
 /// Index of the largest score; the first of equals.
-pub fn best(scores: &[f64]) -> usize {
+pub fn best<T: PartialOrd + Copy>(scores: &[T]) -> usize {
     let mut best = 0;
     for (index, &score) in scores.iter().enumerate() {
         if score > scores[best] {

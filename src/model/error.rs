@@ -38,7 +38,7 @@ pub enum ModelError {
         /// What.
         fault: SectionFault,
     },
-    /// A field is outside its range.
+    /// A field is outside its range. Of a field that can be negative these are the bits of an `i32`.
     Range {
         /// Name of the field.
         field: &'static str,
@@ -132,13 +132,13 @@ impl ModelError {
             Self::Range { field, found, low, high } => text
                 .str(field)
                 .str(": ")
-                .number(found)
+                .signed(found)
                 .str(" is outside ")
-                .number(low)
+                .signed(low)
                 .str(" ..= ")
                 .number(high),
             Self::Mismatch { field, found, expected } => {
-                text.str(field).str(": ").number(found).str(" found, ").number(expected).str(" expected")
+                text.str(field).str(": ").signed(found).str(" found, ").signed(expected).str(" expected")
             }
             Self::Accumulator { field, channel } => text
                 .str(field)
@@ -200,6 +200,12 @@ impl Message {
     const fn number(self, value: u32) -> Self {
         let rest = if value >= 10 { self.number(value / 10) } else { self };
         rest.byte(b'0' + (value % 10) as u8)
+    }
+
+    /// The bits of an `i32`, which is what the top half of the range is in these files: no size is so large.
+    const fn signed(self, bits: u32) -> Self {
+        let value = bits as i32;
+        if value < 0 { self.str("-").number(value.unsigned_abs()) } else { self.number(bits) }
     }
 
     const fn hex(self, value: u32) -> Self {

@@ -1,7 +1,7 @@
 //! What a recording is, how it becomes tokens, and what tells them apart.
 
 use super::read::{Reader, tri};
-use super::{Level, Linear, ModelError, Table, record};
+use super::{Level, Linear, MAX_CHANNELS, ModelError, Table, record};
 
 /// Sliding window over the steps of a recording; no padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,9 @@ pub struct Window {
 }
 
 impl Window {
+    /// Most steps, of a token and from one to the next.
+    pub const MAX: u32 = 1024;
+
     /// Tokens of a recording of `steps` steps; zero if it is shorter than one window.
     pub const fn tokens(self, steps: usize) -> usize {
         match steps.checked_sub(self.width) {
@@ -76,7 +79,7 @@ impl<'a> Input<'a> {
     pub(super) const fn read(reader: &mut Reader<'a>, width: usize) -> Result<Self, ModelError> {
         match tri!(reader.field("input.kind", 0, 2)) {
             0 => {
-                let channels = tri!(reader.field("input.channels", 1, 1024));
+                let channels = tri!(reader.field("input.channels", 1, MAX_CHANNELS));
                 let window = tri!(Window::read(reader));
                 let shift = tri!(reader.field("input.shift", 0, 15)) as u32;
                 let level = tri!(Level::read(reader));
@@ -85,7 +88,7 @@ impl<'a> Input<'a> {
                 Ok(Self::Samples { channels, window, shift, level, stem })
             }
             1 => {
-                let symbols = tri!(reader.field("input.symbols", 1, 1024));
+                let symbols = tri!(reader.field("input.symbols", 1, MAX_CHANNELS));
                 let window = tri!(Window::read(reader));
                 let shift = tri!(reader.field("input.shift", 0, 14)) as u32;
                 let stem = tri!(Linear::read(reader, "input.stem"));
@@ -173,8 +176,8 @@ impl<'a> Input<'a> {
 
 impl Window {
     pub(super) const fn read(reader: &mut Reader<'_>) -> Result<Self, ModelError> {
-        let width = tri!(reader.field("input.window.width", 1, 1024));
-        let stride = tri!(reader.field("input.window.stride", 1, 1024));
+        let width = tri!(reader.field("input.window.width", 1, Self::MAX));
+        let stride = tri!(reader.field("input.window.stride", 1, Self::MAX));
         Ok(Self { width, stride })
     }
 }

@@ -69,6 +69,11 @@ pub const MAX_HORIZON: u32 = 1 << 30;
 /// Largest model width: what an integer layer normalisation is made for.
 pub const MAX_WIDTH: u32 = 1024;
 
+/// Most blocks.
+pub const MAX_BLOCKS: u32 = 64;
+/// Most channels of a sample, and most symbols.
+pub const MAX_CHANNELS: u32 = 1024;
+
 /// A parsed model: parameters in place, everything checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Model<'a> {
@@ -163,7 +168,7 @@ impl<'a> Model<'a> {
                 high: MAX_WIDTH,
             });
         }
-        let block_count = tri!(reader.field("blocks", 1, 64));
+        let block_count = tri!(reader.field("blocks", 1, MAX_BLOCKS));
         let outputs = tri!(reader.field("outputs", 1, Linear::MAX_WIDTH));
         let pooling = tri!(Pooling::read(&mut reader));
         let texts = [sections.answers, sections.names, sections.units];

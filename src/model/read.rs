@@ -77,7 +77,7 @@ impl<'a> Reader<'a> {
     pub(super) const fn frac(&mut self, field: &'static str) -> Result<i32, ModelError> {
         let found = tri!(self.word());
         if (found as i32) < -15 || found as i32 > 31 {
-            return Err(ModelError::Range { field, found, low: 0, high: 31 });
+            return Err(ModelError::Range { field, found, low: -15_i32 as u32, high: 31 });
         }
         Ok(found as i32)
     }

@@ -7,6 +7,7 @@ use fixformer::host::data::{self, DataError, Label, Options, Recordings, Split};
 use fixformer::host::draw::Source;
 use fixformer::host::import::description::InputKind;
 use fixformer::host::scale::SampleScale;
+use fixformer::model::{Linear, MAX_TOKENS};
 
 use crate::recipe::Recipe;
 
@@ -126,6 +127,12 @@ fn classes(recipe: &Recipe, path: &Path, train: &Set) -> Result<usize> {
     let largest = train.labels.iter().max().map_or(0, |label| label + 1);
     let classes = recipe.training.classes.unwrap_or(largest);
     ensure!(
+        classes <= Linear::MAX_WIDTH as usize,
+        "{}: {classes} classes; a model file takes at most {}: correct the labels",
+        path.display(),
+        Linear::MAX_WIDTH
+    );
+    ensure!(
         classes > 1,
         "{}: all training recordings are of class 0; give at least 2 classes",
         path.display()
@@ -185,6 +192,11 @@ fn tokens(recipe: &Recipe, recording: &[i16], place: impl Fn() -> String) -> Res
             recipe.path.display()
         );
     }
+    ensure!(
+        tokens <= MAX_TOKENS as usize,
+        "{}: {tokens} tokens; a model file takes at most {MAX_TOKENS}: shorten the recording, or raise the stride",
+        place()
+    );
     Ok(tokens)
 }
 

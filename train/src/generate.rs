@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use fixformer::host::file::Files;
 
 use crate::data::Set;
 
@@ -39,10 +40,11 @@ pub struct Splits {
 /// # Errors
 /// The file cannot be written.
 pub fn write(task: Task, path: &Path, seed: u64) -> Result<()> {
+    let output = &Files::default().write(path)?;
     match task {
-        Task::Digits => npz::write(path, &digits::splits(), Some(digits::SCALE)),
-        Task::Listops => npz::write(path, &listops::splits(seed, listops::COUNTS), None),
-        Task::Marks => npz::write(path, &marks::splits(seed, marks::COUNTS), None),
-        Task::Needle => npz::write(path, &needle::splits(seed, needle::COUNTS), None),
+        Task::Digits => npz::write(output, &digits::splits(), Some(digits::SCALE)),
+        Task::Listops => npz::write(output, &listops::splits(seed, listops::COUNTS), None),
+        Task::Marks => npz::write(output, &marks::splits(seed, marks::COUNTS), None),
+        Task::Needle => npz::write(output, &needle::splits(seed, needle::COUNTS), None),
     }
 }

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use fixformer::host::data;
+use fixformer::host::file::Files;
+use fixformer::host::printable::{printable, printable_lines};
 use fixformer_train::data::Data;
 use fixformer_train::generate::{self, Task};
 use fixformer_train::recipe::Recipe;
@@ -73,7 +76,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", printable_lines(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }
@@ -83,13 +86,17 @@ fn train(run: &Run) -> Result<()> {
     let mut recipe = Recipe::read(&run.recipe)?;
     recipe.training.seed = run.seed.unwrap_or(recipe.training.seed);
     let device = device::open(&run.device)?;
-    let data = Data::load(&recipe, &recipe.data(run.data.as_deref())?)?;
+    let path = recipe.data(run.data.as_deref())?;
     let output = match &run.output {
         Some(output) => output.clone(),
         None => PathBuf::from(run.recipe.file_stem().context("the recipe has no name")?)
             .with_extension("safetensors"),
     };
-    ensure!(!output.is_dir(), "{}: is a folder; name a file", output.display());
+    let mut files = Files::default();
+    files.read([run.recipe.clone()]);
+    files.read(data::files(&path));
+    files.write(&output)?;
+    let data = Data::load(&recipe, &path)?;
 
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
@@ -112,7 +119,7 @@ fn train(run: &Run) -> Result<()> {
     bar.finish_and_clear();
     println!(
         "{}: {} parameters, validation accuracy {:.2} % after epoch {}{}",
-        output.display(),
+        printable(&output.display().to_string()),
         outcome.parameters,
         100.0 * outcome.best.accuracy,
         outcome.epoch,

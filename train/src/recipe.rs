@@ -7,7 +7,13 @@ use fixformer::host::import;
 use fixformer::host::import::description::{
     Description, InputKind, NormOrder, PoolingKind, PositionKind, Task,
 };
+use fixformer::model::Linear;
 use serde::Deserialize;
+
+/// Most recordings of a step.
+const MOST_BATCH: usize = 1 << 16;
+/// Most steps by which a recording is moved.
+const MOST_SHIFT: usize = 1 << 24;
 
 /// What to train and how.
 #[derive(Debug, Clone)]
@@ -149,10 +155,9 @@ impl Recipe {
             (None, Some(minutes)) => positive("minutes", minutes)?,
             _ => {}
         }
-        ensure!(batch > 0, "`train.batch` is 0; give at least 1");
-        if let Some(classes) = self.training.classes {
-            ensure!(classes > 1, "`train.classes` is {classes}; give at least 2");
-        }
+        within("batch", batch, 1, MOST_BATCH)?;
+        within("classes", self.training.classes.unwrap_or(2), 2, Linear::MAX_WIDTH as usize)?;
+        within("augment.shift", augment.shift, 0, MOST_SHIFT)?;
         ensure!(
             validation > 0.0 && validation < 1.0,
             "`train.validation` is {validation}; give a share of the training recordings above 0 and below 1"
@@ -220,6 +225,12 @@ impl Recipe {
         }
         Ok(())
     }
+}
+
+fn within(key: &str, value: usize, low: usize, high: usize) -> Result<()> {
+    ensure!(value >= low, "`train.{key}` is {value}; give at least {low}");
+    ensure!(value <= high, "`train.{key}` is {value}; give at most {high}");
+    Ok(())
 }
 
 fn positive(key: &str, value: f64) -> Result<()> {

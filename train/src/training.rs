@@ -8,6 +8,7 @@ use anyhow::{Result, ensure};
 use burn::optim::{AdamW, AdamWConfig, AdamWState, Optimizer};
 use burn::tensor::{Device, Tensor, TensorData, activation};
 use fixformer::host::draw::Source;
+use fixformer::host::report::best;
 
 use crate::batch::Batch;
 use crate::checkpoint;
@@ -162,8 +163,6 @@ fn validate(
         sum += value * rows.len() as f64;
         let columns = scores.dims()[1];
         let scores: Vec<f32> = scores.into_data().try_into_vec().expect("single precision");
-        let best =
-            |scores: &[f32]| (1..columns).fold(0, |best, i| if scores[i] > scores[best] { i } else { best });
         right += scores
             .chunks(columns)
             .zip(&batch.labels)

@@ -70,6 +70,42 @@ fn ctrl_c_ends_it_with_the_best_so_far() {
     assert!(left.iter().all(|path| path.extension().unwrap() != "part"), "{left:?}");
 }
 
+/// The only copy of what it is trained on is not written over, whatever it is called.
+#[test]
+fn what_is_read_is_not_written_over() {
+    let folder = folder("epochs = 1");
+    std::os::unix::fs::symlink("test.toml", folder.path().join("soft")).unwrap();
+    fs::hard_link(folder.path().join("data.csv"), folder.path().join("hard")).unwrap();
+    let files = || ["test.toml", "data.csv"].map(|name| fs::read(folder.path().join(name)).unwrap());
+    let before = files();
+    for (output, input) in
+        [("test.toml", "test.toml"), ("soft", "test.toml"), ("data.csv", "data.csv"), ("hard", "data.csv")]
+    {
+        let run = Command::new(COMMAND)
+            .current_dir(folder.path())
+            .args(["run", "test.toml", "-o", output])
+            .output()
+            .unwrap();
+        let message = String::from_utf8_lossy(&run.stderr).into_owned();
+        assert_eq!(run.status.code(), Some(1), "{message}");
+        let expected =
+            format!("error: {output}: would be written over, but it is {input}, which is read here");
+        assert!(message.contains(&expected), "{message}");
+        assert!(files() == before, "{output}");
+    }
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for command in [&["run", "test.toml", "-o", "pipe"][..], &["generate", "marks", "-o", "pipe"]] {
+        let run = Command::new(COMMAND).current_dir(folder.path()).args(command).output().unwrap();
+        let message = String::from_utf8_lossy(&run.stderr).into_owned();
+        assert!(
+            message.contains("error: pipe: ") && message.contains("it is a pipe, no regular file"),
+            "{message}"
+        );
+        assert!(!pipe.is_file());
+    }
+}
+
 /// The size of files is limited, which says the same as a full disk: nothing more can be written.
 #[test]
 fn a_full_disk_leaves_the_last_checkpoint() {

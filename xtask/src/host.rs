@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, anyhow, ensure};
 use fixformer::host::engine::Engine;
 use fixformer::host::reference::Network;
+use fixformer::host::report::best;
 use fixformer::{Digest, Model};
 use std::fs;
 use std::path::Path;
@@ -50,8 +51,7 @@ pub(crate) fn float(network: &Network, rows: &[Vec<i16>]) -> Result<Vec<usize>> 
         rows.iter()
             .map(|row| {
                 let scores = network.forward(row, None, &mut |_, _| {})?;
-                let best = (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b]));
-                best.context("the reference has no classes")
+                Ok(best(&scores))
             })
             .collect()
     };

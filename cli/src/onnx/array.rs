@@ -137,13 +137,15 @@ pub(super) fn common_shape(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
         .collect()
 }
 
-/// The product, if there is one that memory could hold.
-fn count(shape: &[usize]) -> Option<usize> {
-    let most = 1_usize << 30;
+/// Most elements of an array: no network that a model file has room for has a larger one.
+const MOST: usize = 1 << 26;
+
+/// The product of the lengths, if it is no more than an array may have.
+pub(super) fn count(shape: &[usize]) -> Option<usize> {
     shape
         .iter()
         .try_fold(1_usize, |product, &length| product.checked_mul(length))
-        .filter(|&count| count <= most)
+        .filter(|&count| count <= MOST)
 }
 
 /// Elements from one index of each axis to the next.

@@ -1,6 +1,6 @@
 //! Operators on numbers that do not depend on the recording: shapes, masks, tables of positions.
 
-use super::array::{Array, common_shape};
+use super::array::{Array, common_shape, count};
 use super::elementwise::{binary, unary};
 use super::error::Problem;
 use super::graph::{Constant, Kind, Node};
@@ -45,7 +45,10 @@ pub(super) fn folded(parameters: &Parameters<'_>) -> Result<Option<Vec<Constant>
         "Range" => {
             let number = |index| Ok::<_, Problem>(parameters.required(index)?.uniform().unwrap_or(0.0));
             let (start, limit, step) = (number(0)?, number(1)?, number(2)?);
-            let count = ((limit - start) / step).ceil().max(0.0) as usize;
+            let wanted = ((limit - start) / step).ceil().max(0.0) as usize;
+            let count = count(&[wanted]).ok_or_else(|| {
+                parameters.problem(format!("has {wanted} numbers, more than any network here has"))
+            })?;
             let data: Vec<f64> = (0..count).map(|index| start + index as f64 * step).collect();
             real(Array::new(vec![count], data))
         }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use fixformer::host::file;
 use fixformer::host::import::Precision;
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
@@ -273,7 +274,7 @@ impl Files<'_> {
         }
         if !self.read.contains_key(location) {
             let path = self.folder.join(path);
-            let bytes = std::fs::read(&path).map_err(|error| {
+            let bytes = file::read(&path, file::MOST_BYTES).map_err(|error| {
                 format!("is in {}, which cannot be read: {error}; put it beside the graph", path.display())
             })?;
             self.read.insert(location.to_owned(), bytes);
@@ -291,6 +292,19 @@ impl Files<'_> {
         })?;
         Ok(&bytes[offset..end])
     }
+}
+
+/// The files beside a graph that have tensors of it, as it names them.
+pub(super) fn locations(model: &ModelProto) -> Vec<String> {
+    let Some(graph) = &model.graph else { return Vec::new() };
+    let attributes =
+        graph.node.iter().flat_map(|node| &node.attribute).filter_map(|attribute| attribute.t.as_ref());
+    let entries = graph.initializer.iter().chain(attributes).flat_map(|tensor| &tensor.external_data);
+    let mut names: Vec<String> =
+        entries.filter(|entry| entry.key == "location").map(|entry| entry.value.clone()).collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// Values from their bytes.

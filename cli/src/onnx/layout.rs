@@ -116,6 +116,8 @@ pub(super) fn moved<T: Copy>(
             let mut tiled = array.clone();
             for (axis, &count) in counts.iter().enumerate().take(array.rank()) {
                 let length = array.shape[axis];
+                let repeated = [count.max(0) as usize, tiled.data.len()];
+                super::array::count(&repeated).ok_or_else(|| unfit("the number of repetitions"))?;
                 let indices: Vec<usize> =
                     (0..length * count.max(0) as usize).map(|index| index % length).collect();
                 tiled = tiled.taken(axis, &indices);

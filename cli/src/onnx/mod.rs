@@ -7,6 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
+use fixformer::host::file;
 use fixformer::host::import::Precision;
 use fixformer::host::reference::{Network, Positions};
 use fixformer::host::scale::SampleScale;
@@ -72,12 +73,7 @@ pub(crate) struct Open<'a> {
 /// [`OnnxError`] names the file and the node.
 pub(crate) fn import(path: &Path, open: Open<'_>) -> Result<Imported, OnnxError> {
     let file = |problem: String| OnnxError::File { path: path.to_owned(), problem };
-    // The error of the system says why; that of the parser nothing that helps.
-    std::fs::metadata(path).map_err(|error| file(format!("cannot be read: {error}; check the path")))?;
-    let model = tract_onnx::onnx().proto_model_for_path(path);
-    let model =
-        model.map_err(|error| file(format!("not an ONNX file ({error:#}); export the model again")))?;
-    placed(path, model, open)
+    placed(path, parsed(path).map_err(file)?, open)
 }
 
 /// The graph `model`, which is of the file at `path`.
@@ -110,6 +106,21 @@ fn placed(path: &Path, model: ModelProto, open: Open<'_>) -> Result<Imported, On
     let (_, found) =
         furthest.unwrap_or_else(|| (0, Problem::of_graph("has no input that the engine could take")));
     Err(problem(with_batch_norm(found, &graph)))
+}
+
+/// The graph at `path` and the files beside it that have its weights; it alone where it cannot be read.
+pub(crate) fn files(path: &Path) -> Vec<PathBuf> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let beside = parsed(path).map(|model| graph::locations(&model)).unwrap_or_default();
+    [path.to_owned()].into_iter().chain(beside.into_iter().map(|name| folder.join(name))).collect()
+}
+
+/// What is in the file, or what is wrong with it.
+fn parsed(path: &Path) -> Result<ModelProto, String> {
+    let bytes = file::read(path, file::MOST_BYTES)
+        .map_err(|error| format!("cannot be read: {error}{}", file::advice(&error)))?;
+    let model = tract_onnx::onnx().proto_model_for_read(&mut bytes.as_slice());
+    model.map_err(|error| format!("not an ONNX file ({error:#}); export the model again"))
 }
 
 impl Imported {
@@ -155,7 +166,8 @@ fn readings(port: &Port, values: usize) -> Result<Vec<Reading>, Problem> {
             shape[axis] = channel_count;
         }
         let open = port.shape[steps].is_none();
-        (step_count > 0).then_some(Reading { shape, steps, channels, open })
+        let fits = array::count(&shape).is_some_and(|values| values > 0);
+        fits.then_some(Reading { shape, steps, channels, open })
     };
     let found: Vec<Reading> = match port.shape.len() {
         2 => [axes(1, None)].into_iter().flatten().collect(),
@@ -170,7 +182,8 @@ fn readings(port: &Port, values: usize) -> Result<Vec<Reading>, Problem> {
     };
     if found.is_empty() {
         return Err(Problem::of_graph(format!(
-            "input `{}` leaves its channels open; export it with a fixed number of them",
+            "input `{}` leaves its channels open, or is longer than any recording; export it with a fixed number of them, and \
+             with a length that can be run",
             port.name
         )));
     }

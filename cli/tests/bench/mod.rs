@@ -2,7 +2,7 @@
 #![allow(dead_code)] // Each test program uses a part.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
@@ -87,6 +87,16 @@ impl Bench {
         let mut bytes = fs::read(self.path("digits.fxm")).unwrap();
         change(&mut bytes);
         fs::write(self.path("digits.fxm"), bytes).unwrap();
+    }
+
+    /// Changes the first words of the model file, which may be too long to be read.
+    pub(crate) fn damage_start(&self, change: impl FnOnce(&mut [u8])) {
+        let mut file = File::options().read(true).write(true).open(self.path("digits.fxm")).unwrap();
+        let mut bytes = [0; 16];
+        file.read_exact(&mut bytes).unwrap();
+        change(&mut bytes);
+        file.rewind().unwrap();
+        file.write_all(&bytes).unwrap();
     }
 
     /// Names of the files in the folder, sorted.

@@ -13,8 +13,8 @@ use fixformer::host::reference::*;
 
 use super::{Source, all_wide, length};
 
-/// Most tokens of a network.
-const MAX_TOKENS: usize = 96;
+/// Most tokens of a network, and of one of five.
+const MAX_TOKENS: [usize; 2] = [40, 96];
 
 impl Source {
     /// One of them.
@@ -89,7 +89,8 @@ fn network(source: &mut Source) -> Network {
     let width = width.max(2);
     let causal = source.often(4);
     let order = source.of(&[NormOrder::Pre, NormOrder::Pre, NormOrder::Post, NormOrder::Reversible]);
-    let max_tokens = 4 + source.below(MAX_TOKENS - 4);
+    let long = source.often(2);
+    let max_tokens = 4 + source.below(MAX_TOKENS[usize::from(long)] - 4);
     let input = input(source, width, causal);
     let class_token = source.often(2).then(|| source.values(width, 1.0));
     let blocks: Vec<Block> = (0..1 + source.below(2))

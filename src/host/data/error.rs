@@ -4,13 +4,15 @@ use std::path::PathBuf;
 use std::string::String;
 use std::vec::Vec;
 
+use crate::host::file::advice;
+
 /// Why a data file cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the messages say what the fields mean")]
 pub enum DataError {
     /// The file cannot be read.
-    #[error("{}: cannot be read: {source}; check the path and the permissions", path.display())]
+    #[error("{}: cannot be read: {source}{}", path.display(), advice(source))]
     Read { path: PathBuf, source: std::io::Error },
     /// An unknown extension.
     #[error("{}: unknown format; give {expected}", path.display())]
@@ -82,8 +84,14 @@ pub enum DataError {
     #[error("{}: the scale {problem}", path.display())]
     Scale { path: PathBuf, problem: String },
     /// Bytes that are no text.
-    #[error("{}: not a text file: byte {at} is 0; give numbers as text, or name the file after its format", path.display())]
+    #[error(
+        "{}: not a text file: byte {at} is 0; give numbers as text, in UTF-8 if they are in UTF-16 now, or name the file after \
+         its format", path.display()
+    )]
     NotText { path: PathBuf, at: usize },
+    /// A line that is no recording.
+    #[error("{}: line {line} has {bytes} bytes; give lines of at most {most}, one recording each, or an .npz", path.display())]
+    LongLine { path: PathBuf, line: usize, bytes: usize, most: usize },
     /// A first line that is a header as well as a recording.
     #[error(
         "{}: line {line} ({text}) could be the names of the columns or a recording; say which: `--header yes` or \

@@ -40,7 +40,7 @@ pub(super) fn load(path: &Path, split: Split, options: Options<'_>) -> Result<Re
 
     let mut recordings = Recordings { scale: options.scale.cloned(), ..Recordings::default() };
     let mut first: Option<(PathBuf, One)> = None;
-    for (file, _) in &files {
+    for (file, _) in files.iter().take(options.rows.unwrap_or(usize::MAX)) {
         let mut one = one(file, options)?;
         recordings.rows.push(core::mem::take(&mut one.values));
         match &first {
@@ -169,6 +169,23 @@ fn entries(path: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), DataError> {
     found.retain(|path| !hidden(path));
     found.sort();
     Ok(found.into_iter().partition(|path| path.is_dir()))
+}
+
+/// A folder for each split has one for each class.
+const DEEPEST: usize = 2;
+
+/// The files that recordings are read from, of all splits.
+pub(super) fn files(path: &Path) -> Vec<PathBuf> {
+    let (mut files, mut folders) = (Vec::new(), Vec::from([path.to_owned()]));
+    for _ in 0..=DEEPEST {
+        let found: Vec<_> = folders.iter().filter_map(|folder| entries(folder).ok()).collect();
+        folders.clear();
+        for (deeper, inside) in found {
+            folders.extend(deeper);
+            files.extend(inside.into_iter().filter(|file| is_data(file)));
+        }
+    }
+    files
 }
 
 fn is_data(path: &Path) -> bool {

@@ -21,6 +21,8 @@ const MOST_HEADER: u64 = 1 << 20;
 /// An array in row-major order.
 pub(super) struct Array {
     pub(super) shape: Vec<usize>,
+    /// Length of its first axis in the file, of which it may have the first part alone.
+    pub(super) rows: usize,
     element: Element,
     /// Big-endian elements are turned round when read.
     big_endian: bool,
@@ -57,11 +59,12 @@ impl Element {
 }
 
 impl Array {
-    /// Reads a whole array to the end of its file, which has `available` bytes; an error is a sentence for the user.
-    pub(super) fn read(mut reader: impl Read, available: u64) -> Result<Self, String> {
+    /// Reads an array, or `most` rows of its first axis, to the end of its file, which has `available` bytes; an error is a
+    /// sentence for the user.
+    pub(super) fn read(mut reader: impl Read, available: u64, most: Option<usize>) -> Result<Self, String> {
         let header = header(&mut reader)?;
         let available = available.saturating_sub(header.len() as u64 + START);
-        let shape = shape(entry(&header, "shape")?)?;
+        let mut shape = shape(entry(&header, "shape")?)?;
         let (element, big_endian) = element_type(entry(&header, "descr")?, shape.len())?;
         let fortran = entry(&header, "fortran_order")?.starts_with("True");
 
@@ -79,10 +82,15 @@ impl Array {
                  copy or download it again"
             ));
         }
+        let rows = shape.first().copied().unwrap_or(1);
+        let kept = most.map_or(rows, |most| most.min(rows));
+        let first = if rows == 0 || fortran { size } else { size / rows * kept };
         let mut bytes = Vec::new();
-        reader.by_ref().take(size as u64).read_to_end(&mut bytes).map_err(damaged)?;
-        if bytes.len() < size {
-            let got = bytes.len();
+        bytes.try_reserve_exact(first).map_err(|_| format!("there is no memory for its {first} bytes"))?;
+        reader.by_ref().take(first as u64).read_to_end(&mut bytes).map_err(damaged)?;
+        let skipped = std::io::copy(&mut reader.by_ref().take((size - first) as u64), &mut std::io::sink());
+        let got = bytes.len() as u64 + skipped.map_err(damaged)?;
+        if got < size as u64 {
             return Err(format!("cut off: {got} of {size} bytes; copy or download it again"));
         }
         // The checksum of a member is compared at its end.
@@ -95,8 +103,12 @@ impl Array {
         }
         if fortran {
             bytes = row_major(&bytes, &shape, element.size());
+            bytes.truncate(size.checked_div(rows).unwrap_or(0) * kept);
         }
-        Ok(Array { shape, element, big_endian, bytes })
+        if let Some(first) = shape.first_mut() {
+            *first = kept;
+        }
+        Ok(Array { shape, rows, element, big_endian, bytes })
     }
 
     /// Number of elements.

@@ -8,13 +8,13 @@ use std::path::Path;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use zip::ZipArchive;
-
 use super::labels::{self, Labels};
 use super::npy::Array;
-use crate::host::scale::SampleScale;
+use super::{DataError, Key, Labels as Wanted, Number, Options, Recordings, Split};
+use crate::host::file;
+use archive::Archive;
 
-use super::{DataError, Key, Labels as Wanted, Number, Options, Recordings, Split, check_scale};
+mod archive;
 
 /// One split of an `.npz`.
 pub(super) fn load(path: &Path, split: Split, options: Options<'_>) -> Result<Recordings, DataError> {
@@ -24,28 +24,34 @@ pub(super) fn load(path: &Path, split: Split, options: Options<'_>) -> Result<Re
         [Key::Recordings, Key::Lengths, Key::Steps, Key::Offsets, Key::Labels].map(|key| key.name(split));
     let file_scale = archive.scale()?;
 
-    let mut are_padded = false;
-    let (channels, mut rows) = if let Some(array) = archive.array(&steps)? {
-        let starts = archive.required(&offsets)?;
-        Source { path, key: &steps, options }.end_to_end(&array, &offsets, &starts)?
+    let are_padded = !archive.has(&steps);
+    let (channels, mut rows, count) = if are_padded {
+        let array = archive.required(&x, options.rows)?;
+        let (channels, rows) = Source { path, key: &x, options }.padded(&array)?;
+        (channels, rows, array.rows)
     } else {
-        let array = archive.required(&x)?;
-        are_padded = true;
-        Source { path, key: &x, options }.padded(&array)?
+        let starts = archive.required(&offsets, None)?;
+        // Where the last of the rows ends; what is no place in the array is found later.
+        let end = options.rows.and_then(|rows| starts.numbers().nth(rows));
+        let values = |end: Number| (end.real() as usize).saturating_mul(options.channels.unwrap_or(1));
+        let array = archive.required(&steps, end.map(values))?;
+        let (channels, rows) = Source { path, key: &steps, options }.end_to_end(&array, &offsets, &starts)?;
+        (channels, rows, starts.len().saturating_sub(1))
     };
     let padded = rows.first().filter(|_| are_padded).map(|row| row.len() / channels.max(1));
-    if let Some(array) = archive.array(&lengths)? {
+    if let Some(array) = archive.array(&lengths, None)? {
+        expect_shape(path, &lengths, &array, count)?;
         cut(path, &lengths, &array, channels, &mut rows)?;
     }
-    let found = if options.labels == Wanted::Aside { None } else { archive.array(&labels)? };
+    let found = if options.labels == Wanted::Aside { None } else { archive.array(&labels, None)? };
     let mut values = None;
     let (labels, classes) = match found {
         Some(array) if options.labels == Wanted::Values => {
-            values = Some(self::values(path, &labels, &array, rows.len())?);
+            values = Some(self::values(path, &labels, &array, count)?);
             (None, None)
         }
         Some(array) => {
-            let Labels { indices, classes } = self::labels(path, &labels, &array, rows.len(), options)?;
+            let Labels { indices, classes } = self::labels(path, &labels, &array, count, options)?;
             (Some(indices), classes)
         }
         None => (None, None),
@@ -114,14 +120,14 @@ fn labels(
 
 /// A single `.npy`, without labels.
 pub(super) fn load_array(path: &Path, options: Options<'_>) -> Result<Recordings, DataError> {
-    let array = read_array(path, "x")?;
+    let array = read_array(path, "x", options.rows)?;
     let (channels, rows) = Source { path, key: "x", options }.padded(&array)?;
     Ok(Recordings { channels, rows, scale: options.scale.cloned(), ..Recordings::default() })
 }
 
 /// A single `.npy` that is one recording, `[steps]` or `[steps, channels]`: its channels and values.
 pub(super) fn load_one(path: &Path, options: Options<'_>) -> Result<(usize, Vec<i16>), DataError> {
-    let array = read_array(path, "x")?;
+    let array = read_array(path, "x", None)?;
     let source = Source { path, key: "x", options };
     let channels = match array.shape[..] {
         [_] => options.channels.unwrap_or(1),
@@ -141,7 +147,7 @@ pub(super) fn load_one(path: &Path, options: Options<'_>) -> Result<(usize, Vec<
     if array.len() == 0 {
         return Err(source.empty());
     }
-    let values = source.raw_values(&array, channels)?;
+    let values = taken(&mut source.raw_values(&array, channels)?, array.len())?;
     if channels == 0 || !values.len().is_multiple_of(channels) {
         let (path, values) = (path.to_owned(), values.len());
         return Err(DataError::Channels { path, place: "the recording".to_string(), values, channels });
@@ -149,28 +155,29 @@ pub(super) fn load_one(path: &Path, options: Options<'_>) -> Result<(usize, Vec<
     Ok((channels, values))
 }
 
-fn read_array(path: &Path, key: &str) -> Result<Array, DataError> {
+/// Of at most `most` rows.
+fn read_array(path: &Path, key: &str, most: Option<usize>) -> Result<Array, DataError> {
     let file = open(path)?;
     let read = |source| DataError::Read { path: path.to_owned(), source };
     let available = file.get_ref().metadata().map_err(read)?.len();
     let problem = |problem| DataError::Array { path: path.to_owned(), key: key.to_string(), problem };
-    Array::read(file, available).map_err(problem)
+    Array::read(file, available, most).map_err(problem)
 }
 
 /// One array of an `.npz`, the first of `keys` that there is: its shape and its values in row-major order.
 pub(super) fn real_array(path: &Path, keys: &[&str]) -> Result<(Vec<usize>, Vec<f64>), DataError> {
     let mut archive = Archive::open(path)?;
     for key in keys {
-        if let Some(array) = archive.array(key)? {
+        if let Some(array) = archive.array(key, None)? {
             return Ok(reals(&array));
         }
     }
-    Ok(reals(&archive.required(keys.first().copied().unwrap_or_default())?))
+    Ok(reals(&archive.required(keys.first().copied().unwrap_or_default(), None)?))
 }
 
 /// The array of an `.npy`.
 pub(super) fn lone_array(path: &Path) -> Result<(Vec<usize>, Vec<f64>), DataError> {
-    Ok(reals(&read_array(path, "scores")?))
+    Ok(reals(&read_array(path, "scores", None)?))
 }
 
 fn reals(array: &Array) -> (Vec<usize>, Vec<f64>) {
@@ -202,8 +209,9 @@ impl Source<'_> {
             let (path, place) = (self.path.to_owned(), format!("a row of `{}`", self.key));
             return Err(DataError::Channels { path, place, values, channels });
         }
-        let all = self.raw_values(array, channels)?;
-        Ok((channels, all.chunks_exact(values).map(<[i16]>::to_vec).collect()))
+        let mut all = self.raw_values(array, channels)?;
+        let rows = (0..array.shape[0]).map(|_| taken(&mut all, values));
+        Ok((channels, rows.collect::<Result<_, _>>()?))
     }
 
     /// Rows laid end to end, each from its offset to the next, and the number of channels.
@@ -225,33 +233,38 @@ impl Source<'_> {
                 return Err(self.shape(array, expected));
             }
         };
-        let all = self.raw_values(array, channels)?;
-        if channels == 0 || !all.len().is_multiple_of(channels) {
+        let values = array.rows * array.shape[1..].iter().product::<usize>();
+        if channels == 0 || !values.is_multiple_of(channels) {
             let (path, place) = (self.path.to_owned(), format!("`{}`", self.key));
-            return Err(DataError::Channels { path, place, values: all.len(), channels });
+            return Err(DataError::Channels { path, place, values, channels });
         }
-        let steps = all.len() / channels;
-        let mut offsets = offsets.numbers().enumerate();
+        let steps = values / channels;
+        let mut all = self.raw_values(array, channels)?;
+        let mut offsets = offsets
+            .numbers()
+            .enumerate()
+            .take(self.options.rows.map_or(usize::MAX, |rows| rows.saturating_add(1)));
         let mut rows = Vec::new();
         let mut start = 0;
         if let Some((_, first)) = offsets.next() {
             start = whole(self.path, key, 0, first, 0, steps)?;
+            taken(&mut all, start * channels)?;
         }
         for (row, end) in offsets {
             let end = whole(self.path, key, row, end, start + 1, steps)?;
-            rows.push(all[start * channels..end * channels].to_vec());
+            rows.push(taken(&mut all, (end - start) * channels)?);
             start = end;
         }
         if rows.is_empty() { Err(self.empty()) } else { Ok((channels, rows)) }
     }
 
     /// The raw values of an array whose steps have so many channels.
-    fn raw_values(&self, array: &Array, channels: usize) -> Result<Vec<i16>, DataError> {
+    fn raw_values<'s>(&'s self, array: &'s Array, channels: usize) -> Result<impl RawValues + 's, DataError> {
         if !array.is_numeric() {
             let problem = "its elements are text; convert it with `.astype('float32')`".to_string();
             return Err(DataError::Array { path: self.path.to_owned(), key: self.key.to_string(), problem });
         }
-        let place = |flat: usize| {
+        let place = move |flat: usize| {
             let mut rest = flat;
             let mut index: Vec<usize> = Vec::new();
             for &extent in array.shape.iter().rev() {
@@ -261,15 +274,17 @@ impl Source<'_> {
             format!("`{}`{index:?}", self.key)
         };
         let numbers = array.numbers().enumerate();
-        let raw = |(flat, number)| self.options.raw(self.path, number, [flat, channels], || place(flat));
-        numbers.map(raw).collect()
+        Ok(numbers
+            .map(move |(flat, number)| self.options.raw(self.path, number, [flat, channels], || place(flat))))
     }
 
     fn shape(&self, array: &Array, expected: &str) -> DataError {
+        let mut found = array.shape.clone();
+        found.iter_mut().take(1).for_each(|rows| *rows = array.rows);
         DataError::Shape {
             path: self.path.to_owned(),
             key: self.key.to_string(),
-            found: array.shape.clone(),
+            found,
             expected: expected.to_string(),
         }
     }
@@ -277,6 +292,20 @@ impl Source<'_> {
     fn empty(&self) -> DataError {
         DataError::Empty { path: self.path.to_owned(), place: format!("array `{}`", self.key) }
     }
+}
+
+/// Raw values one after the other.
+trait RawValues: Iterator<Item = Result<i16, DataError>> {}
+
+impl<I: Iterator<Item = Result<i16, DataError>>> RawValues for I {}
+
+/// The next `count` values: with room for no more, as there may be many such rows.
+fn taken(all: &mut impl RawValues, count: usize) -> Result<Vec<i16>, DataError> {
+    let mut values = Vec::with_capacity(count);
+    for value in all.take(count) {
+        values.push(value?);
+    }
+    Ok(values)
 }
 
 /// The axes that recordings have, and what to do with those of this `shape`.
@@ -305,7 +334,6 @@ fn cut(
     channels: usize,
     rows: &mut [Vec<i16>],
 ) -> Result<(), DataError> {
-    expect_shape(path, key, lengths, rows.len())?;
     for (index, (row, length)) in rows.iter_mut().zip(lengths.numbers()).enumerate() {
         let steps = whole(path, key, index, length, 1, row.len() / channels)?;
         row.truncate(steps * channels);
@@ -351,81 +379,6 @@ fn expect_shape(path: &Path, key: &str, array: &Array, rows: usize) -> Result<()
 }
 
 fn open(path: &Path) -> Result<BufReader<File>, DataError> {
-    let file = File::open(path);
+    let file = file::open(path);
     file.map(BufReader::new).map_err(|source| DataError::Read { path: path.to_owned(), source })
-}
-
-/// The most that deflating can make smaller.
-const MOST_DEFLATED: u64 = 1032;
-
-/// An open `.npz`.
-struct Archive<'a> {
-    path: &'a Path,
-    zip: ZipArchive<BufReader<File>>,
-}
-
-impl<'a> Archive<'a> {
-    fn open(path: &'a Path) -> Result<Self, DataError> {
-        let zip = ZipArchive::new(open(path)?)
-            .map_err(|error| DataError::Archive { path: path.to_owned(), message: error.to_string() })?;
-        Ok(Archive { path, zip })
-    }
-
-    /// The array of that name, if there is one.
-    fn array(&mut self, key: &str) -> Result<Option<Array>, DataError> {
-        let problem =
-            |problem: String| DataError::Array { path: self.path.to_owned(), key: key.to_string(), problem };
-        match self.zip.by_name(&format!("{key}.npy")) {
-            Ok(entry) => {
-                // The archive's directory can claim whatever it likes too.
-                let available = entry.size().min(entry.compressed_size().saturating_mul(MOST_DEFLATED));
-                Array::read(entry, available).map(Some).map_err(problem)
-            }
-            Err(zip::result::ZipError::FileNotFound) => Ok(None),
-            Err(error) => Err(problem(error.to_string())),
-        }
-    }
-
-    /// The split to read: none, where the file has one set of recordings and says no split.
-    fn split(&self, split: Split) -> Option<Split> {
-        let has = |split: Option<Split>| {
-            let mut names = [Key::Recordings, Key::Steps].into_iter().map(|key| key.name(split) + ".npy");
-            names.any(|name| self.zip.index_for_name(&name).is_some())
-        };
-        let splits = [Split::Train, Split::Validation, Split::Test];
-        let whole = has(None) && !splits.into_iter().any(|split| has(Some(split)));
-        (!whole).then_some(split)
-    }
-
-    fn required(&mut self, key: &str) -> Result<Array, DataError> {
-        if let Some(array) = self.array(key)? {
-            return Ok(array);
-        }
-        let names = self.zip.file_names().flatten();
-        let mut present: Vec<String> =
-            names.filter_map(|name| name.strip_suffix(".npy").map(String::from)).collect();
-        present.sort();
-        if present.is_empty() {
-            present.push("none at all".to_string());
-        }
-        Err(DataError::MissingKey { path: self.path.to_owned(), key: key.to_string(), present })
-    }
-
-    /// The real value of one raw unit, if the file says: a number, or `[channels]`.
-    fn scale(&mut self) -> Result<Option<SampleScale>, DataError> {
-        let Some(array) = self.array(&Key::Scale.name(None))? else {
-            return Ok(None);
-        };
-        if array.shape.len() > 1 || array.len() == 0 {
-            return Err(DataError::Shape {
-                path: self.path.to_owned(),
-                key: "scale".to_string(),
-                found: array.shape.clone(),
-                expected: "a single number, or one for each channel".to_string(),
-            });
-        }
-        let scale = SampleScale::of_channels(array.numbers().map(Number::real).collect());
-        check_scale(self.path, &scale, scale.count())?;
-        Ok(Some(scale))
-    }
 }

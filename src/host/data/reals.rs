@@ -23,8 +23,7 @@ impl Reals {
     /// not all real.
     pub fn rows(&self, recordings: &Recordings) -> Option<Vec<Vec<f64>>> {
         let kept = self.kept.as_ref()?.borrow();
-        let stored =
-            |row: &Vec<i16>| recordings.padded.map_or(row.len(), |steps| steps * recordings.channels);
+        let stored = |row: &Vec<i16>| stored(recordings, row);
         if recordings.rows.iter().map(stored).sum::<usize>() != kept.len() {
             return None;
         }
@@ -35,6 +34,12 @@ impl Reals {
             first[..row.len()].to_vec()
         };
         Some(recordings.rows.iter().map(of_row).collect())
+    }
+
+    /// Keeps the values of `recordings` alone, which are the first of those that were read.
+    pub(super) fn truncate(&self, recordings: &Recordings) {
+        let values = recordings.rows.iter().map(|row| stored(recordings, row)).sum();
+        self.kept.iter().for_each(|kept| kept.borrow_mut().truncate(values));
     }
 
     /// Forgets the values, not what they span: they are read anew, or in another order than that of steps.
@@ -62,4 +67,9 @@ impl Reals {
         let [low, high] = spans[channel].unwrap_or([value; 2]);
         spans[channel] = Some([low.min(value), high.max(value)]);
     }
+}
+
+/// Values of a recording with its padding.
+fn stored(recordings: &Recordings, row: &[i16]) -> usize {
+    recordings.padded.map_or(row.len(), |steps| steps * recordings.channels)
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::ToOwned;
 use std::format;
+use std::io::BufReader;
 use std::path::Path;
 use std::string::{String, ToString};
 use std::vec;
@@ -10,6 +11,7 @@ use std::vec::Vec;
 use hound::{Error, SampleFormat, WavReader};
 
 use super::{DataError, Number, Options, Recordings, raw};
+use crate::host::file;
 
 /// What is in a file.
 pub(super) struct Sound {
@@ -30,7 +32,8 @@ pub(super) fn load(path: &Path, options: Options<'_>) -> Result<Recordings, Data
 /// full scale is 1 in its units.
 pub(super) fn read(path: &Path, options: Options<'_>) -> Result<Sound, DataError> {
     let failed = |error: Error| in_words(path, error);
-    let mut reader = WavReader::open(path).map_err(failed)?;
+    let file = file::open(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
+    let mut reader = WavReader::new(BufReader::new(file)).map_err(failed)?;
     let spec = reader.spec();
     if let Some(expected) = options.rate.filter(|&rate| rate != spec.sample_rate) {
         let from = "asked for".to_string();

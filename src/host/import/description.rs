@@ -7,10 +7,10 @@ use serde::Deserialize;
 
 use crate::host::reference;
 use crate::host::scale::SampleScale;
-use crate::model::MAX_HORIZON;
 
 mod attention;
 mod head;
+mod limits;
 mod pooling;
 mod running;
 mod tensors;
@@ -211,15 +211,8 @@ pub(super) fn parse(text: &str) -> Result<Description, Problem> {
 
 /// Refuses numbers that make no sense.
 pub(super) fn check(description: &Description) -> Result<(), Problem> {
+    limits::check(description)?;
     let encoder = &description.encoder;
-    positive("encoder.width", encoder.width)?;
-    positive("encoder.heads", encoder.heads)?;
-    positive("encoder.hidden", encoder.hidden)?;
-    positive("max_tokens", description.max_tokens.unwrap_or(1))?;
-    if let Some(horizon) = description.horizon.filter(|&horizon| horizon > MAX_HORIZON as usize) {
-        let problem = format!("is {horizon}; a model file takes at most {MAX_HORIZON}");
-        return Err(Problem::Field { field: "horizon".to_string(), problem });
-    }
     above_zero("encoder.epsilon", encoder.epsilon)?;
     for (key, given, norm, on) in [
         ("encoder.embedding_epsilon", encoder.embedding_epsilon, "embedding_norm", encoder.embedding_norm),
@@ -235,7 +228,6 @@ pub(super) fn check(description: &Description) -> Result<(), Problem> {
             return Err(Problem::Field { field: key.to_string(), problem });
         }
     }
-    positive("encoder.head_width", encoder.head_width.unwrap_or(1))?;
     if encoder.head_width.is_none() && !encoder.width.is_multiple_of(encoder.heads) {
         let (width, heads) = (encoder.width, encoder.heads);
         let problem =
@@ -245,26 +237,16 @@ pub(super) fn check(description: &Description) -> Result<(), Problem> {
     encoder.attention.check(encoder.layers, &description.tensors)?;
     description.pooling.check()?;
     match &description.input {
-        InputKind::Samples { channels, scale, window, .. } => {
-            positive("input.channels", *channels)?;
+        InputKind::Samples { channels, scale, .. } => {
             if let Some(problem) = scale.problem(*channels) {
                 return Err(Problem::Field { field: "input.scale".to_string(), problem });
             }
-            check_window(window)?;
             running::check(&description.input)?;
         }
-        InputKind::OneHot { symbols, window } => {
-            positive("input.symbols", *symbols)?;
-            check_window(window)?;
-        }
+        InputKind::OneHot { .. } => {}
         InputKind::Tokens { scale } => above_zero("input.scale", *scale)?,
     }
     Ok(())
-}
-
-fn check_window(window: &Window) -> Result<(), Problem> {
-    positive("input.window.width", window.width)?;
-    positive("input.window.stride", window.stride)
 }
 
 fn positive(field: &str, value: usize) -> Result<(), Problem> {

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use std::string::String;
 use std::vec::Vec;
 
+use crate::host::file::advice;
+
 /// Why a checkpoint cannot be imported.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
     /// A file cannot be read.
-    #[error("{}: cannot be read: {source}; check the path and the permissions", path.display())]
+    #[error("{}: cannot be read: {source}{}", path.display(), advice(source))]
     Read {
         /// The file.
         path: PathBuf,

@@ -139,7 +139,7 @@ impl BigBirdConfig {
                 causal: false,
                 block,
                 random,
-                dense_up_to: (5 + 2 * random) * block,
+                dense_up_to: random.saturating_mul(2).saturating_add(5).saturating_mul(block),
                 plan: (random > 0 && !frozen).then_some(plan),
                 seed: None,
                 global: None,

@@ -10,6 +10,7 @@ use super::description::{Description, Plan};
 use super::names::Aliases;
 use super::weights::Weights;
 use super::{ImportError, Importer, hugging_face, remedy};
+use crate::host::file;
 use crate::host::reference::Network;
 
 /// The files of a float model, and what they leave open.
@@ -73,15 +74,20 @@ impl Source {
         Ok((network, precision))
     }
 
+    /// The files that are read: the description, the weights with the index of their shards, and the further tensors. Where
+    /// weights cannot be read, what is known of them without.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let given = self.description.iter().chain(&self.frozen).cloned();
+        given.chain(super::weights::files(&self.weights)).collect()
+    }
+
     fn described(&self, weights: &Weights, has: &dyn Fn(&str) -> bool) -> Result<Description, ImportError> {
         let foreign = |path: &Path, config: &str| {
             let overrides = self.overrides.as_deref();
             hugging_face::description(config, overrides, self.plan, has).map_err(|problem| problem.of(path))
         };
         match &self.description {
-            Some(path) if path.extension().is_some_and(|kind| kind == "json") => {
-                foreign(path, &String::from_utf8_lossy(&read(path)?))
-            }
+            Some(path) if path.extension().is_some_and(|kind| kind == "json") => foreign(path, &text(path)?),
             Some(path) => super::read(path),
             None => {
                 if let Some(config) = weights.configuration() {
@@ -89,7 +95,7 @@ impl Source {
                 }
                 let missing = || ImportError::NoDescription { path: self.weights.clone() };
                 let path = weights.configuration_file().ok_or_else(missing)?;
-                foreign(&path, &String::from_utf8_lossy(&read(&path)?))
+                foreign(&path, &text(&path)?)
             }
         }
     }
@@ -104,5 +110,9 @@ pub(in crate::host) fn shapes(path: &Path) -> Result<BTreeMap<String, Vec<usize>
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, ImportError> {
-    std::fs::read(path).map_err(|source| ImportError::Read { path: path.into(), source })
+    file::read(path, file::MOST_BYTES).map_err(|source| ImportError::Read { path: path.into(), source })
+}
+
+pub(super) fn text(path: &Path) -> Result<String, ImportError> {
+    file::text(path).map_err(|source| ImportError::Read { path: path.into(), source })
 }

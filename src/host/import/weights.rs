@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::ImportError;
 use super::checkpoint::Checkpoint;
 use super::source::read;
+use crate::host::file;
 
 /// Ending of the index that Hugging Face libraries write beside the shards.
 const INDEX: &str = ".safetensors.index.json";
@@ -61,7 +62,7 @@ impl Weights {
         let mut files = Vec::new();
         for name in names {
             let shard = folder.join(name);
-            let bytes = std::fs::read(&shard).map_err(|error| {
+            let bytes = file::read(&shard, file::MOST_BYTES).map_err(|error| {
                 problem(format!(
                     "lists the shard `{name}`, which cannot be read ({error}); put it beside the index"
                 ))
@@ -106,6 +107,24 @@ impl Weights {
         let path = self.folder.as_ref()?.join("config.json");
         path.exists().then_some(path)
     }
+}
+
+/// The files of the weights at `path`: itself, or of a folder or an index also the shards and the configuration beside them.
+pub(super) fn files(path: &Path) -> Vec<PathBuf> {
+    let found = if path.is_dir() { in_folder(path).ok() } else { Some(path.to_owned()) };
+    let Some(found) = found else { return Vec::new() };
+    let mut files = Vec::new();
+    if found.extension().is_some_and(|extension| extension == "json") {
+        let folder = found.parent().unwrap_or(Path::new(""));
+        let index = read(&found).ok().and_then(|bytes| serde_json::from_slice::<Index>(&bytes).ok());
+        let shards = index.into_iter().flat_map(|index| index.weight_map.into_values());
+        files.extend(shards.map(|shard| folder.join(shard)));
+    }
+    if let Some(folder) = found.parent().filter(|_| found != *path || !files.is_empty()) {
+        files.push(folder.join("config.json"));
+    }
+    files.push(found);
+    files
 }
 
 /// The index of a folder, or its only file of tensors.

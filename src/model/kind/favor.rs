@@ -142,7 +142,8 @@ impl FavorInput {
         let found = tri!(reader.word());
         let epsilon = found as i32;
         if epsilon < -Favor::MAX_EPSILON || epsilon > Favor::MAX_EPSILON {
-            return Err(ModelError::Range { field, found, low: 0, high: Favor::MAX_EPSILON as u32 });
+            let (low, high) = (-Favor::MAX_EPSILON as u32, Favor::MAX_EPSILON as u32);
+            return Err(ModelError::Range { field, found, low, high });
         }
         Ok(Self { projection, norm, epsilon })
     }

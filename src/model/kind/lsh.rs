@@ -112,7 +112,7 @@ impl<'a> Lsh<'a> {
         };
         if chunks > MOST_CHUNKS as u64 {
             let field = "lsh.multiple (chunks of all rounds: rounds * multiple / chunk)";
-            let found = if chunks > u32::MAX as u64 { u32::MAX } else { chunks as u32 };
+            let found = if chunks > i32::MAX as u64 { i32::MAX as u32 } else { chunks as u32 };
             return Err(ModelError::Range { field, found, low: 1, high: MOST_CHUNKS });
         }
         if self.rotation_heads != 1 && self.rotation_heads != shape.heads {

@@ -1,18 +1,17 @@
 //! Data files as `numpy.savez` writes them.
 
 use std::io::{Cursor, Write};
-use std::path::Path;
 
 use anyhow::Result;
 use fixformer::host::data::Split;
-use fixformer::host::file;
+use fixformer::host::file::Output;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::Splits;
 
 /// Recordings laid end to end with their offsets (tokens), or, with a scale, side by side (samples, equally long).
-pub(super) fn write(path: &Path, splits: &Splits, scale: Option<f64>) -> Result<()> {
+pub(super) fn write(output: &Output, splits: &Splits, scale: Option<f64>) -> Result<()> {
     let mut archive = Archive(ZipWriter::new(Cursor::new(Vec::new())));
     let splits =
         [(Split::Train, &splits.train), (Split::Validation, &splits.validation), (Split::Test, &splits.test)];
@@ -46,7 +45,7 @@ pub(super) fn write(path: &Path, splits: &Splits, scale: Option<f64>) -> Result<
         archive.array("scale", "<f8", &[], scale.to_le_bytes().into_iter())?;
     }
     let bytes = archive.0.finish()?.into_inner();
-    Ok(file::replace(path, &bytes)?)
+    Ok(output.write(&bytes)?)
 }
 
 struct Archive(ZipWriter<Cursor<Vec<u8>>>);

@@ -59,7 +59,10 @@ impl Table {
         let text = text::read(path)?;
         let declared = dialect::declared(&text);
         // Blanks instead of the line that says so, so that places in the file stay what they are.
-        let text = declared.map_or(text.clone(), |(_, end)| " ".repeat(end) + &text[end..]);
+        let text = match declared {
+            Some((_, end)) => " ".repeat(end) + &text[end..],
+            None => text,
+        };
         let declared = declared.map(|(delimiter, _)| delimiter);
         let delimiter = options.delimiter.or(declared).unwrap_or_else(|| dialect::delimiter(&text));
         let mut lines = lines(path, &text, delimiter)?;

@@ -7,10 +7,11 @@ use std::vec::Vec;
 
 use serde::Deserialize;
 
-use super::{Place, Problem, Tensors, at_most, check_block, problem, unused};
+use super::{MOST_BLOCK, Place, Problem, Tensors, at_most, check_block, problem, unused};
 use crate::host::draw::{bigbird_plan, bigbird_plan_extended};
 use crate::host::reference::AttentionKind;
 use crate::host::reference::attention::bigbird::{self as float, Pattern, Window};
+use crate::model;
 
 /// `encoder.attention` of the kind `bigbird`.
 #[derive(Debug, Clone, Deserialize)]
@@ -43,6 +44,7 @@ pub enum Plan {
 
 /// What a model file has room for.
 const MOST_RANDOM: usize = 64;
+const MOST_DENSE: usize = (5 + 2 * MOST_RANDOM) * MOST_BLOCK;
 
 impl BigBird {
     /// Refuses parameters that contradict each other.
@@ -50,6 +52,10 @@ impl BigBird {
         let BigBird { block, random, dense_up_to, plan, .. } = *self;
         check_block(block)?;
         at_most("random", MOST_RANDOM, random)?;
+        at_most("dense_up_to", MOST_DENSE, dense_up_to)?;
+        for (key, given) in [("global", self.global), ("radius", self.radius)] {
+            at_most(key, model::MAX_TOKENS as usize, given.unwrap_or(0))?;
+        }
         if self.global.is_none() && !dense_up_to.is_multiple_of(block) {
             let what = format!("is {dense_up_to}; give a multiple of the block of {block} tokens");
             return Err(problem("dense_up_to", what));

@@ -10,6 +10,9 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::{Attention, Problem, Tensors};
 
+/// Largest number that the chunks of all layers divide: what a model file has room for.
+const MOST_MULTIPLE: usize = 1 << 30;
+
 /// `encoder.attention`: a single one for all layers, or a list with one each.
 #[derive(Debug, Clone)]
 pub struct Attentions(Vec<Attention>);
@@ -53,7 +56,16 @@ impl Attentions {
                 return Err(Problem::Field { field: format!("tensors.{key}"), problem: what });
             }
         }
-        self.0.iter().try_for_each(|attention| attention.check(tensors))
+        self.0.iter().try_for_each(|attention| attention.check(tensors))?;
+        let multiple = self.multiple();
+        if multiple > MOST_MULTIPLE {
+            let what = format!(
+                "has chunks that all divide no number below {multiple}; a model file takes at most {MOST_MULTIPLE}: give \
+                 the layers the same chunk"
+            );
+            return Err(Problem::Field { field: "encoder.attention".to_string(), problem: what });
+        }
+        Ok(())
     }
 }
 
@@ -105,5 +117,6 @@ fn least_common_multiple(a: usize, b: usize) -> usize {
     while y > 0 {
         (x, y) = (y, x % y);
     }
-    a / x.max(1) * b
+    // What is cut off here is refused.
+    (a / x.max(1)).saturating_mul(b)
 }

@@ -1,0 +1,10 @@
+//! What is said beside the result, on stderr.
+
+use std::fmt;
+
+use fixformer::host::printable::printable_lines;
+
+/// Says a line, as a terminal may have it: there are names from files in it.
+pub(crate) fn say(line: fmt::Arguments<'_>) {
+    eprintln!("{}", printable_lines(&line.to_string()));
+}

@@ -15,7 +15,7 @@ use super::norm;
 use crate::attention::accumulator::State;
 use crate::attention::life::{Memory, Room};
 use crate::attention::{Accumulator, Budget, KEY_TILE, KeyTile, Weight, pairs};
-use crate::kernels::VALUE_LIMIT;
+use crate::kernels::{VALUE_LIMIT, clamp};
 use crate::memory;
 use crate::model::{Epsilon, Favor, FavorInput};
 use crate::num::Requant;
@@ -138,6 +138,7 @@ impl<'m> Means<'m> {
     fn add_constant(&mut self, row: usize) {
         let state = State::of([self.at(Place::AllTotal), self.at(Place::AllTop)]);
         Accumulator::resume(self.all, self.buffer.lend(), state).finish(0, self.constant);
+        clamp(self.constant, VALUE_LIMIT);
         let key = self.parameters.key;
         let peak = if self.needs_peak() { self.at(Place::Peak) as i32 } else { 0 };
         let log = key.epsilon.saturating_add(peak).saturating_add(state.log2()).clamp(-LIMIT, LIMIT);
@@ -158,6 +159,8 @@ impl<'m> Means<'m> {
         let (even, odd) = self.spare.split_at_mut_checked(self.head.width).unwrap_or_default();
         let mean = if row.is_multiple_of(2) { even } else { odd };
         Accumulator::resume(sums, self.buffer.lend(), state).finish(gain, mean);
+        // It becomes a value, and rounding may have made more of it than of any that it is the mean of.
+        clamp(mean, VALUE_LIMIT);
         mean
     }
 
@@ -210,6 +213,8 @@ impl<'m> Memory<'m> for Means<'m> {
         self.put(Place::Peak, i32::MIN as u32);
         self.sums.fill(0);
         self.totals.fill(0);
+        // A row that makes the number of features even has no key, but is read.
+        self.tops.fill(0);
         self.all.fill(0);
     }
 
@@ -274,6 +279,7 @@ impl<'m> Memory<'m> for Means<'m> {
                 4 if has_epsilon(self.parameters) => {
                     let (state, extra) = (self.attend(&[]), self.at(Place::Extra));
                     Accumulator::resume(self.sum, self.buffer.lend(), state).finish(extra, self.constant);
+                    clamp(self.constant, VALUE_LIMIT);
                     self.put(Place::Peak, state.log2() as u32);
                     None
                 }

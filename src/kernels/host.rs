@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 
+#[cfg(target_arch = "x86_64")]
+use super::domain;
 use super::linear::{self, ChannelPairs};
-use super::{Channels, Weight, domain, portable};
+use super::{Channels, Weight, portable};
 use crate::num::Requant;
 
 /// What this process uses: one of those below.

@@ -1,5 +1,6 @@
 //! Every test: the host's by cargo, then those of every board under its emulator.
 
+mod narrow;
 mod totals;
 
 use crate::board::Board;
@@ -62,6 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             "fixformer-train",
             "--no-fail-fast",
         ]))?;
+        narrow::run(&totals)?;
     }
     let zoo = Model::all(&options.folders, options.rows, 1);
     let rows = all_boards(&boards, zoo.as_deref(), &totals);

@@ -159,8 +159,6 @@ impl<'m> Means<'m> {
         let (even, odd) = self.spare.split_at_mut_checked(self.head.width).unwrap_or_default();
         let mean = if row.is_multiple_of(2) { even } else { odd };
         Accumulator::resume(sums, self.buffer.lend(), state).finish(gain, mean);
-        // It becomes a value, and rounding may have made more of it than of any that it is the mean of.
-        clamp(mean, VALUE_LIMIT);
         mean
     }
 
@@ -172,6 +170,10 @@ impl<'m> Means<'m> {
             let (_, state) = feature(self.sums, self.totals, self.tops, row, width);
             let log = state.log2().clamp(-LIMIT, LIMIT);
             self.totals.iter_mut().skip(row).take(1).for_each(|total| *total = log as u32);
+        }
+        if extra == 0 {
+            // They become values, and rounding may have made more of one than of all that it is the mean of.
+            clamp(self.spare, VALUE_LIMIT);
         }
         let (even, odd) = self.spare.split_at_checked(width).unwrap_or_default();
         let words = self.sums.iter_mut().skip(row / 2 * width);

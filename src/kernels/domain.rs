@@ -108,7 +108,7 @@ pub(super) const fn add(shift: i32) -> bool {
 
 /// Whether [`super::key_exponents`] takes the scale and the norm of the key.
 pub(super) fn key_exponents(scale: Requant, n: i32) -> bool {
-    is_scale(scale) && n >= 0 && n <= EXPONENT
+    is_scale(scale) && (0..=EXPONENT).contains(&n)
 }
 
 /// Whether [`super::dots_of_sums`] takes the weights: what is in the sums fits whatever they are.

@@ -33,8 +33,8 @@ fn a_member_is_read_to_its_checksum() {
 #[test]
 fn sizes_are_bounded_by_the_file() {
     for (shape, words) in [
-        ("1000000, 1000000", &["2000000000000 bytes", "the file has 4 for it", "cut off or damaged"][..]),
-        ("99999999999, 99999999999", &["any memory"]),
+        ("40000, 40000", &["3200000000 bytes", "the file has 4 for it", "cut off or damaged"][..]),
+        ("4000000000, 4000000000, 4000000000", &["any memory"]),
         ("3, 2", &["12 bytes", "cut off"]),
         ("1, 1", &["more after its 2 bytes", "numpy.savez"]),
     ] {

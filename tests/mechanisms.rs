@@ -127,7 +127,7 @@ fn favor_and_lsh_contradictions_are_refused_by_name() {
         (lsh(|p, _| p.buckets = vec![7]), "lsh.buckets"),
         (lsh(|p, _| p.buckets = vec![0]), "lsh.buckets"),
         (lsh(|p, _| p.buckets = vec![8192, 2]), "lsh.buckets"),
-        (lsh(|p, _| p.buckets = vec![1 << 40; 2]), "lsh.buckets"),
+        (lsh(|p, _| p.buckets = vec![1 << (usize::BITS - 24); 2]), "lsh.buckets"),
         (lsh(|p, _| p.rounds = 0), "lsh.rounds"),
         (lsh(|p, _| p.rounds = 9), "lsh.rounds"),
         (lsh(|p, _| p.chunk = 0), "lsh.chunk"),

@@ -30,7 +30,7 @@ impl Errors {
 
 #[test]
 fn means_are_rounded_to_nearest_ties_up() {
-    for count in (1..=40).chain([4_095, 1 << 20, (1 << 30) - 1, 1 << 30]) {
+    for count in (1..=40).chain([4_095, 1 << 20, 1 << 30, (1 << 31) - 1]) {
         let near_zero = -3 * count..=3 * count;
         let near_ends = [i64::from(i32::MIN), i64::from(i32::MAX)].map(|end| end * count);
         for total in near_zero.step_by((count as usize / 40).max(1)).chain(near_ends) {

@@ -81,6 +81,25 @@ checks! { "accumulator", 3072,
         rows(&mean(&[tile(&keys, &values, u64::MAX); 9], 0), &[8191, 8191], 0)?;
     }
 
+    /// The more bits a level has, the more are dropped of its sums, which come to the same.
+    fn a_full_tile_of_any_level_does_not_overflow() {
+        // Two full runs.
+        let (keys, values) = ([0; 32 * 8], [8191; 32 * 8]);
+        for extra in 0..=14 {
+            let (mut sum, mut buffer) = ([0; 8], [0; TileBuffer::WORDS]);
+            let mut accumulator = Accumulator::new(&mut sum, TileBuffer::new(&mut buffer));
+            let weight = Weight::Coarse { level: extra, counts: None, bias: None, extra };
+            let tile = KeyTile { keys: &keys, values: &values, visible: u32::MAX.into(), weight };
+            for _ in 0..9 {
+                accumulator.absorb(&[0; 8], tile, UNIT);
+            }
+            let mut out = [0; 8];
+            accumulator.finish(extra.min(12), &mut out);
+            // A run of 16 keys is rounded to a sixteenth of what a value of theirs may be, at the highest level.
+            rows(&out, &[8191 >> (extra - extra.min(12)); 8], if extra > 8 { 64 } else { 1 })?;
+        }
+    }
+
     fn goes_on_where_it_stopped() {
         let tiles = [tile(&[300, 0], &[1000, -1000], 1), tile(&[0, 0, 640, 0], &VALUES, 3)];
         let (mut sum, mut buffer) = ([0; 2], [0; TileBuffer::WORDS]);

@@ -64,6 +64,21 @@ checks! { "favor", 3584,
         }
     }
 
+    /// The features `2^u` and `2^-u`: the first are 16 for key 3 and 1 for the others, the second a sixteenth and 1, and a query
+    /// weighs either with its own.
+    fn features_of_both_signs_pick_keys() {
+        let favor = Favor { features: Features::Hyperbolic, ..ONE_DIRECTION };
+        for causal in [false, true] {
+            let mut case = Rows { causal, ..one_large_key() };
+            case.queries[9 * WIDTH] = -8_192;
+            let attended = case.attended::<288>(AttentionKind::Favor(favor));
+            rows(row(&attended, 9), &[464, 465, 466, 467], 1)?;
+            case.queries[9 * WIDTH] = 0;
+            let attended = case.attended::<288>(AttentionKind::Favor(favor));
+            rows(row(&attended, 9), &[388, 389, 390, 391], 1)?;
+        }
+    }
+
     fn causal_and_not_agree_on_the_last_token() {
         let case = one_large_key();
         for features in [Features::Exponential, Features::Hyperbolic] {

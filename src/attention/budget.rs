@@ -10,7 +10,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// No pause.
+    /// No pause before as much work as a word counts.
     pub const UNLIMITED: Self = Self { left: usize::MAX, by_stage: false };
 
     /// A pause after this much work.

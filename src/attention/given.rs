@@ -55,7 +55,8 @@ impl Given<'_> {
         memory: &mut [u32],
         closing: impl FnOnce(&Head<'_>, &mut [u32], &mut [u32]),
     ) {
-        let (tokens, budget) = (self.tokens(), &mut Budget::UNLIMITED.clone());
+        // A call at a time has an end to its work: one for all would be spent where a word has 32 bits.
+        let (tokens, unlimited) = (self.tokens(), || Budget::UNLIMITED);
         let Self { index, width, causal, scale, gain, .. } = self;
         let head = &Head { kind, index, width, tokens, causal, scale, gain };
         let Some((words, scratch)) = memory.split_at_mut_checked(head.memory()) else { return };
@@ -67,10 +68,18 @@ impl Given<'_> {
             for first in (0..tokens).step_by(ROW_TILE) {
                 let tile = first..tokens.min(first + ROW_TILE);
                 self.fill((life.room)(head, words, scratch, tile.clone()), tile.start);
-                (life.absorb)(head, words, scratch, tile.clone(), self.mask(tile.start), false, budget);
+                (life.absorb)(
+                    head,
+                    words,
+                    scratch,
+                    tile.clone(),
+                    self.mask(tile.start),
+                    false,
+                    &mut unlimited(),
+                );
             }
             closing(head, words, scratch);
-            (life.close)(head, words, scratch, false, budget);
+            (life.close)(head, words, scratch, false, &mut unlimited());
         }
         let backwards = order == Order::Backwards;
         let absorbs = matches!(order, Order::Together | Order::Twice);
@@ -91,7 +100,7 @@ impl Given<'_> {
                 scratch,
                 answers,
                 &mut Progress { token, absorbs, resumed: false },
-                budget,
+                &mut unlimited(),
             );
         }
     }

@@ -7,7 +7,7 @@
 
 use core::arch::naked_asm;
 
-use super::{SCORE_SHIFT, portable, processor};
+use super::{SCORE_SHIFT, domain, portable, processor};
 use crate::num::{LogScore, OCTAVE, Requant};
 
 /// Columns of a query that [`dots_16`] keeps in registers.
@@ -19,6 +19,7 @@ const SUM_COLUMNS: usize = 8;
 
 /// See [`portable::dots`].
 pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
+    debug_assert!(domain::dots(q, keys));
     let width = q.len();
     let count = out.len().min(keys.len().checked_div(width).unwrap_or_default());
     if count < 2 || width > WIDEST || !width.is_multiple_of(8) || !at_word(q) || !at_word(keys) {
@@ -45,6 +46,7 @@ pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
 
 /// See [`portable::softmax_weights`].
 pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i16]) -> Result<u32, i32> {
+    debug_assert!(domain::softmax_weights(scale, top));
     let count = dots.len().min(weights.len());
     let fours = count / 4;
     if fours == 0 || scale.shift > SCORE_SHIFT || !at_word(weights) {
@@ -83,6 +85,7 @@ pub(super) const SATURATED: u64 = 1 << 27;
 /// See [`portable::weighted_sum`].
 pub fn weighted_sum(weights: &[i16], values: &[i16], run: usize, shift: u32, sum: &mut [i32]) {
     let width = sum.len();
+    debug_assert!(domain::weighted_sum(weights, values, run, shift, width));
     let pairs = (weights.len() / 2).min(values.len().checked_div(2 * width).unwrap_or_default());
     // An unpaired last row belongs to the sum of its run: rare enough for the portable way.
     let whole = pairs > 0 && run > 1 && run.is_multiple_of(2) && values.len() == 2 * pairs * width;
@@ -320,13 +323,8 @@ unsafe extern "C" fn weighted_sums(
         "and r12, r12, #12",
         "ldrd r3, lr, [sp, #4]",
         "mla r12, r12, lr, r3",
-        // Half of the last place that is kept.
-        "ldr r3, [sp, #68]",
-        "sub r3, r3, #1",
-        "mov r4, #1",
-        "lsl r4, r4, r3",
-        ".irp sum, r5, r6, r7, r8, r9, r10, r11",
-        "mov \\sum, r4",
+        ".irp sum, r4, r5, r6, r7, r8, r9, r10, r11",
+        "mov \\sum, #0",
         ".endr",
         "bx r12",
         ".macro eight_columns skip",
@@ -370,22 +368,28 @@ unsafe extern "C" fn weighted_sums(
         ".purgem eight_columns",
         "5:",
         "ldr r12, [sp, #20]",
-        "ldr r3, [sp, #68]",
-        ".irp sum, r4, r5, r6, r7, r8, r9, r10, r11",
-        "asr \\sum, \\sum, r3",
-        ".endr",
+        "ldr r2, [sp, #68]",
+        // The last bit that is dropped, which is the carry, rounds: half of a place in the sums would need room there.
         "ldrd r3, lr, [r12]",
-        "add r4, r4, r3",
-        "add r5, r5, lr",
+        "asrs r4, r4, r2",
+        "adc r4, r4, r3",
+        "asrs r5, r5, r2",
+        "adc r5, r5, lr",
         "ldrd r3, lr, [r12, #8]",
-        "add r6, r6, r3",
-        "add r7, r7, lr",
+        "asrs r6, r6, r2",
+        "adc r6, r6, r3",
+        "asrs r7, r7, r2",
+        "adc r7, r7, lr",
         "ldrd r3, lr, [r12, #16]",
-        "add r8, r8, r3",
-        "add r9, r9, lr",
+        "asrs r8, r8, r2",
+        "adc r8, r8, r3",
+        "asrs r9, r9, r2",
+        "adc r9, r9, lr",
         "ldrd r3, lr, [r12, #24]",
-        "add r10, r10, r3",
-        "add r11, r11, lr",
+        "asrs r10, r10, r2",
+        "adc r10, r10, r3",
+        "asrs r11, r11, r2",
+        "adc r11, r11, lr",
         "stm r12!, {{r4-r11}}",
         "ldr r3, [sp, #24]",
         "cmp r0, r3",

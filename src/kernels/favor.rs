@@ -4,7 +4,7 @@
 use core::arch::naked_asm;
 
 use super::dsp::{SATURATED, at_word, weights_of_fours};
-use super::{EXPONENT_FRAC, SCORE_SHIFT, portable, processor};
+use super::{EXPONENT_FRAC, SCORE_SHIFT, domain, portable, processor};
 use crate::num::{LogScore, OCTAVE, Requant};
 
 /// Largest shift of a scale whose product with the multiplier is one instruction, rounded.
@@ -12,6 +12,7 @@ const MOST_SHIFT: u32 = 16;
 
 /// See [`portable::key_exponents`].
 pub fn key_exponents(products: &mut [i32], scale: Requant, n: i32, tops: &[i16]) -> bool {
+    debug_assert!(domain::key_exponents(scale, n));
     let Some((multiplier, fours)) = fours(products, scale, tops) else {
         return portable::key_exponents(products, scale, n, tops);
     };
@@ -24,6 +25,7 @@ pub fn key_exponents(products: &mut [i32], scale: Requant, n: i32, tops: &[i16])
 
 /// See [`portable::query_exponents`].
 pub fn query_exponents(products: &mut [i32], scale: Requant, tops: &[i16]) -> i32 {
+    debug_assert!(domain::is_scale(scale));
     let Some((multiplier, fours)) = fours(products, scale, tops) else {
         return portable::query_exponents(products, scale, tops);
     };
@@ -43,6 +45,7 @@ fn fours(products: &[i32], scale: Requant, tops: &[i16]) -> Option<(i32, usize)>
 
 /// See [`portable::exp2_weights`].
 pub fn exp2_weights(exponents: &[i32], scale: Requant, top: i32, weights: &mut [i16]) -> u32 {
+    debug_assert!(domain::softmax_weights(scale, top));
     let count = exponents.len().min(weights.len());
     let whole = count > 0 && count.is_multiple_of(4) && scale.shift <= SCORE_SHIFT;
     if !whole || !at_word(weights) {
@@ -59,6 +62,7 @@ pub fn exp2_weights(exponents: &[i32], scale: Requant, top: i32, weights: &mut [
 
 /// See [`portable::dots_of_sums`].
 pub fn dots_of_sums(q: &[i16], sums: &[i32], out: &mut [i32]) {
+    debug_assert!(domain::dots_of_sums(q));
     let width = q.len();
     let pairs = out.len().min(sums.len().checked_div(width).unwrap_or_default()) / 2;
     let (mut by_row, mut rest) = (sums, &mut *out);

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 
+#[cfg(target_arch = "x86_64")]
+use super::domain;
 use super::linear::{self, ChannelPairs};
 use super::{Channels, Weight, portable};
 use crate::num::Requant;
@@ -56,6 +58,7 @@ const fn detected() -> bool {
 pub fn linear<W: Weight>(x: &[i16], weights: ChannelPairs<'_, W>, channels: Channels<'_>, out: &mut [i16]) {
     #[cfg(target_arch = "x86_64")]
     if has_avx2() {
+        debug_assert!(domain::linear(channels));
         // SAFETY: the processor has AVX2.
         return unsafe { avx2::linear(x, weights, channels, out) };
     }
@@ -66,6 +69,7 @@ pub fn linear<W: Weight>(x: &[i16], weights: ChannelPairs<'_, W>, channels: Chan
 pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
     #[cfg(target_arch = "x86_64")]
     if has_avx2() {
+        debug_assert!(domain::dots(q, keys));
         // SAFETY: the processor has AVX2.
         return unsafe { avx2::dots(q, keys, out) };
     }
@@ -76,6 +80,7 @@ pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
 pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i16]) -> Result<u32, i32> {
     #[cfg(target_arch = "x86_64")]
     if has_avx2() {
+        debug_assert!(domain::softmax_weights(scale, top));
         // SAFETY: the processor has AVX2.
         return unsafe { avx2::softmax_weights(dots, scale, top, weights) };
     }
@@ -86,6 +91,7 @@ pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i1
 pub fn weighted_sum(weights: &[i16], values: &[i16], run: usize, shift: u32, sum: &mut [i32]) {
     #[cfg(target_arch = "x86_64")]
     if has_avx2() {
+        debug_assert!(domain::weighted_sum(weights, values, run, shift, sum.len()));
         // SAFETY: the processor has AVX2.
         return unsafe { avx2::weighted_sum(weights, values, run, shift, sum) };
     }

@@ -24,7 +24,7 @@ mod thumb2;
 #[cfg_attr(fixformer_mul, path = "linear/riscv.rs")]
 mod rounds;
 
-use super::{Channels, Weight, portable};
+use super::{Channels, Weight, domain, portable};
 use crate::num::{Requant, saturate};
 use tile::Tile;
 
@@ -77,6 +77,7 @@ const PAIRS: usize = if cfg!(fixformer_thumb1) { 8 } else { 16 };
 /// See [`portable::linear`].
 #[cfg_attr(feature = "std", expect(unreachable_pub, reason = "the host has one before it"))]
 pub fn linear<W: Weight>(x: &[i16], weights: ChannelPairs<'_, W>, channels: Channels<'_>, out: &mut [i16]) {
+    debug_assert!(domain::linear(channels));
     let ChannelPairs { weights: matrix, inputs, skipped } = weights;
     // A channel without its partner goes alone.
     if skipped > 0 {

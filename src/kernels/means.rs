@@ -3,6 +3,7 @@
 
 mod loops;
 
+use super::domain;
 use super::dsp::at_word;
 use super::portable::{self, Means};
 use loops::{
@@ -36,6 +37,7 @@ const fn rounding(first: usize) -> u32 {
 
 /// See [`portable::lift`].
 pub fn lift(rows: &mut [i16], means: Means) {
+    debug_assert!(domain::lift(rows, means));
     if !(regular(means) && fits(rows, means.reach())) {
         return portable::lift(rows, means);
     }
@@ -47,6 +49,7 @@ pub fn lift(rows: &mut [i16], means: Means) {
 
 /// See [`portable::lift_twice`].
 pub fn lift_twice(rows: &mut [i16], means: Means, halved: bool) -> u32 {
+    debug_assert!(domain::lift(rows, means));
     if !(regular(means) && fits(rows, means.reach())) {
         return portable::lift_twice(rows, means, halved);
     }
@@ -94,6 +97,7 @@ fn joins(of: &[i16], out: &[i16], means: Means) -> bool {
 
 /// See [`portable::join`].
 pub fn join(of: &[i16], out: &mut [i16], means: Means) {
+    debug_assert!(domain::join(of, means));
     let Means { width, first, count, .. } = means;
     if !(regular(means) && joins(of, out, means)) {
         return portable::join(of, out, means);
@@ -104,6 +108,7 @@ pub fn join(of: &[i16], out: &mut [i16], means: Means) {
 
 /// See [`portable::join_pairs`].
 pub fn join_pairs(of: &[i16], out: &mut [i16], means: Means, whole: bool) {
+    debug_assert!(domain::join_pairs(of, means));
     let Means { width, count, .. } = means;
     if !(regular(means) && count.is_multiple_of(2) && joins(of, out, means)) {
         return portable::join_pairs(of, out, means, whole);

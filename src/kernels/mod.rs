@@ -4,6 +4,7 @@
 //! and gives the same bits; [`check`] runs the backend of this build against the definition.
 
 pub mod check;
+mod domain;
 #[cfg(fixformer_dsp)]
 mod dsp;
 #[cfg(fixformer_dsp)]
@@ -17,6 +18,7 @@ mod means;
 mod norm;
 pub mod portable;
 
+pub(crate) use domain::{NORM_BIAS, is_channel, is_direction};
 #[cfg(fixformer_dsp)]
 pub use dsp::{dots, softmax_weights, weighted_sum};
 #[cfg(fixformer_dsp)]

@@ -5,11 +5,12 @@
 #[cfg_attr(fixformer_mul, path = "norm/riscv.rs")]
 mod loops;
 
-use super::{NormParameters, portable};
+use super::{NormParameters, domain, portable};
 use loops::{ALIGNMENT, COLUMNS, LEAST_SHIFT, columns, sums, takes};
 
 /// See [`portable::layer_norm`].
 pub fn layer_norm(x: &[i16], norm: NormParameters<'_>, out: &mut [i16]) {
+    debug_assert!(domain::layer_norm(x, norm));
     let width = x.len();
     let NormParameters { gain, bias, shift, epsilon } = norm;
     let long = gain.len() >= width && bias.len() >= width && out.len() >= width;

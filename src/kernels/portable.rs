@@ -8,7 +8,7 @@ mod means;
 
 use fixed::types::I17F15;
 
-use super::{Activation, ChannelPairs, Channels, NormParameters, Weight};
+use super::{Activation, ChannelPairs, Channels, NormParameters, Weight, domain};
 pub use favor::{dots_of_sums, exp2_weights, key_exponents, query_exponents};
 pub use means::{Means, copy, expand, expand_pairs, half, join, join_pairs, lift, lift_twice};
 
@@ -21,6 +21,7 @@ use crate::num::{
 ///
 /// `x` is `[rows, inputs]`, `weights` `[outputs, inputs]`, `out` `[rows, outputs]`; no more than 8,192 outputs.
 pub fn linear<W: Weight>(x: &[i16], weights: ChannelPairs<'_, W>, channels: Channels<'_>, out: &mut [i16]) {
+    debug_assert!(domain::linear(channels));
     for channel in 0..channels.bias.len() {
         linear_channel(x, weights, channels, channel, out);
     }
@@ -51,9 +52,10 @@ pub(super) fn linear_channel<W: Weight>(
 
 /// `out[j] = q . keys[j]`; `keys` is `[n, q.len()]`.
 ///
-/// Neither `q` nor `keys` may hold a magnitude above [`super::dot_limit`], unless the product of the lengths of `q`
-/// and of a key is below `2^31`: then no sum of some of the products can be larger.
+/// Neither `q` nor `keys` may hold a magnitude above [`super::dot_limit`], unless the magnitudes of all products of `q` and a
+/// key sum up to less than `2^31`: then no sum of some of them can be larger.
 pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
+    debug_assert!(domain::dots(q, keys));
     if q.is_empty() {
         return;
     }
@@ -69,8 +71,9 @@ pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
 /// `weights[j] = 2^(scale dots[j] - top)`, the scaled product in units of log2; returns their sum, or the largest product
 /// if it lies above `top`: the weights are of no use then.
 ///
-/// Weights and sum have [`super::WEIGHT_FRAC`] fractional bits.
+/// Weights and sum have [`super::WEIGHT_FRAC`] fractional bits. The multiplier is not below zero, and `top` within `2^20`.
 pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i16]) -> Result<u32, i32> {
+    debug_assert!(domain::softmax_weights(scale, top));
     let from_top = top << LogScore::FRAC_NBITS;
     let (mut sum, mut signs) = (0, 0);
     for (&dot, weight) in dots.iter().zip(weights) {
@@ -91,9 +94,10 @@ pub(crate) fn largest(dots: &[i32]) -> i32 {
 /// `sum[c] += (sum_j weights[j] values[j][c]) / 2^shift`, once for every `run` rows; `values` is `[n, sum.len()]` with
 /// the rows of each pair zipped: `a[0] b[0] a[1] b[1] ...`. The last row of an odd number is as it is.
 ///
-/// The sum of the weights of a run times the largest magnitude of `values` is below `2^31`; `run` is even, and `shift`
-/// at least 1.
+/// The sum of the weights of a run times the largest magnitude of `values` is below `2^31`, and stays so while it is rounded;
+/// `run` is even, and `shift` from 1 to 31.
 pub fn weighted_sum(weights: &[i16], values: &[i16], run: usize, shift: u32, sum: &mut [i32]) {
+    debug_assert!(domain::weighted_sum(weights, values, run, shift, sum.len()));
     add_columns(weights, values, run, shift, sum.len(), 0, sum);
 }
 
@@ -132,8 +136,10 @@ pub(super) fn add_columns(
 /// Layer normalisation of one row (Ba et al. 2016): `(x - mean) / sqrt(variance + epsilon) * gain + bias`.
 ///
 /// The sums are exact integers, the root is [`crate::num::rsqrt`], and the normalised value has
-/// [`normalised_frac`] fractional bits before it meets the gain. At most 1,024 columns.
+/// [`normalised_frac`] fractional bits before it meets the gain. At most 2,048 columns, biases up to `2^30` and a shift up
+/// to 30.
 pub fn layer_norm(x: &[i16], norm: NormParameters<'_>, out: &mut [i16]) {
+    debug_assert!(domain::layer_norm(x, norm));
     Centred::new(x.len(), sums(x), norm.epsilon).normalise(x, norm, out);
 }
 
@@ -230,6 +236,7 @@ impl Curve {
 
     /// In place; `frac` fractional bits, at most 15, before and after.
     pub fn apply(self, x: &mut [i16], frac: u32) {
+        debug_assert!(frac <= I17F15::FRAC_NBITS);
         let up = I17F15::FRAC_NBITS.saturating_sub(frac);
         for x in x {
             let y = (self.0)(I17F15::from_bits(i32::from(*x) << up)).to_bits();
@@ -240,8 +247,9 @@ impl Curve {
 
 /// `x[i] = saturate(x[i] / 2^shift + y[i])`: the residual stream takes the format of what is added.
 ///
-/// A negative `shift` multiplies.
+/// A negative `shift` multiplies; from -15 to 15.
 pub fn add(x: &mut [i16], shift: i32, y: &[i16]) {
+    debug_assert!(domain::add(shift));
     for (x, &y) in x.iter_mut().zip(y) {
         let wide = i32::from(*x);
         let scaled = if shift >= 0 { round_shift(wide, shift as u32) } else { wide << -shift };

@@ -1,7 +1,7 @@
 //! What a recording is, how it becomes tokens, and what tells them apart.
 
 use super::read::{Reader, tri};
-use super::{Level, Linear, MAX_CHANNELS, ModelError, Table, record};
+use super::{Level, Linear, MAX_CHANNELS, MAX_INPUT, ModelError, Table, record};
 
 /// Sliding window over the steps of a recording; no padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,20 +99,31 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Refuses recordings that are longer than what can be standardized.
-    pub(super) const fn check_length(&self, max_tokens: usize) -> Result<(), ModelError> {
-        match self {
-            Self::Samples { window, level: Level::Standardized, .. } => {
-                let steps = window.width as u64 + (max_tokens as u64 - 1) * window.stride as u64;
-                if steps > Level::MAX_STEPS as u64 {
-                    let found = if steps > u32::MAX as u64 { u32::MAX } else { steps as u32 };
-                    let field = "max_tokens (steps of a standardized recording)";
-                    return Err(ModelError::Range { field, found, low: 1, high: Level::MAX_STEPS as u32 });
-                }
-                Ok(())
+    /// Refuses recordings that are longer than what can be standardized, or than what 32 bits count. `of_input`: the tokens
+    /// that are no class token.
+    pub(super) const fn check_length(&self, max_tokens: usize, of_input: usize) -> Result<(), ModelError> {
+        if let Self::Samples { window, level: Level::Standardized, .. } = self {
+            // Neither is above 2^14, nor a window above 2^10.
+            let found = (window.width + (max_tokens - 1) * window.stride) as u32;
+            let high = Level::MAX_STEPS as u32;
+            if found > high {
+                let field = "max_tokens (steps of a standardized recording)";
+                return Err(ModelError::Range { field, found, low: 1, high });
             }
-            _ => Ok(()),
         }
+        let values = self.max_values(of_input);
+        if values > MAX_INPUT as u64 {
+            let found = if values > u32::MAX as u64 { u32::MAX } else { values as u32 };
+            let field = "max_tokens (values of a recording: tokens * stride * channels)";
+            return Err(ModelError::Range { field, found, low: 1, high: MAX_INPUT });
+        }
+        Ok(())
+    }
+
+    /// Raw values of a recording up to which no token fits beside `tokens`.
+    pub(super) const fn max_values(&self, tokens: usize) -> u64 {
+        let Window { width, stride } = self.window();
+        (tokens as u64 * stride as u64 + width as u64 - 1) * self.step_values() as u64
     }
 
     /// Fractional bits of an embedded token.

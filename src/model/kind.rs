@@ -117,7 +117,7 @@ impl<'a> AttentionKind<'a> {
             Self::BigBird(bigbird) => bigbird.check(shape),
             Self::Favor(favor) => favor.check(shape),
             Self::Lsh(lsh) => lsh.check(shape),
-            Self::Local(local) => local.check(shape),
+            Self::Local(local) => local.check(shape, causal),
             Self::BigBirdExtended(extended) => extended.check(shape),
         }
     }

@@ -68,6 +68,11 @@ pub const MAX_TOKENS: u32 = 16_384;
 pub const MAX_HORIZON: u32 = 1 << 30;
 /// Largest model width: what an integer layer normalisation is made for.
 pub const MAX_WIDTH: u32 = 1024;
+/// Most words of a file, and most raw values of a recording of the longest input: their bytes have 31 bits, as a slice has on
+/// a core of 32.
+pub const MAX_WORDS: u32 = (1 << 29) - 1;
+/// See [`MAX_WORDS`].
+pub const MAX_INPUT: u32 = (1 << 30) - 1;
 
 /// Most blocks.
 pub const MAX_BLOCKS: u32 = 64;
@@ -140,6 +145,9 @@ impl<'a> Model<'a> {
             return Err(ModelError::Version { found: version });
         }
         let words = tri!(reader.word());
+        if words > MAX_WORDS {
+            return Err(ModelError::Range { field: "length", found: words, low: 1, high: MAX_WORDS });
+        }
         if words as usize != file.len() {
             return Err(ModelError::Length { expected: words, found: file.len() as u32 });
         }
@@ -193,7 +201,7 @@ impl<'a> Model<'a> {
                 tri!(answers::list(sections.input_units, sections::INPUT_UNITS, input.step_values()))
             }
         };
-        tri!(input.check_length(max_tokens));
+        tri!(input.check_length(max_tokens, max_tokens - class_token.is_some() as usize));
         let mut frac = input.frac();
         let positions = tri!(Positions::read(&mut reader, width, max_tokens, frac));
         let embedding_norm = tri!(read_optional_norm(&mut reader, "embedding_norm", width));
@@ -335,16 +343,8 @@ impl<'a> Model<'a> {
 
     /// Most raw values of one recording.
     pub const fn max_input(&self) -> usize {
-        match &self.input {
-            Input::Samples { channels, window, .. } => self.max_steps(*window) * *channels,
-            Input::OneHot { window, .. } => self.max_steps(*window),
-            Input::Tokens { .. } => self.max_tokens - self.tokens_before(),
-        }
-    }
-
-    /// Steps up to which no further token fits.
-    const fn max_steps(&self, window: Window) -> usize {
-        (self.max_tokens - self.tokens_before()) * window.stride + window.width - 1
+        // No more than `MAX_INPUT`.
+        self.input.max_values(self.max_tokens - self.tokens_before()) as usize
     }
 
     /// Largest magnitude of queries and keys; see [`dot_limit`].

@@ -4,7 +4,7 @@ use super::ModelError;
 use super::read::{Reader, tri};
 #[cfg(doc)]
 use crate::kernels::ChannelPairs;
-use crate::kernels::{Activation, Channels, NormParameters, pair_len};
+use crate::kernels::{Activation, Channels, NORM_BIAS, NormParameters, is_channel, pair_len};
 use crate::num::Requant;
 
 /// The elements of a matrix as stored.
@@ -87,8 +87,7 @@ impl<'a> Linear<'a> {
                 sum += self.weights.magnitude(i) as u64;
                 i += 2;
             }
-            let bound = (sum << 15) + self.channels.bias[channel].unsigned_abs() as u64;
-            if bound > i32::MAX as u64 {
+            if !is_channel(sum, self.channels.bias[channel].unsigned_abs()) {
                 return Err(ModelError::Accumulator { field, channel: channel as u32 });
             }
             channel += 1;
@@ -177,8 +176,7 @@ impl<'a> Norm<'a> {
     pub(super) const fn check(&self, field: &'static str) -> Result<(), ModelError> {
         let (mut column, mut rest) = (0, self.parameters.bias);
         while let [bias, tail @ ..] = rest {
-            // |normalised * gain| < 2^30 leaves this much.
-            if bias.unsigned_abs() > 1 << 30 {
+            if bias.unsigned_abs() > NORM_BIAS {
                 return Err(ModelError::Accumulator { field, channel: column });
             }
             (column, rest) = (column + 1, tail);

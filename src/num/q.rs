@@ -38,7 +38,7 @@ pub const fn saturate(x: i32) -> i16 {
 /// products on a Cortex-M0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Requant {
-    /// Factor, `0 ..= i16::MAX`.
+    /// Factor, of either sign; model files, and the kernels that take a scale, have none below zero.
     pub multiplier: i16,
     /// Extra right shift, in [`Requant::SHIFTS`].
     pub shift: u32,
@@ -48,9 +48,10 @@ impl Requant {
     /// The shifts for which no intermediate value leaves 32 bits.
     pub const SHIFTS: core::ops::RangeInclusive<u32> = 1..=30;
 
-    /// The scaled value, not saturated: `|x| < 2^31` gives less than `2^30`.
+    /// The scaled value, not saturated: no `x` gives more than `2^29`.
     #[inline(always)]
     pub const fn apply(self, x: i32) -> i32 {
+        debug_assert!(self.shift >= *Self::SHIFTS.start() && self.shift <= *Self::SHIFTS.end());
         // Dropping 16 bits before the rounding at the final place is exact: floor of a floor.
         let product = self.product(x);
         (product + (1 << (self.shift - 1))) >> self.shift
@@ -63,12 +64,13 @@ impl Requant {
         ((x as i64 * ((self.multiplier as i64) << 16)) >> 32) as i32
     }
 
-    /// The same where a product has one word: of the halves of `x`.
+    /// The same where a product has one word: of the halves of `x`. That of the lower half fits 31 bits and a sign, and is
+    /// rounded down whatever its sign.
     #[cfg(fixformer_thumb1)]
     #[inline(always)]
     const fn product(self, x: i32) -> i32 {
         let multiplier = self.multiplier as i32;
-        (x >> 16) * multiplier + (((x & 0xffff) as u32 * multiplier as u32) >> 16) as i32
+        (x >> 16) * multiplier + (((x & 0xffff) * multiplier) >> 16)
     }
 
     /// The real factor this stands for.

@@ -60,7 +60,7 @@ impl<'a> Session<'a> {
     /// [`ArenaError::TooSmall`] with the words needed.
     pub fn new(model: Model<'a>, memory: &'a mut [u32]) -> Result<Self, ArenaError> {
         let plan = Plan::of(&model);
-        if memory.len() < plan.words() {
+        if !plan.fits(memory.len()) {
             return Err(ArenaError::TooSmall { found: memory.len(), needed: plan.words() });
         }
         let links = const { &Links::all() };
@@ -71,7 +71,7 @@ impl<'a> Session<'a> {
     fn embedded<M: Embedded>(memory: &'static mut <M as Owner<Whole>>::Memory) -> Session<'static> {
         const {
             let words = <M as Owner<Whole>>::Memory::LENGTH;
-            assert!(words >= M::PLAN.words(), "the memory is smaller than the plan")
+            assert!(M::PLAN.fits(words), "the memory is smaller than the plan")
         };
         let links = const { &M::LINKS };
         let visit = blocks::placed::<M>;

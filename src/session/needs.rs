@@ -1,6 +1,6 @@
 //! What a model asks of its plan.
 
-use super::plan::Passage;
+use super::plan::{Passage, Plan};
 use crate::attention::{Order, ROW_TILE, Way, closed, memory, scratch};
 use crate::kernels::{SUM_SHIFT, VALUE_LIMIT, WEIGHT_FRAC};
 use crate::memory::halves;
@@ -35,7 +35,7 @@ impl Attention {
             let words = head_memory(&block, model);
             let constant = Way::of(&attention.kind, attention.causal).constant;
             if side_by_side && constant || matches!(passage, Passage::Stream) {
-                most.memory = max(most.memory, model.heads * words);
+                most.memory = max(most.memory, times(model.heads, words));
             } else {
                 most.memory = max(most.memory, words);
                 most.slots = model.heads - 1;
@@ -44,8 +44,8 @@ impl Attention {
         }
         match passage {
             Passage::Whole => {}
-            Passage::Tiles | Passage::Stream => most.memory *= model.block_count,
-            Passage::Passes => most.memory = model.heads * parts.all,
+            Passage::Tiles | Passage::Stream => most.memory = times(most.memory, model.block_count),
+            Passage::Passes => most.memory = times(model.heads, parts.all),
         }
         most
     }
@@ -167,6 +167,12 @@ pub(super) const fn most_in_passes(model: &Model<'_>) -> usize {
         }
         _ => most,
     }
+}
+
+/// A product, or [`Plan::MOST_WORDS`] where it is more.
+const fn times(a: usize, b: usize) -> usize {
+    let product = a as u64 * b as u64;
+    if product < Plan::MOST_WORDS as u64 { product as usize } else { Plan::MOST_WORDS }
 }
 
 pub(super) const fn max(a: usize, b: usize) -> usize {

@@ -51,7 +51,7 @@ impl<'a> Passes<'a> {
     /// [`PassesError`]: the model cannot run in passes, and why; or the words needed.
     pub fn new(model: Model<'a>, memory: &'a mut [u32]) -> Result<Self, PassesError> {
         let plan = Plan::of_passes(&model)?;
-        if memory.len() < plan.words() {
+        if !plan.fits(memory.len()) {
             let error = ArenaError::TooSmall { found: memory.len(), needed: plan.words() };
             return Err(PassesError::Arena(error));
         }
@@ -65,7 +65,11 @@ impl<'a> Passes<'a> {
     ) -> Passes<'static> {
         let plan = const {
             match Plan::of_passes(&M::MODEL) {
-                Ok(plan) => plan,
+                Ok(plan) => {
+                    let words = <M as Owner<InPasses>>::Memory::LENGTH;
+                    assert!(plan.fits(words), "the memory is smaller than the plan");
+                    plan
+                }
                 Err(PassesError::Impassable(reason)) => panic!("{}", reason.message()),
                 Err(PassesError::Arena(_)) => panic!("there is no plan"),
             }

@@ -181,6 +181,9 @@ impl Plan {
     /// Number of buffers.
     pub const COUNT: usize = 22;
 
+    /// So many words, or more, are no arena: its bytes would leave the 31 bits that a core of 32 has for them.
+    pub const MOST_WORDS: usize = 1 << 29;
+
     /// The plan of a model: layer by layer, or tile by tile where nothing of the length is kept and that takes less.
     pub const fn of(model: &Model<'_>) -> Self {
         let whole = Self::with(model, Passage::Whole);
@@ -269,9 +272,13 @@ impl Plan {
                 Element::I32 | Element::Word => lengths[index],
             };
             plan.starts[index] = plan.first_free(index);
+            // Neither is more than the most: their sum has 32 bits.
+            plan.starts[index] =
+                if plan.starts[index] < Self::MOST_WORDS { plan.starts[index] } else { Self::MOST_WORDS };
             plan.total = max(plan.total, plan.starts[index] + plan.words[index]);
             index += 1;
         }
+        plan.total = if plan.total < Self::MOST_WORDS { plan.total } else { Self::MOST_WORDS };
         plan
     }
 
@@ -307,9 +314,14 @@ impl Plan {
         }
     }
 
-    /// 32-bit words of the arena.
+    /// 32-bit words of the arena; [`Plan::MOST_WORDS`] where there is none that is large enough.
     pub const fn words(&self) -> usize {
         self.total
+    }
+
+    /// Whether an arena of so many words is large enough.
+    pub(super) const fn fits(&self, words: usize) -> bool {
+        self.total < Self::MOST_WORDS && words >= self.total
     }
 
     /// Bytes of the arena.

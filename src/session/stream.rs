@@ -60,7 +60,7 @@ impl<'a> Stream<'a> {
     /// [`StreamError`]: the model cannot run as a stream, and why; or the words needed.
     pub fn new(model: Model<'a>, memory: &'a mut [u32]) -> Result<Self, StreamError> {
         let plan = Plan::of_stream(&model)?;
-        if memory.len() < plan.words() {
+        if !plan.fits(memory.len()) {
             let error = ArenaError::TooSmall { found: memory.len(), needed: plan.words() };
             return Err(StreamError::Arena(error));
         }
@@ -76,7 +76,11 @@ impl<'a> Stream<'a> {
     ) -> Stream<'static> {
         let plan = const {
             match Plan::of_stream(&M::MODEL) {
-                Ok(plan) => plan,
+                Ok(plan) => {
+                    let words = <M as Owner<Streamed>>::Memory::LENGTH;
+                    assert!(plan.fits(words), "the memory is smaller than the plan");
+                    plan
+                }
                 Err(StreamError::Unstreamable(reason)) => panic!("{}", reason.message()),
                 Err(StreamError::Arena(_)) => panic!("there is no plan"),
             }

@@ -21,7 +21,7 @@ use std::thread;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only this board, or `i686`, this machine with words of 32 bits; may be repeated
+    /// Only this board, or `i686`, a host of 32 bits; may be repeated
     #[arg(long = "board", visible_alias = "core", value_name = "NAME")]
     boards: Vec<String>,
     /// Models to draw, each with six recordings
@@ -152,7 +152,7 @@ pub(crate) fn on_board(board: &Board, models: u64) -> Result<()> {
     holds(&Core::board(board)?, models)
 }
 
-/// The same on this machine with words of 32 bits.
+/// The same on a host of 32 bits.
 pub(crate) fn on_i686(models: u64) -> Result<()> {
     holds(&Core::i686()?, models)
 }
@@ -171,7 +171,7 @@ pub(crate) fn has_room(board: &Board) -> bool {
     board.replay_bytes().is_ok_and(|bytes| bytes >= 1 << 20)
 }
 
-/// The processor of this machine with words of 32 bits.
+/// This machine as a host of 32 bits.
 const I686: &str = "i686";
 
 /// Models of a file of cases.

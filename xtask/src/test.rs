@@ -1,5 +1,6 @@
 //! Every test: the host's by cargo, then those of every board under its emulator.
 
+mod narrow;
 mod totals;
 
 use crate::board::Board;
@@ -62,12 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             "fixformer-train",
             "--no-fail-fast",
         ]))?;
-    }
-    if everything {
-        totals.suite("i686", "this machine with words of 32 bits: drawn models", |suite| {
-            suite.test("drawn_models", fuzz::on_i686(DRAWN_I686));
-            Ok(())
-        });
+        narrow::run(&totals)?;
     }
     let zoo = Model::all(&options.folders, options.rows, 1);
     let rows = all_boards(&boards, zoo.as_deref(), &totals);
@@ -178,9 +174,8 @@ fn one_board(board: &Board, zoo: Zoo<'_>, totals: &Totals, rows: &mut Vec<Row>) 
     }
 }
 
-/// Models drawn for each board, and for the host with words of 32 bits.
+/// Models drawn for each board.
 const DRAWN: u64 = 20;
-const DRAWN_I686: u64 = 200;
 
 /// The boards whose instructions are held against the snapshot here; `cargo xtask bench` does it for all.
 const COUNTED: [&str; 2] = ["m4", "riscv32"];

@@ -15,7 +15,7 @@ mod board {
     use fixformer_boards::{BACKEND, counter, host, stack};
 
     /// Stack that the checks of large layers and rows take.
-    const LARGE_CHECKS: usize = 13 * 1024;
+    const LARGE_CHECKS: usize = 26 * 1024;
 
     pub(crate) fn main() -> Result<(), Failed> {
         let mut tally = Tally::default();

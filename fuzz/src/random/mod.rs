@@ -1,6 +1,7 @@
 //! Networks and recordings at random.
 
 pub mod any;
+pub mod bare;
 pub mod causal;
 pub mod kinds;
 

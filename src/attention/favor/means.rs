@@ -173,6 +173,10 @@ impl<'m> Means<'m> {
             let log = state.log2().clamp(-LIMIT, LIMIT);
             self.totals.iter_mut().skip(row).take(1).for_each(|total| *total = log as u32);
         }
+        if extra == 0 {
+            // They become values, and rounding may have made more of one than of all that it is the mean of.
+            clamp(self.spare, VALUE_LIMIT);
+        }
         let (even, odd) = self.spare.split_at_checked(width).unwrap_or_default();
         let words = self.sums.iter_mut().skip(row / 2 * width);
         for (word, (&a, &b)) in words.zip(even.iter().zip(odd.iter())) {

@@ -15,12 +15,12 @@ pub(super) fn exponents() -> Result<(), Mismatch> {
     for features in 0..LONGEST {
         let at = features % 3 % 2;
         let mut tops = Aligned([0; LONGEST + 1]);
-        source.fill(&mut tops.0, 8191);
+        source.fill(&mut tops.0, i16::MAX);
         let tops = tops.0.get(at..at + features).unwrap_or_default();
         // The last shift is one that no single instruction has.
         for shift in [1, 6, 16, 17] {
-            let scale = Requant { multiplier: source.below(16_383).wrapping_abs(), shift };
-            let n = i32::from(source.below(i16::MAX)) << (2 * (features % 7));
+            let scale = Requant { multiplier: source.below(i16::MAX - 1).wrapping_abs(), shift };
+            let n = i32::from(source.below(i16::MAX)).abs() << (2 * (features % 8));
             let mut products = [GUARD; LONGEST];
             let drawn = products.get_mut(..features).unwrap_or_default();
             drawn

@@ -23,10 +23,11 @@ pub(super) fn layer_norm() -> Result<(), Mismatch> {
 
 /// Rows up to the widest.
 pub(super) fn large_layer_norm() -> Result<(), Mismatch> {
-    const WIDEST: usize = 1024;
+    const WIDEST: usize = 2048;
     let mut source = Source(9);
     let mut comparison = Comparison::new();
-    for (case, width) in [127, 128, 129, 255, 256, 300, 511, 512, 1000, 1023, WIDEST].into_iter().enumerate()
+    for (case, width) in
+        [127, 128, 129, 255, 300, 512, 1000, 1023, 1024, 2047, WIDEST].into_iter().enumerate()
     {
         for (limit, epsilon) in [(i16::MAX, 0), (3000, 1 << 40), (1, 0), (0, 1)] {
             let shift = case as u32 * 3;
@@ -52,10 +53,17 @@ fn norm_row<const N: usize>(
     source.fill(&mut gain.0, i16::MAX);
     // Up to 2^30 either way, as a model may have it.
     bias.iter_mut().for_each(|bias| *bias = (i32::from(source.below(i16::MAX)) + 1) << 15);
-    for case in 0..4 {
+    for case in 0..5 {
+        if case == 4 {
+            // One column is as far from the others as can be, and its product and bias have the same sign.
+            x.0.fill(i16::MAX);
+            x.0[0] = i16::MIN;
+            gain.0.fill(i16::MIN);
+            bias.fill(1 << 30);
+        }
         let at = usize::from(case == 1);
         let row = at..at + width;
-        if case >= 2 {
+        if case == 2 || case == 3 {
             x.0.iter_mut().for_each(|x| *x = i16::MIN);
         }
         if case == 2 {

@@ -1,7 +1,7 @@
 //! What causal FAVOR+ does with rows of features, each of which has a power of two of its own.
 
 use super::softmax_weights;
-use crate::kernels::EXPONENT_FRAC;
+use crate::kernels::{EXPONENT_FRAC, domain};
 use crate::num::{Requant, high};
 
 /// Exponents, and powers of two beside them, stay within 2^14 octaves.
@@ -10,8 +10,9 @@ const LIMIT: i32 = 1 << (EXPONENT_FRAC + 14);
 /// Replaces the products of a key with the directions by the exponents of its features, each less its power of two:
 /// `scale products[i] - n`, within 2^14 octaves, less `tops[i]` octaves. Whether some exponent may be above zero.
 ///
-/// Exponents have [`EXPONENT_FRAC`] fractional bits.
+/// Exponents have [`EXPONENT_FRAC`] fractional bits. The multiplier is not below zero, nor is `n`, which is at most `2^29`.
 pub fn key_exponents(products: &mut [i32], scale: Requant, n: i32, tops: &[i16]) -> bool {
+    debug_assert!(domain::key_exponents(scale, n));
     let mut above = false;
     each(products, scale, tops, |u, top| {
         let limited = (u - n).clamp(-LIMIT, LIMIT - 1);
@@ -22,8 +23,9 @@ pub fn key_exponents(products: &mut [i32], scale: Requant, n: i32, tops: &[i16])
 }
 
 /// Replaces the products of a query with the directions by the exponents of what its features weigh the sums with:
-/// `scale products[i]` and `tops[i]` octaves. Returns the largest.
+/// `scale products[i]` and `tops[i]` octaves. Returns the largest. The multiplier is not below zero.
 pub fn query_exponents(products: &mut [i32], scale: Requant, tops: &[i16]) -> i32 {
+    debug_assert!(domain::is_scale(scale));
     let mut largest = i32::MIN;
     each(products, scale, tops, |u, top| {
         largest = largest.max(u + top);
@@ -50,8 +52,9 @@ pub fn exp2_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i16])
 
 /// `out[j] += sum_i floor(q[i] sums[j][i] / 2^16)` for rows `[n, q.len()]`.
 ///
-/// The sum of the magnitudes of `q` times `2^15`, and what is in `out`, stay within 32 bits.
+/// The sum of the magnitudes of `q` is at most `2^16`, and what it makes of `out` stays within 32 bits.
 pub fn dots_of_sums(q: &[i16], sums: &[i32], out: &mut [i32]) {
+    debug_assert!(domain::dots_of_sums(q));
     if q.is_empty() {
         return;
     }

@@ -3,6 +3,8 @@
 //! Half of all sums are odd: rounded up they would all lean one way, and further at each level. Odd rows round up, even
 //! rows down.
 
+use super::domain;
+
 /// Half of a value, rounded up in odd rows and down in even ones.
 #[inline(always)]
 pub const fn half(twice: i32, odd: bool) -> i32 {
@@ -48,6 +50,7 @@ impl Means {
 /// Of two rows, puts the mean in the place of the first and the difference in that of the second. Magnitudes below
 /// `2^14`.
 pub fn lift(rows: &mut [i16], means: Means) {
+    debug_assert!(domain::lift(rows, means));
     means.each(rows, |odd, first, second| {
         for (x, y) in first.iter_mut().zip(second) {
             let difference = i32::from(*x) - i32::from(*y);
@@ -57,8 +60,9 @@ pub fn lift(rows: &mut [i16], means: Means) {
 }
 
 /// [`lift`] with twice the mean; returns the bits of all its magnitudes. `halved`: what is lifted is twice the mean of the
-/// level below, which is halved first. Magnitudes below `2^14`, of halves below `2^13`.
+/// level below, which is halved first. Magnitudes below `2^14`.
 pub fn lift_twice(rows: &mut [i16], means: Means, halved: bool) -> u32 {
+    debug_assert!(domain::lift(rows, means));
     let mut magnitudes = 0;
     means.each(rows, |_, first, second| {
         for (x, y) in first.iter_mut().zip(second) {
@@ -110,6 +114,7 @@ fn expanded(mean: i16, difference: i16, odd: bool, whole: bool) -> [i16; 2] {
 
 /// The means of rows, `[2 count, width]`, of magnitudes below `2^14`.
 pub fn join(rows: &[i16], out: &mut [i16], means: Means) {
+    debug_assert!(domain::join(rows, means));
     let Means { width, first, count, .. } = means;
     for index in 0..count {
         let rows = rows.get(2 * index * width..2 * (index + 1) * width).unwrap_or_default();
@@ -124,6 +129,7 @@ pub fn join(rows: &[i16], out: &mut [i16], means: Means) {
 /// [`join`] where all rows are zipped in pairs; an even number of means from an even one on. Not `whole`: twice the
 /// means, limited to `-limit ..= limit`, which is [`super::super::VALUE_LIMIT`] and that of the rows.
 pub fn join_pairs(rows: &[i16], out: &mut [i16], means: Means, whole: bool) {
+    debug_assert!(domain::join_pairs(rows, means));
     const LIMIT: i32 = super::super::VALUE_LIMIT as i32;
     let Means { width, count, .. } = means;
     for index in 0..count {

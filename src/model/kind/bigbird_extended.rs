@@ -1,7 +1,7 @@
 //! BigBird attention with global tokens of their own.
 
 use super::super::read::{Reader, tri};
-use super::super::{ModelError, Shape};
+use super::super::{MAX_TOKENS, ModelError, Shape};
 
 pub(super) const NUMBER: usize = 6;
 pub(super) const NAME: &str = "bigbird";
@@ -37,7 +37,12 @@ impl<'a> BigBirdExtended<'a> {
         let global = tri!(reader.field("bigbird_extended.global", 0, most));
         let radius = match tri!(reader.field("bigbird_extended.has_radius", 0, 1)) {
             0 => None,
-            _ => Some(tri!(reader.field("bigbird_extended.radius", 0, most))),
+            // In a stream it sees so many tokens and itself.
+            _ => Some(tri!(reader.field(
+                "bigbird_extended.radius",
+                0,
+                if most < MAX_TOKENS { most } else { MAX_TOKENS - 1 },
+            ))),
         };
         let random = tri!(reader.field("bigbird_extended.random", 0, 64));
         let rows = (shape.max_tokens - global).div_ceil(block);

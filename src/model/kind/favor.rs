@@ -2,7 +2,7 @@
 
 use super::super::read::{Reader, tri};
 use super::super::{ModelError, Shape};
-use crate::kernels::dot_limit;
+use crate::kernels::is_direction;
 use crate::num::Requant;
 
 pub(super) const NUMBER: usize = 3;
@@ -166,7 +166,7 @@ const fn check_projection(projection: &[i16], width: usize) -> Result<(), ModelE
             sum += x.unsigned_abs() as u64;
             row = columns;
         }
-        if sum * dot_limit(width) as u64 > i32::MAX as u64 {
+        if !is_direction(sum, width) {
             return Err(ModelError::Accumulator { field: "favor.projection", channel: channel as u32 });
         }
         (channel, rest) = (channel + 1, tail);

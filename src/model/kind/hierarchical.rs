@@ -1,7 +1,7 @@
 //! Hierarchical attention, H-Transformer-1D.
 
 use super::super::read::{Reader, tri};
-use super::super::{ModelError, Shape};
+use super::super::{MAX_TOKENS, ModelError, Shape};
 
 pub(super) const NUMBER: usize = 1;
 pub(super) const NAME: &str = "hierarchical";
@@ -58,6 +58,12 @@ impl<'a> Hierarchical<'a> {
             let field = "hierarchical.extra (levels of the horizon, of a causal layer)";
             let (found, expected) = (self.extra.len() as u32, levels as u32);
             return Err(ModelError::Mismatch { field, found, expected });
+        }
+        // What a sum of weights has room for: two blocks of tokens, and one of every level above.
+        let keys = block * (levels as u32 + 2);
+        if causal && keys > MAX_TOKENS {
+            let field = "hierarchical.block (keys of a query: block * (levels of the horizon + 2))";
+            return Err(ModelError::Range { field, found: keys, low: 1, high: MAX_TOKENS });
         }
         let (mut below, mut rest) = (0, self.extra);
         while let [bits, tail @ ..] = rest {

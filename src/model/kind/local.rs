@@ -33,10 +33,11 @@ impl Local {
         })
     }
 
-    pub(super) const fn check(&self, shape: Shape) -> Result<(), ModelError> {
-        // What a sum of weights has room for.
+    pub(super) const fn check(&self, shape: Shape, causal: bool) -> Result<(), ModelError> {
+        // What a sum of weights has room for. Where one chunk is all of a run, it may be a part of a stream.
         let keys = (self.chunk * (self.before + 1 + self.after)) as u32;
-        if self.chunk < shape.max_tokens && keys > MAX_TOKENS {
+        let is_part = self.chunk < shape.max_tokens || causal && self.can_be_strict();
+        if is_part && keys > MAX_TOKENS {
             let field = "local.chunk (keys of a query: chunk * (before + 1 + after))";
             return Err(ModelError::Range { field, found: keys, low: 1, high: MAX_TOKENS });
         }

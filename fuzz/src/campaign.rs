@@ -41,15 +41,23 @@ pub fn mutant(number: u64, originals: &[Vec<u32>], words: &mut Vec<u32>) {
     mutate::mutant(&mut source, file, originals, words);
 }
 
-/// Mutants `first` and so many after it. `progress` is told how many are done.
-pub fn files(originals: &[Vec<u32>], first: u64, count: u64, mut progress: impl FnMut(&Found)) -> Found {
+/// Mutants `first` and so many after it, of which one of `every` is planned and run too where it is accepted. `progress` is
+/// told how many are done.
+pub fn files(
+    originals: &[Vec<u32>],
+    [first, count, every]: [u64; 3],
+    mut progress: impl FnMut(&Found),
+) -> Found {
     let mut found = Found::default();
     let end = first + count;
     for round in (first..end).step_by(ROUND as usize) {
         let numbers = round..end.min(round + ROUND);
         let parsed = side_by_side(numbers.clone().collect(), |number, words| {
             mutant(number, originals, words);
-            files::parse(words)
+            match number % every {
+                0 => files::parse(words),
+                _ => Model::parse(words).is_ok(),
+            }
         });
         found.parses += numbers.end - numbers.start;
         let mut accepted = Vec::new();
@@ -61,6 +69,7 @@ pub fn files(originals: &[Vec<u32>], first: u64, count: u64, mut progress: impl 
             }
         }
         found.accepted += accepted.len() as u64;
+        accepted.retain(|number| number % every == 0);
         let [portable, here] = [true, false].map(|only| {
             portable_only(only);
             side_by_side(accepted.clone(), |number, words| {

@@ -13,6 +13,7 @@ use fixformer_fuzz::campaign::{self, Found};
 use fixformer_fuzz::trials::case;
 use indicatif::ProgressBar;
 use serde_json::json;
+use std::num::NonZero;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,6 +32,9 @@ pub(crate) struct Options {
     /// accepted
     #[arg(long, value_name = "N", conflicts_with_all = ["boards", "models"])]
     files: Option<u64>,
+    /// One of so many accepted files is run
+    #[arg(long, value_name = "N", default_value = "1", requires = "files")]
+    every: NonZero<u64>,
     /// Not models on cores: every bit of every model file of the zoo, flipped, must be found
     #[arg(long, conflicts_with_all = ["boards", "models", "files"])]
     bits: bool,
@@ -44,16 +48,16 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     match options.files {
-        Some(count) => files(count, options.seed, options.json),
+        Some(count) => files([options.seed, count, options.every.get()], options.json),
         None if options.bits => bits(options.json),
         None => models(options),
     }
 }
 
 /// Changed model files on this machine.
-fn files(count: u64, first: u64, as_json: bool) -> Result<()> {
+fn files([first, count, every]: [u64; 3], as_json: bool) -> Result<()> {
     let bar = ProgressBar::new(count);
-    let found = campaign::files(&campaign::originals(ORIGINALS), first, count, |found| {
+    let found = campaign::files(&campaign::originals(ORIGINALS), [first, count, every], |found| {
         bar.set_position(found.parses);
     });
     bar.finish_and_clear();

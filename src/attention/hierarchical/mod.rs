@@ -16,7 +16,7 @@ mod running;
 
 use core::ops::Range;
 
-use super::accumulator::{Accumulator, State};
+use super::accumulator::{Accumulator, MOST_COUNTED, State};
 use super::life;
 use super::{Budget, Head, KEY_TILE, KeyTile, Weight};
 use crate::kernels::copy;
@@ -130,8 +130,10 @@ struct Rows<'a> {
     keys: &'a [i16],
     /// In pairs.
     values: &'a [i16],
-    /// Fractional bits that the values have more than those of the tokens.
-    extra: u32,
+    /// Fractional bits that the values have more than those of the tokens: of rows of which all tokens count, and of others.
+    extra: [u32; 2],
+    /// Whether tokens are masked, so that all rows of a tile may have few.
+    masked: bool,
     scale: Requant,
     /// By key row minus query row plus `bias_middle`.
     bias: Option<&'a [i16]>,
@@ -170,24 +172,59 @@ impl Rows<'_> {
             });
             let bias = self.bias.and_then(|table| table.get(from + self.bias_middle - row..));
             let (at, end) = (start - self.first, to - self.first);
-            let tile = KeyTile {
-                keys: self.keys.get(at * width..end * width).unwrap_or_default(),
-                values: self.values.get(at * width..end.next_multiple_of(2) * width).unwrap_or_default(),
-                visible,
-                weight: Weight::Coarse {
-                    level: level as u32,
-                    counts: counts.as_ref(),
-                    bias: bias.map(|bias| (skipped, bias)),
-                    extra: self.extra,
-                },
+            let mut absorb = |visible: u64, extra: u32, level: usize, counts: Option<&[u16; KEY_TILE]>| {
+                let tile = KeyTile {
+                    keys: self.keys.get(at * width..end * width).unwrap_or_default(),
+                    values: self.values.get(at * width..end.next_multiple_of(2) * width).unwrap_or_default(),
+                    visible,
+                    weight: Weight::Coarse {
+                        level: level as u32,
+                        counts,
+                        bias: bias.map(|bias| (skipped, bias)),
+                        extra,
+                    },
+                };
+                if visible != 0 {
+                    accumulator.absorb(q, tile, self.scale);
+                }
             };
-            if visible != 0 {
-                accumulator.absorb(q, tile, self.scale);
+            match (counts, self.extra) {
+                (Some(mut counts), [full, partial]) if self.masked => {
+                    let mut few = visible;
+                    if full != partial {
+                        let all = |(j, &count)| u64::from(usize::from(count) == complete(level)) << j;
+                        few &= !counts.iter().enumerate().map(all).sum::<u64>();
+                        absorb(visible & !few, full, level, None);
+                        budget.charge_keys(to - start, width);
+                        counts.iter_mut().enumerate().for_each(|(j, count)| *count *= (few >> j & 1) as u16);
+                    }
+                    let level = fewest(&mut counts, level);
+                    absorb(few, partial, level, Some(&counts));
+                }
+                (counts, [full, _]) => absorb(visible, full, level, counts.as_ref()),
             }
             budget.charge_keys(to - start, width);
             from = to;
         }
     }
+}
+
+/// What a row of a level counts that has all its tokens.
+const fn complete(level: usize) -> usize {
+    1 << if level < MOST_COUNTED as usize { level } else { MOST_COUNTED as usize }
+}
+
+/// The lowest level whose rows have as many tokens as the fullest of a tile of `level`, and the counts for it: relative to
+/// rows of `level` itself, weights of a few tokens would have few bits left.
+fn fewest(counts: &mut [u16; KEY_TILE], level: usize) -> usize {
+    let counted = level.min(MOST_COUNTED as usize);
+    let most = counts.iter().fold(1, |most: u16, &count| most.max(count));
+    let needed = most.next_power_of_two().trailing_zeros() as usize;
+    let lowest = level + needed.min(counted) - counted;
+    // Above the level up to which tokens are counted one by one, units are as large as the level's are small.
+    let up = lowest.min(MOST_COUNTED as usize).saturating_sub(needed);
+    counts.iter_mut().for_each(|count| *count <<= up);
+    lowest
 }
 
 /// Row `index` of rows of `width` columns.

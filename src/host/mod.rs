@@ -19,5 +19,6 @@ mod parallel;
 pub mod quantize;
 pub mod reference;
 pub mod report;
+pub mod restore;
 pub mod scale;
 pub mod targets;

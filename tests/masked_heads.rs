@@ -82,14 +82,17 @@ fn of_noise(tokens: usize) -> Vec<i8> {
     (1..=model::Hierarchical::levels(tokens, BLOCK)).map(|level| level as i8 / 2).collect()
 }
 
+/// Whether a token counts.
+type Counts = Box<dyn Fn(usize) -> bool>;
+
 /// Which tokens count: one of so many, or all but a hole.
-fn masks() -> Vec<(String, Box<dyn Fn(usize) -> bool>)> {
+fn masks() -> Vec<(String, Counts)> {
     let rare = [2, 3, 8, 17, 64, 300].map(|every| {
-        let counts: Box<dyn Fn(usize) -> bool> = Box::new(move |t| t % every == every / 2);
+        let counts: Counts = Box::new(move |t| t % every == every / 2);
         (format!("one of {every}"), counts)
     });
     let holes = [1, 3, 100].map(|hole| {
-        let counts: Box<dyn Fn(usize) -> bool> = Box::new(move |t| !(500..500 + hole).contains(&t));
+        let counts: Counts = Box::new(move |t| !(500..500 + hole).contains(&t));
         (format!("a hole of {hole}"), counts)
     });
     rare.into_iter().chain(holes).collect()

@@ -160,7 +160,7 @@ impl Rows<'_> {
             let start = from - skipped;
             let to = range.end.min(start + KEY_TILE);
             let mut visible = u64::MAX >> (KEY_TILE - (to - start)) >> skipped << skipped;
-            let counts = count.map(|count| {
+            let mut counts = count.map(|count| {
                 let mut counts = [0; KEY_TILE];
                 for (j, slot) in counts.iter_mut().enumerate().take(to - start).skip(skipped) {
                     *slot = count(start + j) as u16;
@@ -172,39 +172,56 @@ impl Rows<'_> {
             });
             let bias = self.bias.and_then(|table| table.get(from + self.bias_middle - row..));
             let (at, end) = (start - self.first, to - self.first);
-            let mut absorb = |visible: u64, extra: u32, level: usize, counts: Option<&[u16; KEY_TILE]>| {
-                let tile = KeyTile {
-                    keys: self.keys.get(at * width..end * width).unwrap_or_default(),
-                    values: self.values.get(at * width..end.next_multiple_of(2) * width).unwrap_or_default(),
-                    visible,
-                    weight: Weight::Coarse {
-                        level: level as u32,
-                        counts,
-                        bias: bias.map(|bias| (skipped, bias)),
-                        extra,
-                    },
-                };
-                if visible != 0 {
-                    accumulator.absorb(q, tile, self.scale);
-                }
+            let masked = if self.masked { counts.take() } else { None };
+            let tile = KeyTile {
+                keys: self.keys.get(at * width..end * width).unwrap_or_default(),
+                values: self.values.get(at * width..end.next_multiple_of(2) * width).unwrap_or_default(),
+                visible,
+                weight: Weight::Coarse {
+                    level: level as u32,
+                    counts: counts.as_ref(),
+                    bias: bias.map(|bias| (skipped, bias)),
+                    extra: self.extra[0],
+                },
             };
-            match (counts, self.extra) {
-                (Some(mut counts), [full, partial]) if self.masked => {
-                    let mut few = visible;
-                    if full != partial {
-                        let all = |(j, &count)| u64::from(usize::from(count) == complete(level)) << j;
-                        few &= !counts.iter().enumerate().map(all).sum::<u64>();
-                        absorb(visible & !few, full, level, None);
-                        budget.charge_keys(to - start, width);
-                        counts.iter_mut().enumerate().for_each(|(j, count)| *count *= (few >> j & 1) as u16);
-                    }
-                    let level = fewest(&mut counts, level);
-                    absorb(few, partial, level, Some(&counts));
+            if visible != 0 {
+                match masked {
+                    Some(mut counts) => self.absorb_masked(accumulator, q, tile, &mut counts, budget),
+                    None => accumulator.absorb(q, tile, self.scale),
                 }
-                (counts, [full, _]) => absorb(visible, full, level, counts.as_ref()),
             }
             budget.charge_keys(to - start, width);
             from = to;
+        }
+    }
+
+    /// Adds a tile of rows some of which are without some of their tokens.
+    #[inline(never)]
+    fn absorb_masked(
+        &self,
+        accumulator: &mut Accumulator<'_>,
+        q: &[i16],
+        tile: KeyTile<'_>,
+        counts: &mut [u16; KEY_TILE],
+        budget: &mut Budget,
+    ) {
+        let ([all, some], mut few) = (self.extra, tile.visible);
+        if all != some {
+            for (j, count) in counts.iter_mut().enumerate() {
+                if usize::from(*count) == complete(self.level) {
+                    (*count, few) = (0, few & !(1 << j));
+                }
+            }
+            let whole = tile.visible & !few;
+            if whole != 0 {
+                accumulator.absorb(q, KeyTile { visible: whole, ..tile }, self.scale);
+                budget.charge_keys(tile.keys.len() / self.width.max(1), self.width);
+            }
+        }
+        if let (true, Weight::Coarse { bias, .. }) = (few != 0, tile.weight) {
+            let level = fewest(counts, self.level) as u32;
+            let weight = Weight::Coarse { level, counts: Some(counts), bias, extra: some };
+            accumulator.absorb(q, KeyTile { visible: few, weight, ..tile }, self.scale);
         }
     }
 }

@@ -156,6 +156,23 @@ pub fn last_mark(ids: &[i16]) -> Option<usize> {
     ids.iter().rev().find(|&&id| id >= FIRST_MARK).map(|&id| (id - FIRST_MARK) as usize)
 }
 
+/// Which of `tokens` tokens, one at least, count: a single one, some here and there, every second run of a length, one run,
+/// those up to one, or those from one on, each as likely.
+pub fn mask(source: &mut Source, tokens: usize) -> Vec<bool> {
+    let kind = source.below(6);
+    let [a, b] = [source.below(tokens), source.below(tokens)];
+    let (length, rarity) = (1 + source.below(4), 2 + source.below(31));
+    let mut counts = |t: usize| match kind {
+        0 => t == a,
+        1 => t == a || source.below(rarity) == 0,
+        2 => t == a || (t / length).is_multiple_of(2),
+        3 => (a.min(b)..=a.max(b)).contains(&t),
+        4 => t <= a,
+        _ => t >= a,
+    };
+    (0..tokens).map(&mut counts).collect()
+}
+
 fn of_layer(seed: u64, layer: usize) -> u64 {
     Source(seed).next() ^ layer as u64
 }

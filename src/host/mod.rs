@@ -20,5 +20,6 @@ pub mod printable;
 pub mod quantize;
 pub mod reference;
 pub mod report;
+pub mod restore;
 pub mod scale;
 pub mod targets;

@@ -16,7 +16,7 @@ mod running;
 
 use core::ops::Range;
 
-use super::accumulator::{Accumulator, State};
+use super::accumulator::{Accumulator, MOST_COUNTED, State};
 use super::life;
 use super::{Budget, Head, KEY_TILE, KeyTile, Weight};
 use crate::kernels::copy;
@@ -130,8 +130,10 @@ struct Rows<'a> {
     keys: &'a [i16],
     /// In pairs.
     values: &'a [i16],
-    /// Fractional bits that the values have more than those of the tokens.
-    extra: u32,
+    /// Fractional bits that the values have more than those of the tokens: of rows of which all tokens count, and of others.
+    extra: [u32; 2],
+    /// Whether tokens are masked, so that all rows of a tile may have few.
+    masked: bool,
     scale: Requant,
     /// By key row minus query row plus `bias_middle`.
     bias: Option<&'a [i16]>,
@@ -158,7 +160,7 @@ impl Rows<'_> {
             let start = from - skipped;
             let to = range.end.min(start + KEY_TILE);
             let mut visible = u64::MAX >> (KEY_TILE - (to - start)) >> skipped << skipped;
-            let counts = count.map(|count| {
+            let mut counts = count.map(|count| {
                 let mut counts = [0; KEY_TILE];
                 for (j, slot) in counts.iter_mut().enumerate().take(to - start).skip(skipped) {
                     *slot = count(start + j) as u16;
@@ -170,6 +172,7 @@ impl Rows<'_> {
             });
             let bias = self.bias.and_then(|table| table.get(from + self.bias_middle - row..));
             let (at, end) = (start - self.first, to - self.first);
+            let masked = if self.masked { counts.take() } else { None };
             let tile = KeyTile {
                 keys: self.keys.get(at * width..end * width).unwrap_or_default(),
                 values: self.values.get(at * width..end.next_multiple_of(2) * width).unwrap_or_default(),
@@ -178,16 +181,67 @@ impl Rows<'_> {
                     level: level as u32,
                     counts: counts.as_ref(),
                     bias: bias.map(|bias| (skipped, bias)),
-                    extra: self.extra,
+                    extra: self.extra[0],
                 },
             };
             if visible != 0 {
-                accumulator.absorb(q, tile, self.scale);
+                match masked {
+                    Some(mut counts) => self.absorb_masked(accumulator, q, tile, &mut counts, budget),
+                    None => accumulator.absorb(q, tile, self.scale),
+                }
             }
             budget.charge_keys(to - start, width);
             from = to;
         }
     }
+
+    /// Adds a tile of rows some of which are without some of their tokens.
+    #[inline(never)]
+    fn absorb_masked(
+        &self,
+        accumulator: &mut Accumulator<'_>,
+        q: &[i16],
+        tile: KeyTile<'_>,
+        counts: &mut [u16; KEY_TILE],
+        budget: &mut Budget,
+    ) {
+        let ([all, some], mut few) = (self.extra, tile.visible);
+        if all != some {
+            for (j, count) in counts.iter_mut().enumerate() {
+                if usize::from(*count) == complete(self.level) {
+                    (*count, few) = (0, few & !(1 << j));
+                }
+            }
+            let whole = tile.visible & !few;
+            if whole != 0 {
+                accumulator.absorb(q, KeyTile { visible: whole, ..tile }, self.scale);
+                budget.charge_keys(tile.keys.len() / self.width.max(1), self.width);
+            }
+        }
+        if let (true, Weight::Coarse { bias, .. }) = (few != 0, tile.weight) {
+            let level = fewest(counts, self.level) as u32;
+            let weight = Weight::Coarse { level, counts: Some(counts), bias, extra: some };
+            accumulator.absorb(q, KeyTile { visible: few, weight, ..tile }, self.scale);
+        }
+    }
+}
+
+/// What a row of a level counts that has all its tokens.
+const fn complete(level: usize) -> usize {
+    1 << if level < MOST_COUNTED as usize { level } else { MOST_COUNTED as usize }
+}
+
+/// The lowest level whose rows have as many tokens as the fullest of a tile of `level`, and the counts for it: relative to
+/// rows of `level` itself, weights of a few tokens would have few bits left.
+fn fewest(counts: &mut [u16; KEY_TILE], level: usize) -> usize {
+    let counted = level.min(MOST_COUNTED as usize);
+    let most = counts.iter().fold(1, |most: u16, &count| most.max(count));
+    let needed = most.next_power_of_two().trailing_zeros() as usize;
+    let lowest = level + needed.min(counted) - counted;
+    // Above the level up to which tokens are counted one by one, units are as large as the level's are small.
+    let up = lowest.min(MOST_COUNTED as usize).saturating_sub(needed);
+    counts.iter_mut().for_each(|count| *count <<= up);
+    lowest
 }
 
 /// Row `index` of rows of `width` columns.

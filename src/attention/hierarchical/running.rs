@@ -7,13 +7,14 @@
 use core::ops::Range;
 
 use super::mean::Mean;
-use super::{Gathered, Rows, ranges, row};
+use super::{Gathered, Rows, complete, ranges, row};
 use crate::attention::accumulator::MOST_COUNTED;
 use crate::attention::life::{Memory, Room};
 use crate::attention::{Accumulator, Budget, Head, ROW_TILE, TileBuffer, pairs};
 use crate::kernels::{self, Means, VALUE_LIMIT};
 use crate::memory::{Carver, halves};
 use crate::model::Hierarchical;
+use crate::num::round_shift;
 
 /// See [`Running`]: two blocks of tokens, one of every level above, what was gathered, and a tile.
 pub(super) const fn memory(block: usize, levels: usize, width: usize) -> usize {
@@ -93,21 +94,21 @@ impl<'m> Blocks<'m> {
         kernels::copy(others.counts, self.counts.get_mut(to * self.size..).unwrap_or_default());
     }
 
-    /// Makes half of the rows of the one block of `level`, those from row `first` on, from block `block` of others; `whole`:
-    /// values keep no further bit. `full`: no token is masked.
+    /// Makes half of the rows of the one block of `level`, those from row `first` on, from block `block` of others; `extra`: the
+    /// further bits of values of the level below and of this one. `full`: no token is masked.
     fn join(
         &mut self,
         level: usize,
         first: usize,
         (others, block): (&Blocks<'_>, usize),
-        whole: bool,
+        extra: [i8; 2],
         full: bool,
     ) {
         let (width, count) = (self.width, self.size / 2);
         let children = block * self.size;
         // Rows in pairs begin with an even one.
         if !full || !count.is_multiple_of(2) {
-            let join = |at| self.join_row(level, first + at, (others, children + 2 * at), whole);
+            let join = |at| self.join_row(level, first + at, (others, children + 2 * at), extra);
             return (0..count).for_each(join);
         }
         let tokens = others.counts.get(children).copied().unwrap_or_default();
@@ -116,11 +117,19 @@ impl<'m> Blocks<'m> {
         let keys = self.keys.get_mut(first * width..).unwrap_or_default();
         kernels::join(others.keys.get(children * width..).unwrap_or_default(), keys, means);
         let values = self.values.get_mut(first * width..).unwrap_or_default();
+        let whole = extra[0] == extra[1];
         kernels::join_pairs(others.values.get(children * width..).unwrap_or_default(), values, means, whole);
     }
 
-    /// Makes row `at` of the one block of `level` from rows `children` and `children + 1` of others.
-    fn join_row(&mut self, level: usize, at: usize, (others, children): (&Blocks<'_>, usize), whole: bool) {
+    /// Makes row `at` of the one block of `level` from rows `children` and `children + 1` of others. One without some of its
+    /// tokens has no further bits: means of all are small, those of a few may be as large as a value.
+    fn join_row(
+        &mut self,
+        level: usize,
+        at: usize,
+        (others, children): (&Blocks<'_>, usize),
+        extra: [i8; 2],
+    ) {
         let width = self.width;
         let count = |child: usize| others.counts.get(child).copied().unwrap_or_default();
         let tokens = [count(children), count(children + 1)];
@@ -134,21 +143,28 @@ impl<'m> Blocks<'m> {
         for (key, (&a, &b)) in key.zip(halves) {
             *key = mean.round(mean.twice(i32::from(a), i32::from(b))) as i16;
         }
-        let mean = Mean::of_tokens(tokens, odd, whole);
+        let have_all = tokens.map(|count| count == complete(level - 1));
+        let all = have_all == [true; 2];
+        let coarser = have_all.map(|has_all| if has_all && !all { extra[0] as u32 } else { 0 });
+        let mean = Mean::of_tokens(tokens, odd, !all || extra[0] == extra[1]);
         let value = self.values.iter_mut().skip(at / 2 * 2 * width + at % 2).step_by(2);
         let pair = others.values.get(children * width..(children + 2) * width).unwrap_or_default();
         for (value, [a, b]) in value.zip(pair.as_chunks::<2>().0) {
-            let mean = mean.round(mean.twice(i32::from(*a), i32::from(*b)));
+            let [a, b] = [(*a, coarser[0]), (*b, coarser[1])].map(|(x, by)| round_shift(x.into(), by));
+            let mean = mean.round(mean.twice(a, b));
             *value = mean.clamp(-i32::from(VALUE_LIMIT), VALUE_LIMIT.into()) as i16;
         }
     }
 }
 
 /// The tokens of a row of `level` from those of its two children: one by one up to level [`MOST_COUNTED`], then in units
-/// of as many more, of which one that is not empty has at least one.
+/// of as many more, of which one that is not empty has at least one, and one has all only if both children have.
 fn in_units([a, b]: [i16; 2], level: usize) -> i16 {
-    let sum = i32::from(a) + i32::from(b);
-    if level > MOST_COUNTED as usize { ((sum + 1) >> 1) as i16 } else { sum as i16 }
+    let (sum, all) = (i32::from(a) + i32::from(b), complete(level) as i32);
+    if level <= MOST_COUNTED as usize {
+        return sum as i16;
+    }
+    ((sum + 1) >> 1).min(if sum == 2 * all { all } else { all - 1 }) as i16
 }
 
 impl<'m> Running<'m> {
@@ -195,14 +211,14 @@ impl<'m> Running<'m> {
         let full = self.masked.first().is_some_and(|&masked| masked == 0);
         loop {
             let makes_above = level < self.levels && token.is_multiple_of(size << (level + 1));
-            let whole = self.extra(level + 1) == self.extra(level);
+            let extra = [self.extra(level), self.extra(level + 1)];
             let [even, odd] = &mut self.rising;
             let (made, to) = if level.is_multiple_of(2) { (even, odd) } else { (odd, even) };
             let here = if level == 0 { BEFORE } else { OPEN + level };
             if makes_above {
                 let second = if level == 0 { (&self.blocks, OPEN) } else { (&*made, 0) };
-                to.join(level + 1, 0, (&self.blocks, here), whole, full);
-                to.join(level + 1, size / 2, second, whole, full);
+                to.join(level + 1, 0, (&self.blocks, here), extra, full);
+                to.join(level + 1, size / 2, second, extra, full);
             }
             if level == 0 {
                 self.blocks.shift();
@@ -282,7 +298,9 @@ impl<'m> Memory<'m> for Running<'m> {
                 first: 0,
                 keys: self.blocks.keys.get(here * width..end * width).unwrap_or_default(),
                 values: self.blocks.values.get(here * width..end * width).unwrap_or_default(),
-                extra: self.extra(level) as u32,
+                // What masked tokens leave of a mean may be as large as a value.
+                extra: [self.extra(level) as u32, 0],
+                masked,
                 scale,
                 bias: self.parameters.bias_of(index),
                 bias_middle: 2 * size - 1,

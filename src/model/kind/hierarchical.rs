@@ -15,7 +15,8 @@ pub struct Hierarchical<'a> {
     pub bias: &'a [i16],
     /// Of a causal layer, `[levels]` for [the levels](Hierarchical::levels) of the model's horizon: fractional bits that
     /// the means of values of a level, the first that of pairs of tokens, have more than the values of the tokens. Each
-    /// level has as many as the level below or one more, up to [`Hierarchical::MAX_EXTRA`]; what does not fit saturates.
+    /// level has as many as the level below or one more, up to [`Hierarchical::MAX_EXTRA`]; what does not fit saturates. A mean
+    /// of some tokens of its run, the others masked, has none: it may be as large as a value.
     /// Empty for a bidirectional layer: it finds them in the sequence.
     pub extra: &'a [i8],
 }

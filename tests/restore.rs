@@ -4,11 +4,8 @@ use fixformer::Model;
 use fixformer::host::reference::AttentionKind;
 use fixformer::host::report::relative_l2;
 use fixformer::host::{calibrate::calibrate, quantize::integers, restore};
-use random::kinds::{KINDS, kinds, options};
-use random::{Source, all_wide, length, mask, network};
-
-#[expect(dead_code, reason = "what only other tests use")]
-mod random;
+use fixformer_fuzz::random::kinds::{KINDS, kinds, options};
+use fixformer_fuzz::random::{Source, all_wide, length, mask, network};
 
 #[test]
 fn every_file_stands_for_its_network() {

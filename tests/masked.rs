@@ -76,22 +76,24 @@ fn size(x: &[f64]) -> f64 {
     x.iter().map(|x| x * x).sum::<f64>().sqrt()
 }
 
-/// Median and worst of some errors.
+/// Median, ninth decile and worst of some errors.
 #[derive(Clone, Copy)]
 struct Errors {
     median: f64,
+    decile: f64,
     worst: f64,
 }
 
 impl Errors {
     fn of(mut errors: Vec<f64>) -> Self {
         errors.sort_by(f64::total_cmp);
-        Self { median: errors[errors.len() / 2], worst: errors[errors.len() - 1] }
+        let count = errors.len();
+        Self { median: errors[count / 2], decile: errors[9 * count / 10], worst: errors[count - 1] }
     }
 }
 
-/// Prints a model's errors; how many times those without a mask those with one are.
-fn measure(file: &Path, count: usize) -> f64 {
+/// Prints a model's errors; how many times those without a mask those with one are, by what is `judged`.
+fn measure(file: &Path, count: usize, judged: fn(Errors) -> f64) -> f64 {
     let name = file.file_stem().unwrap().to_str().unwrap();
     let words: Vec<u32> =
         fs::read(file).unwrap().as_chunks().0.iter().map(|&bytes| u32::from_le_bytes(bytes)).collect();
@@ -117,33 +119,32 @@ fn measure(file: &Path, count: usize) -> f64 {
     let [pieces, masked] = [pieces, masked].map(Errors::of);
     let lsh = model.blocks().any(|block| matches!(block.attention.kind, AttentionKind::Lsh(_)));
     // A token on the edge of two buckets changes who sees whom, with a mask or without: only that is rare.
-    let ratio = match lsh {
-        true => masked.median / whole.median.max(pieces.median),
-        false => masked.worst / whole.worst.max(pieces.worst),
-    };
-    let show = |Errors { median, worst }| format!("{median:.5} {worst:.5}");
+    let judged = if lsh { |errors: Errors| errors.median } else { judged };
+    let ratio = judged(masked) / judged(whole).max(judged(pieces));
+    let show = |Errors { median, worst, .. }| format!("{median:.5} {worst:.5}");
     println!("{name:<26} {}   {}   {}   {ratio:.2}", show(whole), show(pieces), show(masked));
     ratio
 }
 
-fn check(count: usize) {
+fn check(count: usize, judged: fn(Errors) -> f64) {
     println!("median and worst error of whole recordings, of pieces, and with masks; ratio");
     let bad: Vec<_> = zoo()
         .iter()
-        .map(|file| (file, measure(file, count)))
+        .map(|file| (file, measure(file, count, judged)))
         .filter(|(_, ratio)| *ratio > MOST)
         .map(|(file, ratio)| format!("{} {ratio:.2}", file.display()))
         .collect();
     assert!(bad.is_empty(), "{bad:?}");
 }
 
+/// The worst of few says little: those that few are above do.
 #[test]
 fn models_of_the_zoo_are_as_exact_with_a_mask() {
-    check(60);
+    check(60, |errors| errors.decile);
 }
 
 #[test]
 #[ignore = "20 minutes"]
 fn models_of_the_zoo_are_as_exact_with_a_thousand_masks() {
-    check(1000);
+    check(1000, |errors| errors.worst);
 }

@@ -19,7 +19,7 @@ use crate::model::Crc;
 
 /// `FXS1` as it stands in the bytes.
 const MAGIC: u32 = u32::from_le_bytes(*b"FXS1");
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Words before those of the state.
 const HEADER: usize = 5;
 /// Words written or read at a time.

@@ -1,6 +1,6 @@
 //! Asks the assembler which instruction set extensions this build may use: on stable Rust
-//! `cfg(target_feature = "dsp")` is false even where the core has it. And puts the scripts of [`STACK`] where the linker of a
-//! firmware finds them.
+//! `cfg(target_feature = "dsp")` is false even where the core has it. And puts the scripts of [`STACK`] where the linker
+//! of a firmware finds them.
 
 use std::env;
 use std::ffi::OsString;

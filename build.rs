@@ -1,5 +1,6 @@
-//! Asks the assembler which instruction set extensions this build may use, and nothing else: on stable Rust
-//! `cfg(target_feature = "dsp")` is false even where the core has it.
+//! Asks the assembler which instruction set extensions this build may use: on stable Rust
+//! `cfg(target_feature = "dsp")` is false even where the core has it. And puts the scripts of [`STACK`] where the linker
+//! of a firmware finds them.
 
 use std::env;
 use std::ffi::OsString;
@@ -16,8 +17,19 @@ const EXTENSIONS: [(&str, &str, &str); 5] = [
     ("fixformer_mul", "riscv32", "mul a0, a1, a2"),
 ];
 
+/// What makes too little room for the stack an error of the linker: wherever the stack is, and with it first in RAM.
+const STACK: [&str; 2] = ["fixformer-stack.x", "fixformer-stack-first.x"];
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("none") {
+        let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+        for script in STACK {
+            println!("cargo::rerun-if-changed={script}");
+            fs::copy(script, out.join(script)).expect("the script is beside this file");
+        }
+        println!("cargo::rustc-link-search={}", out.display());
+    }
     let target = env::var("TARGET").unwrap_or_default();
     let has = |flag: &str| {
         let mut extensions = EXTENSIONS.into_iter().filter(|extension| extension.0 == flag);

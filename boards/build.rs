@@ -28,9 +28,13 @@ fn main() {
     println!("cargo::rustc-link-search={}", out.display());
 
     // Here and not in RUSTFLAGS: a variable of that name would replace what the board's file says.
-    let arguments: &[&str] = match variable("CARGO_CFG_TARGET_ARCH").as_str() {
-        "arm" => &["-Tlink.x", "--nmagic"],
-        _ => &["-Tmemory.x", "-Tlink.x"],
+    // The tests also put the stack where `memory.x` says.
+    println!("cargo::rerun-if-env-changed=FIXFORMER_STACK");
+    let stack = env::var("FIXFORMER_STACK");
+    let arguments: &[&str] = match (variable("CARGO_CFG_TARGET_ARCH").as_str(), stack.as_deref()) {
+        ("arm", Ok("elsewhere")) => &["-Tlink.x", "-Tfixformer-stack.x", "--nmagic"],
+        ("arm", _) => &["-Tfixformer-stack-first.x", "-Tlink.x", "--nmagic"],
+        _ => &["-Tmemory.x", "-Tlink.x", "-Tfixformer-stack.x"],
     };
     let logs = env::var_os("CARGO_FEATURE_DEFMT").map(|_| "-Tdefmt.x");
     for argument in arguments.iter().chain(&logs) {

@@ -11,7 +11,11 @@ fn main() {
     fs::copy(map, out.join("memory.x")).expect("the memory map is beside this file");
     println!("cargo::rustc-link-search={}", out.display());
     println!("cargo::rerun-if-changed={map}");
-    let scripts: &[&str] = if arm { &["-Tlink.x"] } else { &["-Tmemory.x", "-Tlink.x"] };
+    // cortex-m-rt takes the stack first in RAM from there; with riscv-rt the memory map has it.
+    let scripts: &[&str] = match arm {
+        true => &["-Tfixformer-stack-first.x", "-Tlink.x"],
+        false => &["-Tmemory.x", "-Tlink.x", "-Tfixformer-stack.x"],
+    };
     for argument in scripts.iter().chain(&["--nmagic", "-Tdefmt.x"]) {
         println!("cargo::rustc-link-arg-bins={argument}");
     }

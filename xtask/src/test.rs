@@ -1,6 +1,7 @@
 //! Every test: the host's by cargo, then those of every board under its emulator.
 
 mod narrow;
+mod room;
 mod totals;
 
 use crate::board::Board;
@@ -19,7 +20,7 @@ use fixformer::host::fit::{self, Program};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::{fs, panic, thread};
+use std::{panic, thread};
 use totals::{Suite, Totals};
 
 #[derive(clap::Args)]
@@ -123,10 +124,13 @@ fn one_board(board: &Board, zoo: Zoo<'_>, totals: &Totals, rows: &mut Vec<Row>) 
     totals.board(board, "selftest", |suite| selftest(board, suite));
     totals.board(board, "units", |suite| units(board, suite));
     totals.board(board, "classify", |suite| {
-        suite.test("small_ram_does_not_link", small_ram(board));
+        suite.test("small_ram_does_not_link", room::small_ram(board));
         suite.test("flash_without_model", flash(board));
         classify(board, suite)
     });
+    if COUNTED.contains(&&*board.name) {
+        totals.board(board, "stack", |suite| room::stack(board, suite));
+    }
     totals.board(board, "models", |suite| models(board, zoo, rows, suite));
     totals.board(board, "streams", |suite| streams(board, suite));
     if fuzz::has_room(board) {
@@ -393,25 +397,6 @@ fn emulated(board: &Board) -> Result<Program> {
         _ => "qemu-riscv32",
     };
     Ok(fit::Board::named(name).with_context(|| format!("`fit` knows no board `{name}`"))?.program)
-}
-
-/// An arena larger than the RAM is an error of the linker, with the bytes that are missing.
-fn small_ram(board: &Board) -> Result<()> {
-    let map = board.memory_map()?;
-    let is_ram = |line: &str| line.trim_start().starts_with("RAM ");
-    let ram = map.lines().find(|line| is_ram(line)).context("the memory map has no line of RAM")?;
-    let (start, _) = ram.split_once("LENGTH = ").context("RAM without a length")?;
-    let small = map.replace(ram, &format!("{start}LENGTH = 8K"));
-    let folder = target().join("small-ram").join(&board.name);
-    fs::create_dir_all(&folder)?;
-    fs::write(folder.join("memory.x"), small)?;
-
-    let mut build = firmware::command(board, "classify", &digits_file());
-    let output = build.env("FIXFORMER_BOARD", &folder).output()?;
-    let messages = String::from_utf8_lossy(&output.stderr);
-    ensure!(!output.status.success(), "12 KB of arena link into 8 KB of RAM");
-    ensure!(messages.contains("will not fit in region 'RAM'"), "unexpected errors:\n{messages}");
-    Ok(())
 }
 
 /// Files that are no recordings of digits, and what the firmware has to say about each.

@@ -1,5 +1,7 @@
-//! The memory map is that of esp-hal.
+//! The memory map is that of esp-hal, whose stack is what the variables leave at the end of the RAM.
 
 fn main() {
-    println!("cargo::rustc-link-arg-bins=-Tlinkall.x");
+    for script in ["-Tlinkall.x", "-Tfixformer-stack.x"] {
+        println!("cargo::rustc-link-arg-bins={script}");
+    }
 }

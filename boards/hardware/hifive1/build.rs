@@ -8,7 +8,7 @@ fn main() {
     fs::copy("memory.x", out.join("memory.x")).expect("the memory map is beside this file");
     println!("cargo::rustc-link-search={}", out.display());
     println!("cargo::rerun-if-changed=memory.x");
-    for script in ["-Tmemory.x", "-Tlink.x"] {
+    for script in ["-Tmemory.x", "-Tlink.x", "-Tfixformer-stack.x"] {
         println!("cargo::rustc-link-arg-bins={script}");
     }
 }

@@ -109,7 +109,7 @@ fn ask(scores: &Scores<'_>, thresholds: usize) {
 }
 
 /// Raw values of the kind that the model takes, and often of another: some tokens, extremes.
-fn recording(source: &mut Source, model: &Model<'_>) -> Vec<i16> {
+pub fn recording(source: &mut Source, model: &Model<'_>) -> Vec<i16> {
     let (window, channels) = (model.input.window(), model.input.step_values());
     let most = model.max_tokens.saturating_sub(model.tokens_before()).clamp(1, MOST_TOKENS);
     let steps = window.width.saturating_add(source.below(most) * window.stride).min(4096);

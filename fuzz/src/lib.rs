@@ -5,5 +5,6 @@ pub mod files;
 pub mod mutate;
 pub mod random;
 pub mod readers;
+pub mod small;
 pub mod streams;
 pub mod trials;

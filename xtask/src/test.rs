@@ -1,5 +1,6 @@
 //! Every test: the host's by cargo, then those of every board under its emulator.
 
+mod miri;
 mod narrow;
 mod room;
 mod totals;
@@ -39,9 +40,18 @@ pub(crate) struct Options {
     /// Only this image of them; may be repeated
     #[arg(long = "image", value_name = "NAME", requires = "hardware")]
     images: Vec<String>,
+    /// Only small models of every mechanism under Miri, which sees every access of unsafe code; it takes a nightly Rust, which
+    /// rustup installs where it is missing
+    #[arg(long, conflicts_with_all = ["cores", "hardware"])]
+    miri: bool,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.miri {
+        let totals = Totals::default();
+        miri::run(&totals)?;
+        return totals.finish();
+    }
     if options.hardware {
         setup::ready(&[])?;
         let totals = Totals::default();

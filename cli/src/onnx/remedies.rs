@@ -91,7 +91,7 @@ fn without_the_fault_the_graph_is_imported() {
         (
             conv,
             |model| axes(model)[1..].iter_mut().for_each(|axis| axis.value = None),
-            &["leaves its channels open; export it with a fixed number of them"],
+            &["leaves its channels open", "export it with a fixed number of them"],
         ),
         (
             conv,

@@ -223,7 +223,7 @@ fn a_state_that_is_not_this_models_is_named() {
             stream.restore(&mut &other[..]).unwrap_err().to_string()
         };
         assert!(refused(0, 7).contains("not the state of a stream"));
-        assert!(refused(1, 2).contains("version 2"));
+        assert!(refused(1, 1).contains("version 1"));
         assert!(refused(2, 1).contains("another model"));
         assert!(refused(4, 3).contains("3 words"));
         assert!(refused(6, 0xffff_ffff).contains("damaged"));

@@ -17,6 +17,7 @@ use fixformer::host::quantize::favor::*;
 use fixformer::host::quantize::integers;
 use fixformer::host::reference::attention::favor::{Favor, Features, Offsets};
 use fixformer::model::{self, AttentionKind, write};
+use fixformer_fuzz::random::kinds;
 use fixformer_fuzz::random::{Options, Source, all_wide, length, network};
 use heads::integer_maps;
 
@@ -70,20 +71,9 @@ fn golden_files() {
 }
 
 fn parameters(features: Features, width: usize, directions: usize, causal: bool, epsilon: f64) -> Favor {
-    let relu = features == Features::Relu;
-    let projection = orthogonal_projection(directions, width, RowLength::Random, 5);
-    Favor {
-        features,
-        projection: (directions > 0).then_some(projection),
-        causal,
-        input_scale: if relu { 1.0 } else { (width as f64).powf(-0.25) },
-        epsilon,
-        offsets: Offsets::Projection,
-        guard: 0.0,
-        key_sum_epsilon: 0.0,
-        renormalize: true,
-        tile: Some(8),
-    }
+    let drawn = orthogonal_projection(directions, width, RowLength::Random, 5);
+    let projection = (directions > 0).then_some(drawn);
+    Favor { causal, ..kinds::favor_parameters(features, projection, width, epsilon) }
 }
 
 /// All feature maps; the last one without a projection.

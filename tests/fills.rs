@@ -8,11 +8,10 @@ use fixformer::host::reference::{AttentionKind, Input, Level};
 use fixformer::kernels::portable_only;
 use fixformer::model::{Epsilon, write};
 use fixformer::{Model, Passes, Plan, Session, Stream};
+use fixformer_fuzz::FILLS;
 use fixformer_fuzz::random::kinds::{KINDS, MAX_TOKENS, favor, hierarchical, kinds, options};
 use fixformer_fuzz::random::{Source, all_wide, length, mask, network};
-use fixformer_fuzz::trials::FILLS;
 
-#[allow(dead_code)] // What other tests need of it.
 /// Memory of so many words with fill number `fill`; after the last of [`FILLS`] any bits.
 fn memory(words: usize, fill: usize) -> Vec<u32> {
     let mut source = Source(fill as u64);

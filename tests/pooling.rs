@@ -240,7 +240,7 @@ fn a_file_with_another_kind_of_pooling_or_a_bad_window_is_refused() {
     let kind = 4 + 1 + 3 * 4 + 7;
     assert_eq!(words[kind..kind + 3], [4, 4, 2]);
     words[kind] = 7;
-    words[3] = crc32fast::hash(&words[4..].iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>());
+    fixformer_fuzz::mutate::mend(&mut words);
     assert_eq!(Model::parse(&words).unwrap_err().to_string(), "pooling: 7 is outside 0 ..= 6");
 }
 

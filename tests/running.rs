@@ -293,7 +293,7 @@ fn a_file_with_another_level_is_refused() {
     let level = 4 + 1 + 3 * 4 + 10 + 5;
     assert_eq!(words[level..level + 3], [4, 5, 512]);
     words[level] = 5;
-    words[3] = crc32fast::hash(&words[4..].iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>());
+    fixformer_fuzz::mutate::mend(&mut words);
     assert_eq!(Model::parse(&words).unwrap_err().to_string(), "input.level: 5 is outside 0 ..= 4");
 }
 

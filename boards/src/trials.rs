@@ -101,7 +101,8 @@ fn each(
         for (flags, bits) in mask.chunks_mut(32).zip(bits) {
             flags.iter_mut().enumerate().for_each(|(bit, flag)| *flag = bits >> bit & 1 == 1);
         }
-        let plan = match Way::from(*way) {
+        let way = *Way::ALL.get(*way as usize).ok_or(Broken)?;
+        let plan = match way {
             Way::Whole | Way::Slices => Some(Plan::of(&model)),
             Way::Stream => Plan::of_stream(&model).ok(),
             Way::Passes => Plan::of_passes(&model).ok(),
@@ -111,7 +112,7 @@ fn each(
         let arena = arena.get_mut(..needed).ok_or(Broken)?;
         arena.fill(*fill);
         let mask = (flags > 0).then_some(&*mask);
-        said(match Way::from(*way) {
+        said(match way {
             Way::Whole => whole(model, arena, input, mask),
             Way::Slices => slices(model, arena, input, mask),
             Way::Stream => stream(model, arena, input),
@@ -135,19 +136,42 @@ pub enum Way {
     Passes,
 }
 
-impl From<u32> for Way {
-    fn from(number: u32) -> Self {
-        match number {
-            0 => Self::Whole,
-            1 => Self::Slices,
-            2 => Self::Stream,
-            _ => Self::Passes,
-        }
+impl Way {
+    /// Each at the place of its number.
+    pub const ALL: [Self; 4] = [Self::Whole, Self::Slices, Self::Stream, Self::Passes];
+}
+
+/// A run of a case, to be written.
+#[cfg(not(target_os = "none"))]
+pub struct Run {
+    /// How it is run.
+    pub way: Way,
+    /// What fills the arena before.
+    pub fill: u32,
+    /// The recording.
+    pub values: std::vec::Vec<i16>,
+    /// Its mask; empty for none.
+    pub mask: std::vec::Vec<bool>,
+}
+
+/// The words of a case, the first of which says how many follow.
+#[cfg(not(target_os = "none"))]
+pub fn write(model: &[u32], runs: &[Run]) -> std::vec::Vec<u32> {
+    let mut words = std::vec![0, model.len() as u32];
+    words.extend(model);
+    for Run { way, fill, values, mask } in runs {
+        words.extend([*way as u32, *fill, values.len() as u32, mask.len() as u32]);
+        let pair = |pair: &[i16]| pair.iter().rev().fold(0, |word, &x| word << 16 | u32::from(x as u16));
+        words.extend(values.chunks(2).map(pair));
+        let flags = |flags: &[bool]| flags.iter().rev().fold(0, |word, &flag| word << 1 | u32::from(flag));
+        words.extend(mask.chunks(32).map(flags));
     }
+    words[0] = words.len() as u32 - 1;
+    words
 }
 
 /// What came of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Said {
     digest: Digest,
     best: usize,
@@ -156,7 +180,7 @@ pub struct Said {
 
 impl Said {
     fn of(scores: &Scores<'_>) -> Self {
-        let mut said = Self { digest: Digest::new(), best: 0, saturated: 0 };
+        let mut said = Self::default();
         said.add(scores);
         said
     }
@@ -176,11 +200,7 @@ impl fmt::Display for Said {
 
 fn whole(model: Model<'_>, arena: &mut [u32], input: &[i16], mask: Option<&[bool]>) -> Result<Said, Refused> {
     let mut session = Session::new(model, arena)?;
-    let scores = match mask {
-        Some(mask) => session.run_masked(input, mask),
-        None => session.run(input),
-    };
-    Ok(Said::of(&scores?))
+    Ok(Said::of(&session.run_traced(input, mask, &mut ())?))
 }
 
 fn slices(
@@ -201,7 +221,7 @@ fn stream(model: Model<'_>, arena: &mut [u32], input: &[i16]) -> Result<Said, Re
     let mut said = None;
     for step in input.chunks(channels) {
         if let Some(scores) = stream.push(step)? {
-            said.get_or_insert_with(|| Said { digest: Digest::new(), best: 0, saturated: 0 }).add(&scores);
+            said.get_or_insert_with(Said::default).add(&scores);
         }
     }
     said.ok_or(Refused::NoScores)

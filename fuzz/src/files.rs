@@ -4,8 +4,8 @@ use fixformer::model::Input;
 use fixformer::session::Plan;
 use fixformer::{Model, Scores, Session, Stream};
 
+use crate::FILLS;
 use crate::random::Source;
-use crate::trials::FILLS;
 
 /// Most words of an arena in which an accepted file is run.
 const MOST_WORDS: usize = 1 << 18;
@@ -48,13 +48,12 @@ pub fn run(words: &[u32], seed: u64, scores: &mut Vec<i16>) -> Option<usize> {
         let mask: Option<Vec<bool>> =
             (source.below(3) == 0).then(|| (0..MOST_TOKENS).map(|_| source.below(3) > 0).collect());
         let mut first = None;
-        let start = scores.len();
         for fill in [source.of(&FILLS), source.0 as u32] {
             let (arena, guard) = memory.split_at_mut(needed);
             arena.fill(fill);
             guard.fill(fill);
             let mut session = Session::new(model, arena).expect("it has as many words as the plan");
-            let tokens = model.input.window().tokens(recording.len() / model.input.step_values().max(1));
+            let tokens = model.input.tokens(recording.len());
             let said = match &mask {
                 Some(mask) => session.run_masked(&recording, mask.get(..tokens).unwrap_or(mask)),
                 None => session.run(&recording),
@@ -73,7 +72,6 @@ pub fn run(words: &[u32], seed: u64, scores: &mut Vec<i16>) -> Option<usize> {
         if let Some(Ok(said)) = first {
             scores.extend(said);
         }
-        assert!(scores.len() >= start);
     }
     if Plan::of_stream(&model).is_ok_and(|plan| plan.words() <= MOST_WORDS) {
         stream(model, &mut source, scores);
@@ -105,7 +103,9 @@ fn ask(scores: &Scores<'_>, thresholds: usize) {
     for output in 0..outputs {
         let _ = (scores.number(output), scores.probability(output));
     }
-    assert!((0..thresholds).filter(|&output| scores.is_yes(output)).count() <= thresholds);
+    for output in 0..thresholds {
+        let _ = scores.is_yes(output);
+    }
 }
 
 /// Raw values of the kind that the model takes, and often of another: some tokens, extremes.

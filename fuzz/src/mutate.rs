@@ -8,38 +8,10 @@ const PREAMBLE: usize = 4;
 /// Words of an entry of the table of sections: tag, flags, offset, length.
 const ENTRY: usize = 4;
 
-/// Tables of the checksum: one look for each byte of a word.
-static CRC: [[u32; 256]; 4] = {
-    let mut tables = [[0; 256]; 4];
-    let mut byte = 0;
-    while byte < 256 {
-        let (mut crc, mut bit) = (byte as u32, 0);
-        while bit < 8 {
-            crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
-            bit += 1;
-        }
-        tables[0][byte] = crc;
-        byte += 1;
-    }
-    let mut table = 1;
-    while table < 4 {
-        let mut byte = 0;
-        while byte < 256 {
-            let before: u32 = tables[table - 1][byte];
-            tables[table][byte] = before >> 8 ^ tables[0][(before & 0xff) as usize];
-            byte += 1;
-        }
-        table += 1;
-    }
-    tables
-};
-
-/// CRC-32 (IEEE 802.3) of the words, little-endian; four bytes at a time (Kounavis and Berry 2005).
+/// CRC-32 of the words, little-endian.
 fn crc32(words: &[u32]) -> u32 {
-    !words.iter().fold(u32::MAX, |crc, word| {
-        let [a, b, c, d] = (crc ^ word).to_le_bytes().map(usize::from);
-        CRC[3][a] ^ CRC[2][b] ^ CRC[1][c] ^ CRC[0][d]
-    })
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    crc32fast::hash(&bytes)
 }
 
 /// Puts length and checksum right.

@@ -4,8 +4,8 @@ use fixformer::Model;
 use fixformer::session::Plan;
 use fixformer::{Session, Stream};
 
+use crate::FILLS;
 use crate::random::{Source, any};
-use crate::trials::FILLS;
 
 /// A drawn model that can stream, its file and a recording.
 fn streaming(source: &mut Source) -> (Vec<u32>, Vec<i16>) {

@@ -47,7 +47,7 @@ fn recordings(model: &Model<'_>) -> [(Vec<i16>, Option<Vec<bool>>); 2] {
 }
 
 fn tokens(model: &Model<'_>, recording: &[i16]) -> usize {
-    model.input.window().tokens(recording.len() / model.input.step_values())
+    model.input.tokens(recording.len())
 }
 
 /// The scores of a run at one go, in an arena of exactly the words that it needs.

@@ -1,22 +1,17 @@
-//! Drawn models of every mechanism and option, on the cores and on the host: which run differs first.
+//! Drawn models of every mechanism and option, on the cores and on the host; and model files that are nearly right.
+
+mod cases;
+mod cores;
+mod files;
 
 use crate::board::Board;
-use crate::boards::TRIALS;
-use crate::cases::digits_file;
-use crate::command::{cargo, run as run_to_end, shown, target};
-use crate::demo::put;
-use crate::{firmware, host, qemu, setup, zoo};
+use crate::setup::{self, runs_narrow};
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use fixformer::kernels::portable_only;
-use fixformer_boards::trials::{self, Memory};
-use fixformer_fuzz::campaign::{self, Found};
-use fixformer_fuzz::trials::case;
+use cores::{BATCH, Batch, Core, Count, I686};
 use indicatif::ProgressBar;
 use serde_json::json;
 use std::num::NonZero;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 
@@ -48,52 +43,10 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     match options.files {
-        Some(count) => files([options.seed, count, options.every.get()], options.json),
-        None if options.bits => bits(options.json),
+        Some(count) => files::changed([options.seed, count, options.every.get()], options.json),
+        None if options.bits => files::flipped(options.json),
         None => models(options),
     }
-}
-
-/// Changed model files on this machine.
-fn files([first, count, every]: [u64; 3], as_json: bool) -> Result<()> {
-    let bar = ProgressBar::new(count);
-    let found = campaign::files(&campaign::originals(ORIGINALS), [first, count, every], |found| {
-        bar.set_position(found.parses);
-    });
-    bar.finish_and_clear();
-    let Found { parses, accepted, runs, faults } = found;
-    faults.iter().for_each(|fault| eprintln!("{fault}"));
-    let count = faults.len();
-    match as_json {
-        true => {
-            println!("{}", json!({ "parses": parses, "accepted": accepted, "runs": runs, "faults": count }))
-        }
-        false => println!("{parses} parses, {accepted} accepted, {runs} runs, {count} faults"),
-    }
-    ensure!(faults.is_empty(), "{} of the files are no good", faults.len());
-    Ok(())
-}
-
-/// Models that are drawn for files to be changed; the smaller third of them is.
-const ORIGINALS: u64 = 900;
-
-/// Every bit of every model file of the zoo.
-fn bits(as_json: bool) -> Result<()> {
-    let mut sums = [0; 3];
-    for recipe in zoo::with_files()? {
-        let words = host::words(&recipe.file())?;
-        let unseen = campaign::unseen_flips(&words);
-        let [files, flips, missed] = &mut sums;
-        (*files, *flips, *missed) = (*files + 1, *flips + 32 * words.len(), *missed + unseen.len());
-        unseen.iter().for_each(|bit| eprintln!("{}: bit {bit}", recipe.name));
-    }
-    let [files, flips, missed] = sums;
-    match as_json {
-        true => println!("{}", json!({ "files": files, "flips": flips, "unseen": missed })),
-        false => println!("{files} files, {flips} flipped bits, {missed} unseen"),
-    }
-    ensure!(missed == 0, "flipped bits are not seen");
-    Ok(())
 }
 
 fn models(options: &Options) -> Result<()> {
@@ -107,25 +60,26 @@ fn models(options: &Options) -> Result<()> {
     }
     setup::ready(&boards)?;
     let mut cores: Vec<Core> = boards.iter().map(Core::board).collect::<Result<_>>()?;
-    if options.boards.is_empty() || names.len() < options.boards.len() {
+    if (options.boards.is_empty() && runs_narrow()) || names.len() < options.boards.len() {
         cores.push(Core::i686()?);
     }
     let seeds = options.seed..options.seed + options.models;
     let counts = Mutex::new(vec![Count::default(); cores.len()]);
-    let batches: Vec<_> = seeds.clone().step_by(BATCH).collect();
-    let queue = Mutex::new(batches.into_iter());
+    let queue = Mutex::new(batches(seeds));
+    let bar = ProgressBar::new(options.models);
     let work = |worker: usize| -> Result<()> {
-        while let Some(first) = queue.lock().map_err(|_| anyhow!("another worker failed"))?.next() {
-            let batch = Batch::draw(first..seeds.end.min(first + BATCH as u64), worker)?;
+        while let Some(batch) = queue.lock().map_err(|_| anyhow!("another worker failed"))?.next() {
+            let models = batch.end - batch.start;
+            let batch = Batch::draw(batch, worker)?;
             for (index, core) in cores.iter().enumerate() {
                 let count = batch.on(core).with_context(|| core.name().to_owned())?;
-                count.faults.iter().for_each(|fault| eprintln!("{fault}"));
+                bar.suspend(|| count.faults.iter().for_each(|fault| eprintln!("{fault}")));
                 if let Some(sum) = counts.lock().map_err(|_| anyhow!("another worker failed"))?.get_mut(index)
                 {
                     sum.add(count);
                 }
             }
-            eprintln!("{} of {} models", first + BATCH as u64 - seeds.start, options.models);
+            bar.inc(models);
         }
         Ok(())
     };
@@ -135,6 +89,7 @@ fn models(options: &Options) -> Result<()> {
         let started: Vec<_> = (0..workers).map(|worker| scope.spawn(move || work(worker))).collect();
         started.into_iter().try_for_each(|worker| worker.join().map_err(|_| anyhow!("a worker failed"))?)
     })?;
+    bar.finish_and_clear();
     let counts = counts.into_inner().map_err(|_| anyhow!("a worker failed"))?;
     for (core, count) in cores.iter().zip(&counts) {
         let (core, different) = (core.name(), count.faults.len());
@@ -163,154 +118,19 @@ pub(crate) fn on_i686(models: u64) -> Result<()> {
 
 fn holds(core: &Core, models: u64) -> Result<()> {
     let mut count = Count::default();
-    for first in (0..models).step_by(BATCH) {
-        count.add(Batch::draw(first..models.min(first + BATCH as u64), 0)?.on(core)?);
+    for batch in batches(0..models) {
+        count.add(Batch::draw(batch, 0)?.on(core)?);
     }
     ensure!(count.faults.is_empty(), "{}", count.faults.join("; "));
     Ok(())
 }
 
+/// The numbers of the models, some at a time.
+fn batches(seeds: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+    seeds.clone().step_by(BATCH as usize).map(move |first| first..seeds.end.min(first + BATCH))
+}
+
 /// Whether models that are drawn fit its memory.
 pub(crate) fn has_room(board: &Board) -> bool {
     board.replay_bytes().is_ok_and(|bytes| bytes >= 1 << 20)
-}
-
-/// This machine as a host of 32 bits.
-const I686: &str = "i686";
-
-/// Models of a file of cases.
-const BATCH: usize = 25;
-
-/// What runs cases.
-enum Core {
-    Board(Board, PathBuf),
-    I686(PathBuf),
-}
-
-impl Core {
-    fn board(board: &Board) -> Result<Self> {
-        let elf = firmware::build(board, TRIALS, &digits_file())?;
-        // Nobody counts instructions here, and without that the emulator is several times as fast.
-        let mut emulator = board.emulator.clone();
-        if let Some(at) = emulator.iter().position(|argument| argument == "-icount") {
-            emulator.drain(at..(at + 2).min(emulator.len()));
-        }
-        Ok(Self::Board(Board { emulator, ..board.clone() }, elf))
-    }
-
-    fn i686() -> Result<Self> {
-        const TARGET: &str = "i686-unknown-linux-musl";
-        let mut cargo = cargo();
-        cargo.args([
-            "build",
-            "--quiet",
-            "--package",
-            "fixformer-boards",
-            "--bin",
-            TRIALS,
-            "--target",
-            TARGET,
-        ]);
-        run_to_end(&mut cargo)?;
-        Ok(Self::I686(target().join(TARGET).join("debug").join(TRIALS)))
-    }
-
-    fn name(&self) -> &str {
-        match self {
-            Self::Board(board, _) => &board.name,
-            Self::I686(_) => I686,
-        }
-    }
-
-    /// The lines that it prints of a file of cases.
-    fn lines(&self, file: &Path) -> Result<Vec<String>> {
-        let (folder, name) = (file.parent().context("a folder")?, file.file_name().context("a file")?);
-        match self {
-            Self::Board(board, elf) => {
-                qemu::run(board, elf, Some(&name.to_string_lossy()), folder, |_| {})?.success()
-            }
-            Self::I686(program) => {
-                let mut command = Command::new(program);
-                let output = command.arg(file).output().with_context(|| shown(&command))?;
-                let errors = String::from_utf8_lossy(&output.stderr);
-                ensure!(output.status.success(), "{} failed: {errors}", shown(&command));
-                Ok(String::from_utf8(output.stdout)?.lines().map(String::from).collect())
-            }
-        }
-    }
-}
-
-/// What came of some models.
-#[derive(Clone, Default)]
-struct Count {
-    models: u64,
-    recordings: usize,
-    faults: Vec<String>,
-}
-
-impl Count {
-    fn add(&mut self, other: Self) {
-        self.models += other.models;
-        self.recordings += other.recordings;
-        self.faults.extend(other.faults);
-    }
-}
-
-/// Some models, and what the host makes of their recordings.
-struct Batch {
-    seeds: Range<u64>,
-    file: PathBuf,
-    expected: Vec<String>,
-}
-
-impl Batch {
-    /// The models of these numbers, in a file of the worker's own.
-    fn draw(seeds: Range<u64>, worker: usize) -> Result<Self> {
-        let bytes: Vec<u8> = seeds.clone().flat_map(case).flat_map(u32::to_le_bytes).collect();
-        let file = target().join("fuzz").join(format!("cases-{worker}.bin"));
-        put(&file, &bytes)?;
-        let [portable, expected] = both_kernels(&bytes)?;
-        let batch = Self { seeds, file, expected };
-        let faults = batch.differences("the portable kernels of this machine", &portable);
-        ensure!(faults.is_empty(), "{}", faults.join("; "));
-        Ok(batch)
-    }
-
-    fn on(&self, core: &Core) -> Result<Count> {
-        let faults = self.differences(core.name(), &core.lines(&self.file)?);
-        Ok(Count { models: self.seeds.end - self.seeds.start, recordings: self.expected.len(), faults })
-    }
-
-    /// Each run of which `core` says something else than the host.
-    fn differences(&self, core: &str, lines: &[String]) -> Vec<String> {
-        let number = |line: &str| line.split_whitespace().nth(1).and_then(|case| case.parse::<u64>().ok());
-        let pairs = self.expected.iter().enumerate().map(|(index, expected)| (expected, lines.get(index)));
-        let different = pairs.filter(|(expected, line)| line.is_none_or(|line| line != *expected));
-        let told = different.map(|(expected, line)| {
-            let seed = self.seeds.start + number(expected).unwrap_or(0);
-            let line = line.map_or("nothing", String::as_str);
-            format!("seed {seed}: {core} says `{line}`, the host `{expected}`")
-        });
-        told.collect()
-    }
-}
-
-/// What this machine says with the portable kernels and with those of its own instructions.
-fn both_kernels(file: &[u8]) -> Result<[Vec<String>; 2]> {
-    // Which ones it takes is said for all threads.
-    static CHOICE: Mutex<()> = Mutex::new(());
-    let _choice = CHOICE.lock().map_err(|_| anyhow!("another worker failed"))?;
-    portable_only(true);
-    let portable = here(file)?;
-    portable_only(false);
-    Ok([portable, here(file)?])
-}
-
-/// What this machine says of a file of cases.
-fn here(file: &[u8]) -> Result<Vec<String>> {
-    let (mut words, mut input, mut mask) = (vec![0; 1 << 20], vec![0; 1 << 15], vec![false; 1 << 15]);
-    let memory = Memory { words: &mut words, input: &mut input, mask: &mut mask };
-    let mut lines = Vec::new();
-    trials::all(file, memory, &mut |line| lines.push(line.to_string()))?;
-    Ok(lines)
 }

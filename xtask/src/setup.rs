@@ -9,6 +9,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use toml::Table;
 
+/// A host of 32 bits, linked statically, so that it takes no 32-bit libraries.
+pub(crate) const NARROW: &str = "i686-unknown-linux-musl";
+
+/// Whether programs for [`NARROW`] run here: on any x86-64 Linux.
+pub(crate) fn runs_narrow() -> bool {
+    cfg!(all(target_os = "linux", target_arch = "x86_64"))
+}
+
 /// Makes sure that firmware for `boards` can be built and run.
 pub(crate) fn ready(boards: &[Board]) -> Result<()> {
     rust()?;

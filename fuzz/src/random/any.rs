@@ -11,6 +11,7 @@ use fixformer::host::reference::attention::local::Local;
 use fixformer::host::reference::attention::lsh::{Duplicates, Lsh, ScoreScale};
 use fixformer::host::reference::*;
 
+use super::kinds::favor_parameters;
 use super::{Source, all_wide, length};
 
 /// Most tokens of a network, and of one of five.
@@ -253,17 +254,12 @@ fn favor(source: &mut Source, d: usize, layer: usize, causal: bool) -> Attention
     let bare = features == Relu && source.often(3);
     let directions = 1 + source.below(70);
     let row_length = source.of(&[RowLength::Random, RowLength::Fixed]);
+    let projection = (!bare).then(|| favor_projection(directions, d, row_length, 1, layer));
+    let epsilon = if features == Relu { source.of(&[1e-4, 1e-3]) } else { source.of(&[0.0, 1e-6, 1e-4]) };
     AttentionKind::Favor(Favor {
-        features,
-        projection: (!bare).then(|| favor_projection(directions, d, row_length, 1, layer)),
-        causal: false,
-        input_scale: if features == Relu { 1.0 } else { (d as f64).powf(-0.25) },
-        epsilon: if features == Relu { source.of(&[1e-4, 1e-3]) } else { source.of(&[0.0, 1e-6, 1e-4]) },
         offsets: if causal && source.often(7) { Offsets::Seen } else { Offsets::Projection },
-        guard: 0.0,
-        key_sum_epsilon: 0.0,
-        renormalize: true,
         tile: source.of(&[None, Some(1), Some(8), Some(16)]),
+        ..favor_parameters(features, projection, d, epsilon)
     })
 }
 

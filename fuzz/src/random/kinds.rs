@@ -47,19 +47,28 @@ pub fn favor(
     epsilon: f64,
 ) -> AttentionKind {
     let drawn = favor_projection(directions, width, RowLength::Random, 1, layer);
-    let relu = features == Features::Relu;
-    AttentionKind::Favor(Favor {
+    AttentionKind::Favor(favor_parameters(features, (directions > 0).then_some(drawn), width, epsilon))
+}
+
+/// FAVOR+ as most tests have it, for heads of `width` columns.
+pub fn favor_parameters(
+    features: Features,
+    projection: Option<Vec<f64>>,
+    width: usize,
+    epsilon: f64,
+) -> Favor {
+    Favor {
         features,
-        projection: (directions > 0).then_some(drawn),
+        projection,
         causal: false,
-        input_scale: if relu { 1.0 } else { (width as f64).powf(-0.25) },
+        input_scale: if features == Features::Relu { 1.0 } else { (width as f64).powf(-0.25) },
         epsilon,
         offsets: Offsets::Projection,
         guard: 0.0,
         key_sum_epsilon: 0.0,
         renormalize: true,
         tile: Some(8),
-    })
+    }
 }
 
 /// LSH; with several rounds, and with several factors of the buckets, other options too.

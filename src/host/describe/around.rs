@@ -163,13 +163,7 @@ impl Around {
             }
         };
         text.quoted("input", "kind", "samples");
-        match known {
-            true => text.set("input", "channels", channels),
-            false => {
-                let what = "values of a step; `window.width` times this is what the stem takes";
-                text.guess("input", "channels", channels, what);
-            }
-        }
+        text.channels(channels, known);
         text.guess("input", "scale", "1.0", "the real value of one raw unit");
         text.guess(
             "input",

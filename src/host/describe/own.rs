@@ -133,13 +133,7 @@ impl<'s> Own<'s> {
                 "\"one-hot\" of symbols, which has `symbols = …` in place of `channels`, `scale` and `normalize`",
             ),
         }
-        match known {
-            true => text.set("input", "channels", channels),
-            false => {
-                let what = "values of a step; `window.width` times this is what the stem takes";
-                text.guess("input", "channels", channels, what);
-            }
-        }
+        text.channels(channels, known);
         text.guess("input", "scale", "1.0", "the real value of one raw unit");
         if !normalized {
             text.set("input", "normalize", false);

@@ -31,6 +31,17 @@ impl Text {
         self.line(table, format!("{key} = {}   {MARK} {what}", value.to_string()));
     }
 
+    /// Values of a step, which the weights have or not.
+    pub(super) fn channels(&mut self, channels: usize, known: bool) {
+        match known {
+            true => self.set("input", "channels", channels),
+            false => {
+                let what = "values of a step; `window.width` times this is what the stem takes";
+                self.guess("input", "channels", channels, what);
+            }
+        }
+    }
+
     /// A whole line.
     pub(super) fn line(&mut self, table: &'static str, line: String) {
         match self.tables.iter_mut().find(|(name, _)| *name == table) {

@@ -3,10 +3,8 @@
 use super::totals::Totals;
 use crate::command::cargo;
 use crate::fuzz;
+use crate::setup::{NARROW, runs_narrow};
 use anyhow::Result;
-
-/// Linked statically, so that it takes no 32-bit libraries: it runs on any x86-64 Linux.
-const TARGET: &str = "i686-unknown-linux-musl";
 
 /// The test files of what runs on a core too, of which no one takes long, and those of readers of files.
 const TESTS: [&str; 24] = [
@@ -41,13 +39,13 @@ const DRAWN: u64 = 200;
 
 /// The engine's tests, those that a board has too among them, and drawn models.
 pub(super) fn run(totals: &Totals) -> Result<()> {
-    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+    if !runs_narrow() {
         println!("\n== 32-bit host: left out, it runs on x86-64 Linux alone");
         return Ok(());
     }
-    println!("\n== 32-bit host: the engine's tests for {TARGET}");
+    println!("\n== 32-bit host: the engine's tests for {NARROW}");
     let mut command = cargo();
-    command.args(["test", "--target", TARGET, "--package", "fixformer", "--package", "fixformer-checks"]);
+    command.args(["test", "--target", NARROW, "--package", "fixformer", "--package", "fixformer-checks"]);
     command.args(["--no-fail-fast", "--lib"]);
     command.args(TESTS.iter().flat_map(|test| ["--test", test]));
     totals.cargo(&mut command)?;

@@ -1,0 +1,49 @@
+//! Model files on this machine: with fields changed, and with bits flipped.
+
+use crate::{host, zoo};
+use anyhow::{Result, ensure};
+use fixformer_fuzz::campaign::{self, Found};
+use indicatif::ProgressBar;
+use serde_json::json;
+
+/// Changed model files on this machine.
+pub(super) fn changed([first, count, every]: [u64; 3], as_json: bool) -> Result<()> {
+    let bar = ProgressBar::new(count);
+    let found = campaign::files(&campaign::originals(ORIGINALS), [first, count, every], |found| {
+        bar.set_position(found.parses);
+    });
+    bar.finish_and_clear();
+    let Found { parses, accepted, runs, faults } = found;
+    faults.iter().for_each(|fault| eprintln!("{fault}"));
+    let count = faults.len();
+    match as_json {
+        true => {
+            println!("{}", json!({ "parses": parses, "accepted": accepted, "runs": runs, "faults": count }))
+        }
+        false => println!("{parses} parses, {accepted} accepted, {runs} runs, {count} faults"),
+    }
+    ensure!(faults.is_empty(), "{} of the files are no good", faults.len());
+    Ok(())
+}
+
+/// Models that are drawn for files to be changed; the smaller third of them is.
+const ORIGINALS: u64 = 900;
+
+/// Every bit of every model file of the zoo.
+pub(super) fn flipped(as_json: bool) -> Result<()> {
+    let mut sums = [0; 3];
+    for recipe in zoo::with_files()? {
+        let words = host::words(&recipe.file())?;
+        let unseen = campaign::unseen_flips(&words);
+        let [files, flips, missed] = &mut sums;
+        (*files, *flips, *missed) = (*files + 1, *flips + 32 * words.len(), *missed + unseen.len());
+        unseen.iter().for_each(|bit| eprintln!("{}: bit {bit}", recipe.name));
+    }
+    let [files, flips, missed] = sums;
+    match as_json {
+        true => println!("{}", json!({ "files": files, "flips": flips, "unseen": missed })),
+        false => println!("{files} files, {flips} flipped bits, {missed} unseen"),
+    }
+    ensure!(missed == 0, "flipped bits are not seen");
+    Ok(())
+}

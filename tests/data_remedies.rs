@@ -202,6 +202,15 @@ fn lines_and_fields() {
             halves,
             (&[&[2, 4]], None),
         ),
+        // Above 0, and no f32.
+        (
+            "1.0,2.0\n",
+            Options { scale: scale(1e-320), ..plain() },
+            &["the scale is 1e-320; give a number from 1.2e-38 to 3.4e38"],
+            "1.25e-36,0.0\n",
+            Options { scale: scale(1.25e-38), ..plain() },
+            (&[&[100, 0]], None),
+        ),
     ]);
     // Lines of several lengths.
     let ragged = File::new("x.csv").bytes(b"1,2\n3\n").load().unwrap_err();

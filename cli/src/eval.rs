@@ -106,6 +106,18 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
         let tokens = model.is_per_token().then(tokens);
         Scored { evaluation: &evaluation, targets: targets.as_ref(), judge: &judge, tokens }.write(scores)?;
     }
+    // Before anything is printed: whoever reads that may stop.
+    if let Some(rewritten) = &rewritten {
+        let words = write::with_thresholds(file.words(), model.answers.task, &judge.raw(&model));
+        Model::parse(&words).map_err(|error| {
+            anyhow!(
+                "{}: with the threshold it is no model: {error}; it is as it was",
+                arguments.file.display()
+            )
+        })?;
+        let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
+        rewritten.write(&bytes)?;
+    }
     let is_said =
         arguments.threshold.is_given() || arguments.choose.is_given() || model.answers.has_thresholds();
     let names = Names::of(&model, arguments.reading.names(), recordings.classes.as_deref())?;
@@ -127,17 +139,6 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
         if let Some(confusion) = &evaluation.confusion {
             matrix(confusion, &names, out)?;
         }
-    }
-    if let Some(rewritten) = &rewritten {
-        let words = write::with_thresholds(file.words(), model.answers.task, &judge.raw(&model));
-        Model::parse(&words).map_err(|error| {
-            anyhow!(
-                "{}: with the threshold it is no model: {error}; it is as it was",
-                arguments.file.display()
-            )
-        })?;
-        let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
-        rewritten.write(&bytes)?;
     }
     if arguments.choose.is_given() {
         let next = match arguments.keep_threshold {
@@ -236,7 +237,10 @@ fn in_words(
     EvaluateError { row, problem }: &EvaluateError,
 ) -> anyhow::Error {
     let (data, split) = (arguments.data.display(), arguments.split.name());
-    anyhow!("{data}: {split} split, row {row}: {problem}; {}", remedy(model, problem))
+    anyhow!(
+        "{data}: {split} split, row {row}: {problem}; {}",
+        remedy(model, problem, arguments.reading.may_have_label(&arguments.data))
+    )
 }
 
 fn summary(evaluation: &Evaluation, task: Task, out: &mut impl Write) -> Result<()> {

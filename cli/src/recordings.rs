@@ -191,6 +191,12 @@ impl Reading {
         self.classes.as_deref()
     }
 
+    /// Whether a column of the data at `path` may be the label although nobody said so.
+    pub(crate) fn may_have_label(&self, path: &Path) -> bool {
+        let ending = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        self.label.is_none() && !self.labelled && matches!(&*ending, "csv" | "tsv" | "txt")
+    }
+
     fn options<'a>(&'a self, labels: &'a Labels, reals: Option<&'a Reals>) -> Options<'a> {
         let label = match self.label.as_deref() {
             None if self.labelled => Some(Label::Last),

@@ -150,7 +150,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
             }
             None => arguments.reading.load(path, arguments.split, &wanted(&model), labels, None)?,
         };
-        let found = scores(model, path, &recordings)?;
+        let found = scores(model, path, &arguments.reading, &recordings)?;
         ran.push((path.display().to_string(), recordings, found));
     }
 
@@ -208,7 +208,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
 type Found = (Vec<Vec<f64>>, u32);
 
 /// Of each recording.
-fn scores(model: Model<'_>, path: &Path, recordings: &Recordings) -> Result<Vec<Found>> {
+fn scores(model: Model<'_>, path: &Path, reading: &Reading, recordings: &Recordings) -> Result<Vec<Found>> {
     let bar = bar("running", recordings.rows.len());
     let progress = || bar.inc(1);
     let rows: Vec<&[i16]> = recordings.rows.iter().map(Vec::as_slice).collect();
@@ -221,7 +221,7 @@ fn scores(model: Model<'_>, path: &Path, recordings: &Recordings) -> Result<Vec<
             Some(files) => format!("{}", path.join(&files[error.row]).display()),
             None => format!("{}: row {}", path.display(), error.row),
         };
-        anyhow!("{place}: {problem}; {}", remedy(&model, &problem))
+        anyhow!("{place}: {problem}; {}", remedy(&model, &problem, reading.may_have_label(path)))
     })?;
     let real = |scores: &[i16]| model.answers.to_f64(scores, model.head.frac).collect();
     let mut all = raw.chunks(model.outputs()).map(real);

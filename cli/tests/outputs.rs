@@ -106,6 +106,26 @@ fn eval_writes_scores_over_none_of_its_inputs_and_thresholds_into_the_model() {
     assert_eq!(fs::metadata(bench.path("real.fxm")).unwrap().mode() & 0o7777, 0o640);
 }
 
+/// As in `fixformer eval … | true`.
+#[test]
+fn a_threshold_is_kept_though_nobody_reads_what_is_printed() {
+    let bench = Bench::with_case("threshold");
+    let checkpoint = ["--model", "m.toml", "--weights", "w.safetensors"];
+    let quantize = ["quantize", "--calibrate", "data.npz", "-o", "m.fxm"];
+    bench.command(&[&quantize[..], &checkpoint].concat()).assert().success();
+    let before = fs::read(bench.path("m.fxm")).unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = Command::new(env!("CARGO_BIN_EXE_fixformer"))
+        .current_dir(bench.path("."))
+        .args(["eval", "m.fxm", "data.npz", "--threshold", "0.25", "--keep-threshold"])
+        .args(checkpoint)
+        .stdout(writer)
+        .status();
+    assert!(status.unwrap().success());
+    assert!(fs::read(bench.path("m.fxm")).unwrap() != before);
+}
+
 #[test]
 fn a_folder_that_cannot_be_written_to_is_said_before_any_work() {
     let bench = Bench::with_checkpoint();

@@ -173,6 +173,32 @@ fn recordings_that_are_too_long_or_too_short() {
     bench.command(&["eval", "digits.fxm", "x.npz"]).assert().success();
 }
 
+/// A file without names of columns may have the label in one, which makes its recordings too long.
+#[test]
+fn a_label_that_was_taken_for_a_sample() {
+    let bench = Bench::new();
+    fs::copy(workspace().join("models/digits.fxm"), bench.path("digits.fxm")).unwrap();
+    let rows: Vec<Vec<String>> =
+        (0..6).map(|row| (0..64).map(|i| (i * (row + 3) % 17).to_string()).collect()).collect();
+    let lines = |line: &dyn Fn(usize, &str) -> String| -> String {
+        rows.iter().enumerate().map(|(row, values)| line(row, &values.join(",")) + "\n").collect()
+    };
+    fs::write(bench.path("x.csv"), lines(&|_, values| values.to_owned())).unwrap();
+    let right = digest(&bench, &["digits.fxm", "x.csv"]);
+    for (place, text) in [
+        ("last", lines(&|row, values| format!("{values},{row}"))),
+        ("first", lines(&|row, values| format!("{row},{values}"))),
+    ] {
+        fs::write(bench.path("x.csv"), text).unwrap();
+        let said = refused(&bench, &["eval", "digits.fxm", "x.csv"]);
+        assert!(
+            said.contains("is the label, say so (`--label first`, `--label last`); if not, cut"),
+            "{said}"
+        );
+        assert_eq!(digest(&bench, &["digits.fxm", "x.csv", "--label", place]), right);
+    }
+}
+
 #[test]
 fn names_of_classes() {
     let bench = Bench::with_case("threshold");

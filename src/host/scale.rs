@@ -71,6 +71,10 @@ impl SampleScale {
         if let Some(value) = self.0.iter().find(|value| !(value.is_finite() && **value > 0.0)) {
             return Some(format!("is {value}; give a finite number above 0"));
         }
+        // A model file has them as f32.
+        if let Some(value) = self.0.iter().find(|value| !(**value as f32).is_normal()) {
+            return Some(format!("is {value:e}; give a number from 1.2e-38 to 3.4e38"));
+        }
         match self.0.len() {
             1 => None,
             found if found == channels => None,

@@ -159,8 +159,6 @@ impl<'m> Means<'m> {
         let (even, odd) = self.spare.split_at_mut_checked(self.head.width).unwrap_or_default();
         let mean = if row.is_multiple_of(2) { even } else { odd };
         Accumulator::resume(sums, self.buffer.lend(), state).finish(gain, mean);
-        // It becomes a value, and rounding may have made more of it than of any that it is the mean of.
-        clamp(mean, VALUE_LIMIT);
         mean
     }
 
@@ -174,7 +172,8 @@ impl<'m> Means<'m> {
             self.totals.iter_mut().skip(row).take(1).for_each(|total| *total = log as u32);
         }
         if extra == 0 {
-            // They become values, and rounding may have made more of one than of all that it is the mean of.
+            // They become values, and rounding may have made more of one than of all that it is the mean of. With extra bits
+            // they stay below: what was free was divided by one more than the largest of them.
             clamp(self.spare, VALUE_LIMIT);
         }
         let (even, odd) = self.spare.split_at_checked(width).unwrap_or_default();

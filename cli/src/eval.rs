@@ -12,6 +12,7 @@ use fixformer::host::data::{Reals, Recordings};
 use fixformer::host::engine::{Cores, Decided, Rereads, Streams};
 use fixformer::host::evaluate::{EvaluateError, Evaluation, Float, evaluate_by};
 use fixformer::host::judge::Judge;
+use fixformer::host::printable::printable;
 use fixformer::host::reference::Network;
 use fixformer::host::scale::SampleScale;
 use fixformer::host::targets::Targets;
@@ -129,6 +130,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
     } else {
         let data = arguments.data.file_name().unwrap_or_default().to_string_lossy();
         let rows = thousands(evaluation.rows);
+        let (name, data) = (printable(&name), printable(&data));
         writeln!(out, "{name}: {rows} recordings of {data}, {split} split")?;
         summary(&evaluation, model.answers.task, out)?;
         saturated(&evaluation, out)?;

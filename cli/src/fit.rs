@@ -11,6 +11,7 @@ use fixformer::Model;
 use fixformer::host::count::thousands;
 use fixformer::host::fit::cost::{Core, LayerCost};
 use fixformer::host::fit::{BOARDS, Board, Knob, Need, Program, knobs, window_bytes};
+use fixformer::host::printable::printable;
 use fixformer::session::Plan;
 use serde::Serialize;
 
@@ -73,7 +74,8 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
         }
     } else {
         let tokens = model.max_tokens;
-        writeln!(out, "{name}: up to {tokens} tokens of width {}, {}\n", model.width, steps(&model, tokens))?;
+        let (name, width) = (printable(&name), model.width);
+        writeln!(out, "{name}: up to {tokens} tokens of width {width}, {}\n", steps(&model, tokens))?;
         ram(&model, out)?;
         flash(&model, out)?;
         boards(&model, &targets, out)?;

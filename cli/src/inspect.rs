@@ -9,6 +9,7 @@ use clap::Args;
 use fixformer::Model;
 use fixformer::host::count::thousands;
 use fixformer::host::judge::Judge;
+use fixformer::host::printable::printable;
 use fixformer::kernels::Activation;
 use fixformer::model::{
     Causality, Input, Level, NormOrder, Pooling, PoolingWindow, Positions, Task, VERSION, Window,
@@ -59,7 +60,9 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCod
         return Ok(ExitCode::SUCCESS);
     }
     let (bytes, checksum) = (thousands(model.bytes()), file.checksum());
-    writeln!(out, "{}: format version {VERSION}, {bytes} bytes, CRC-32 {checksum:08x}", file.name(&model))?;
+    let name = file.name(&model);
+    let name = printable(&name);
+    writeln!(out, "{name}: format version {VERSION}, {bytes} bytes, CRC-32 {checksum:08x}")?;
     for (key, text) in summary(&model) {
         writeln!(out, "  {key:<10} {text}")?;
     }

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use fixformer::host::printable::printable_lines;
+use fixformer::host::printable::printable_message;
 
-/// Says a line, as a terminal may have it: there are names from files in it.
+/// Says something, as a terminal may have it: there are names from files in it.
 pub(crate) fn say(line: fmt::Arguments<'_>) {
-    eprintln!("{}", printable_lines(&line.to_string()));
+    eprintln!("{}", printable_message(&line.to_string()));
 }

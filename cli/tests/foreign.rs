@@ -156,3 +156,41 @@ fn names_do_nothing_to_the_terminal() {
     fs::write(bench.path("w.safetensors"), safetensors::serialize([(EVIL, view)], None).unwrap()).unwrap();
     shows(&["describe", "w.safetensors"]);
 }
+
+#[test]
+fn a_name_of_two_lines_says_nothing_of_its_own() {
+    const FORGED: &str = "x\nerror: all is lost";
+    let bench = Bench::with_checkpoint();
+    let named = fs::read_to_string(bench.path("digits.toml"))
+        .unwrap()
+        .replace("\"digits\"", r#""x\nerror: all is lost""#);
+    fs::write(bench.path("forged.toml"), &named).unwrap();
+    fs::write(bench.path("keys.toml"), format!("\"x\\nerror: all is lost\" = 1\n{named}")).unwrap();
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1], &[0; 4]).unwrap();
+    fs::write(bench.path("w.safetensors"), safetensors::serialize([(FORGED, view)], None).unwrap()).unwrap();
+    fs::copy(bench.path("digits.npz"), bench.path(FORGED)).unwrap();
+    for (model, weights) in [
+        ("forged.toml", "digits.safetensors"),
+        ("forged.toml", "w.safetensors"),
+        ("keys.toml", "digits.safetensors"),
+        ("forged.toml", FORGED),
+    ] {
+        let quantize = ["quantize", "--model", model, "--weights", weights, "--calibrate", "digits.npz"];
+        says_it_as_a_name(&bench, &[&quantize[..], &["-o", "forged.fxm"]].concat());
+    }
+    for arguments in [
+        &["describe", "w.safetensors"][..],
+        &["inspect", "forged.fxm"],
+        &["fit", "forged.fxm"],
+        &["eval", "forged.fxm", "digits.npz"],
+        &["eval", FORGED, "digits.npz"],
+    ] {
+        says_it_as_a_name(&bench, arguments);
+    }
+}
+
+fn says_it_as_a_name(bench: &Bench, arguments: &[&str]) {
+    let text = printed(bench, arguments);
+    assert!(text.contains("error: all is lost"), "{arguments:?}: {text}");
+    assert!(!text.lines().any(|line| line.starts_with("error: all is lost")), "{arguments:?}: {text}");
+}

@@ -17,6 +17,11 @@ pub fn printable_lines(text: &str) -> Cow<'_, str> {
     escaped(text, |character| is_odd(character) && !matches!(character, '\n' | '\t'))
 }
 
+/// A message of one or more lines: those after the first are indented, so that no name from a file looks like another message.
+pub fn printable_message(text: &str) -> String {
+    printable_lines(text).replace('\n', "\n  ")
+}
+
 /// Writes [lines](printable_lines) to a terminal, or to whatever stands in its place.
 #[derive(Debug)]
 pub struct Printer<W: Write>(pub W);
@@ -69,6 +74,7 @@ mod tests {
         assert_eq!(printable("a\u{1b}[2Jb\rc\nd\u{7f}\u{9b}e"), r"a\u001b[2Jb\u000dc\u000ad\u007f\u009be");
         assert_eq!(printable("abc\u{202e}def\u{2066}"), r"abc\u202edef\u2066");
         assert_eq!(printable_lines("a\tb\nc\u{1b}\u{7}"), "a\tb\nc\\u001b\\u0007");
+        assert_eq!(printable_message("error: x\nerror: y\u{7}"), "error: x\n  error: y\\u0007");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use fixformer::host::data;
 use fixformer::host::file::Files;
-use fixformer::host::printable::{printable, printable_lines};
+use fixformer::host::printable::{printable, printable_message};
 use fixformer_train::data::Data;
 use fixformer_train::generate::{self, Task};
 use fixformer_train::recipe::Recipe;
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", printable_lines(&format!("{error:#}")));
+            eprintln!("{}", printable_message(&format!("error: {error:#}")));
             ExitCode::FAILURE
         }
     }

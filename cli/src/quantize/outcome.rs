@@ -7,6 +7,7 @@ use anyhow::Result;
 use fixformer::Model;
 use fixformer::host::count::thousands;
 use fixformer::host::judge::Judge;
+use fixformer::host::printable::printable;
 use fixformer::host::quantize::{Promotion, Quantized, Settings};
 use fixformer::host::reference::Network;
 use fixformer::host::report::TensorReport;
@@ -34,7 +35,7 @@ impl Outcome<'_> {
         writeln!(
             out,
             "{}: tensors of the forward pass over {} recordings",
-            self.network.name,
+            printable(&self.network.name),
             self.probes()
         )?;
         let mut table = Table::new(1, &["tensor", "SNR dB", "format", "peak", "range", "clipped"]);

@@ -3,7 +3,7 @@
 
 use core::arch::naked_asm;
 
-use super::dsp::{SATURATED, at_word, weights_of_fours};
+use super::attention::dsp::{SATURATED, at_word, weights_of_fours};
 use super::{EXPONENT_FRAC, SCORE_SHIFT, domain, portable, processor};
 use crate::num::{LogScore, OCTAVE, Requant};
 

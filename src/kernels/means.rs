@@ -3,8 +3,8 @@
 
 mod loops;
 
+use super::attention::dsp::at_word;
 use super::domain;
-use super::dsp::at_word;
 use super::portable::{self, Means};
 use loops::{
     ONES, copies, expand_row_pairs, expand_rows, join_row_pairs, join_rows, lift_rows, lift_twice_rows,

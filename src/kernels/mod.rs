@@ -3,10 +3,10 @@
 //! [`portable`] defines what each kernel means. A backend holds only what its instruction set does better
 //! and gives the same bits; [`check`] runs the backend of this build against the definition.
 
+#[cfg(not(feature = "std"))]
+mod attention;
 pub mod check;
 mod domain;
-#[cfg(fixformer_dsp)]
-mod dsp;
 #[cfg(fixformer_dsp)]
 mod favor;
 #[cfg(feature = "std")]
@@ -18,9 +18,9 @@ mod means;
 mod norm;
 pub mod portable;
 
+#[cfg(not(feature = "std"))]
+pub use attention::{dots, softmax_weights, weighted_sum};
 pub(crate) use domain::{NORM_BIAS, is_channel, is_direction};
-#[cfg(fixformer_dsp)]
-pub use dsp::{dots, softmax_weights, weighted_sum};
 #[cfg(fixformer_dsp)]
 pub use favor::{dots_of_sums, exp2_weights, key_exponents, query_exponents};
 #[cfg(feature = "std")]
@@ -38,8 +38,6 @@ pub use portable::layer_norm;
 pub use portable::{Curve, Means, activate, add, clamp, half, normalised_frac, relu};
 #[cfg(not(fixformer_dsp))]
 pub use portable::{copy, expand, expand_pairs, join, join_pairs, lift, lift_twice};
-#[cfg(not(any(fixformer_dsp, feature = "std")))]
-pub use portable::{dots, softmax_weights, weighted_sum};
 #[cfg(not(fixformer_dsp))]
 pub use portable::{dots_of_sums, exp2_weights, key_exponents, query_exponents};
 

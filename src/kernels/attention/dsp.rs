@@ -7,7 +7,7 @@
 
 use core::arch::naked_asm;
 
-use super::{SCORE_SHIFT, domain, portable, processor};
+use crate::kernels::{SCORE_SHIFT, domain, portable, processor};
 use crate::num::{LogScore, OCTAVE, Requant};
 
 /// Columns of a query that [`dots_16`] keeps in registers.
@@ -80,7 +80,7 @@ pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i1
 }
 
 /// The bit of saturation in the program status.
-pub(super) const SATURATED: u64 = 1 << 27;
+pub(in crate::kernels) const SATURATED: u64 = 1 << 27;
 
 /// See [`portable::weighted_sum`].
 pub fn weighted_sum(weights: &[i16], values: &[i16], run: usize, shift: u32, sum: &mut [i32]) {
@@ -109,7 +109,7 @@ const fn to_next_pair(width: usize) -> usize {
     (4 * width + 8).saturating_sub(4 * SUM_COLUMNS)
 }
 
-pub(super) fn at_word(row: &[i16]) -> bool {
+pub(in crate::kernels) fn at_word(row: &[i16]) -> bool {
     row.as_ptr().addr().is_multiple_of(4)
 }
 
@@ -229,7 +229,7 @@ unsafe extern "C" fn dots_of_pairs(
 /// Four weights a round: distance below the top, mantissa from the table, both halves of a word rounded together.
 /// The lower word of the result is the sum, the upper one the program status: USAT sets its Q.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn weights_of_fours(
+pub(in crate::kernels) unsafe extern "C" fn weights_of_fours(
     dots: *const i32,
     weights: *mut i16,
     fours: usize,

@@ -3,9 +3,22 @@
 
 #[cfg(fixformer_dsp)]
 pub(super) mod dsp;
+#[cfg(fixformer_mve)]
+mod helium;
 
-#[cfg(fixformer_dsp)]
+#[cfg(all(fixformer_dsp, not(fixformer_mve)))]
+pub(super) use dsp::weights_of;
+#[cfg(all(fixformer_dsp, not(fixformer_mve)))]
 pub use dsp::{dots, softmax_weights, weighted_sum};
+#[cfg(fixformer_mve)]
+pub(crate) use helium::largest;
+#[cfg(fixformer_mve)]
+pub(super) use helium::weights_of;
+#[cfg(fixformer_mve)]
+pub use helium::{dots, softmax_weights, weighted_sum};
+
+#[cfg(not(fixformer_mve))]
+pub(crate) use super::portable::largest;
 
 #[cfg(not(fixformer_dsp))]
 pub use super::portable::{dots, softmax_weights, weighted_sum};

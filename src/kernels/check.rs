@@ -102,7 +102,7 @@ mod known {
     pub(super) const LINEAR_I16: u64 = 0x673c_80f1_d335_8aa9;
     pub(super) const LARGE_LINEAR_I8: u64 = 0xfee8_cf0f_7571_438a;
     pub(super) const LARGE_LINEAR_I16: u64 = 0x0116_ad31_2487_0e78;
-    pub(super) const ATTENTION_TILE: u64 = 0xaa92_5069_dd1e_5519;
+    pub(super) const ATTENTION_TILE: u64 = 0x5f49_de0e_fe85_af76;
     pub(super) const SOFTMAX_ROW: u64 = 0x329c_2da4_633f_517f;
     pub(super) const LAYER_NORM: u64 = 0x953a_e930_d771_d767;
     pub(super) const LARGE_LAYER_NORM: u64 = 0xeba2_d9bc_e715_0dd5;
@@ -374,7 +374,7 @@ fn attention_tile() -> Result<(), Mismatch> {
                 let weights = softmax::<{ KEYS + 4 }>(&mut comparison, products, scale, top, at);
                 let Some(weights) = weights else { continue };
                 let weights = weights.0.get(at..at + keys).unwrap_or_default();
-                let run = if keys % 2 == 0 { SAFE_KEYS } else { 6 };
+                let run = if keys % 4 == 0 { SAFE_KEYS } else { 6 };
                 let mut sums = [[-12_345; WIDEST + 1]; 2];
                 for (sums, kernel) in sums.iter_mut().zip([portable::weighted_sum, super::weighted_sum]) {
                     kernel(weights, v, run, SUM_SHIFT, sums.get_mut(..width).unwrap_or_default());

@@ -3,7 +3,8 @@
 
 use core::arch::naked_asm;
 
-use super::attention::dsp::{SATURATED, at_word, weights_of_fours};
+use super::attention::dsp::{SATURATED, at_word};
+use super::attention::weights_of;
 use super::{EXPONENT_FRAC, SCORE_SHIFT, domain, portable, processor};
 use crate::num::{LogScore, OCTAVE, Requant};
 
@@ -56,7 +57,7 @@ pub fn exp2_weights(exponents: &[i32], scale: Requant, top: i32, weights: &mut [
     let (from, to) = (exponents.as_ptr(), weights.as_mut_ptr());
     // SAFETY: both slices have `count` elements, a multiple of four and not zero, and the weights lie at a word; the table has
     // the 1,024 entries that ten bits can name.
-    let found = unsafe { weights_of_fours(from, to, count / 4, multiplier, top, OCTAVE.as_ptr()) };
+    let found = unsafe { weights_of(from, to, count, multiplier, top, OCTAVE.as_ptr()) };
     found as u32
 }
 

@@ -19,6 +19,8 @@ mod norm;
 pub mod portable;
 
 #[cfg(not(feature = "std"))]
+pub(crate) use attention::largest;
+#[cfg(not(feature = "std"))]
 pub use attention::{dots, softmax_weights, weighted_sum};
 pub(crate) use domain::{NORM_BIAS, is_channel, is_direction};
 #[cfg(fixformer_dsp)]
@@ -32,6 +34,7 @@ pub use linear::{ChannelPairs, pair_len};
 pub use means::{copy, expand, expand_pairs, join, join_pairs, lift, lift_twice};
 #[cfg(any(fixformer_dsp, fixformer_mul))]
 pub use norm::layer_norm;
+#[cfg(feature = "std")]
 pub(crate) use portable::largest;
 #[cfg(not(any(fixformer_dsp, fixformer_mul)))]
 pub use portable::layer_norm;

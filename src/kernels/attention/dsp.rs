@@ -7,7 +7,10 @@
 
 use core::arch::naked_asm;
 
-use crate::kernels::{SCORE_SHIFT, domain, portable, processor};
+#[cfg(not(fixformer_mve))]
+use crate::kernels::SCORE_SHIFT;
+use crate::kernels::{domain, portable, processor};
+#[cfg(not(fixformer_mve))]
 use crate::num::{LogScore, OCTAVE, Requant};
 
 /// Columns of a query that [`dots_16`] keeps in registers.
@@ -15,6 +18,7 @@ const QUERY_COLUMNS: usize = 16;
 /// Most columns that [`dots_of_pairs`] takes.
 const WIDEST: usize = 64;
 /// Columns of the sums that [`weighted_sums`] keeps in registers.
+#[cfg(not(fixformer_mve))]
 const SUM_COLUMNS: usize = 8;
 
 /// See [`portable::dots`].
@@ -45,6 +49,7 @@ pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
 }
 
 /// See [`portable::softmax_weights`].
+#[cfg(not(fixformer_mve))]
 pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i16]) -> Result<u32, i32> {
     debug_assert!(domain::softmax_weights(scale, top));
     let count = dots.len().min(weights.len());
@@ -57,7 +62,7 @@ pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i1
     // SAFETY: both slices have `4 * fours` elements, not zero, and the weights lie at a word; the table has the 1,024
     // entries that ten bits can name.
     let found = unsafe {
-        weights_of_fours(dots.as_ptr(), weights.as_mut_ptr(), fours, multiplier, from_top, OCTAVE.as_ptr())
+        weights_of(dots.as_ptr(), weights.as_mut_ptr(), 4 * fours, multiplier, from_top, OCTAVE.as_ptr())
     };
     let mut sum = found as u32;
     // The upper word has the flag of saturation: some product lies above the top, or some far below it.
@@ -83,6 +88,7 @@ pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i1
 pub(in crate::kernels) const SATURATED: u64 = 1 << 27;
 
 /// See [`portable::weighted_sum`].
+#[cfg(not(fixformer_mve))]
 pub fn weighted_sum(weights: &[i16], values: &[i16], run: usize, shift: u32, sum: &mut [i32]) {
     let width = sum.len();
     debug_assert!(domain::weighted_sum(weights, values, run, shift, width));
@@ -105,6 +111,7 @@ pub fn weighted_sum(weights: &[i16], values: &[i16], run: usize, shift: u32, sum
 }
 
 /// Bytes from the last two columns of a group in a pair of rows to its first columns in the next.
+#[cfg(not(fixformer_mve))]
 const fn to_next_pair(width: usize) -> usize {
     (4 * width + 8).saturating_sub(4 * SUM_COLUMNS)
 }
@@ -226,13 +233,13 @@ unsafe extern "C" fn dots_of_pairs(
     )
 }
 
-/// Four weights a round: distance below the top, mantissa from the table, both halves of a word rounded together.
+/// `count` weights, a multiple of four, a four a round: distance below the top, mantissa from the table, both halves of a word rounded together.
 /// The lower word of the result is the sum, the upper one the program status: USAT sets its Q.
 #[unsafe(naked)]
-pub(in crate::kernels) unsafe extern "C" fn weights_of_fours(
+pub(in crate::kernels) unsafe extern "C" fn weights_of(
     dots: *const i32,
     weights: *mut i16,
-    fours: usize,
+    count: usize,
     multiplier: i32,
     top: i32,
     table: *const u16,
@@ -245,8 +252,8 @@ pub(in crate::kernels) unsafe extern "C" fn weights_of_fours(
         "msr apsr_nzcvq, r8",
         "mov lr, #0x00010001",
         // The first round leaves out what makes the number of fours a multiple of four.
-        "and r12, r2, #3",
-        "add r2, r0, r2, lsl #4",
+        "ubfx r12, r2, #2, #2",
+        "add r2, r0, r2, lsl #2",
         "tbb [pc, r12]",
         "6:",
         ".byte (2f - 6b) / 2, (5f - 6b) / 2, (4f - 6b) / 2, (3f - 6b) / 2",
@@ -278,6 +285,7 @@ pub(in crate::kernels) unsafe extern "C" fn weights_of_fours(
 
 /// `sum[c] += (sum_j weights[j] values[j][c]) / 2^shift` for every `run` pairs, 8 columns of zipped pairs at a time. Rows
 /// of 16 and 32 have loops of their own: there `skip` is part of an instruction.
+#[cfg(not(fixformer_mve))]
 #[unsafe(naked)]
 unsafe extern "C" fn weighted_sums(
     weights: *const i16,

@@ -1,7 +1,8 @@
 //! The online softmax that every mechanism of the softmax family shares.
 
 use crate::kernels::{
-    SAFE_KEYS, SUM_SHIFT, VALUE_LIMIT, WEIGHT_FRAC, dots, largest, softmax_weights, weighted_sum,
+    SAFE_KEYS, SUM_SHIFT, VALUE_LIMIT, WEIGHT_FRAC, dots, exp2_weights, largest, offset_exponents,
+    softmax_weights, weighted_sum,
 };
 use crate::memory::Carver;
 use crate::model::{Favor, MAX_TOKENS};
@@ -181,12 +182,15 @@ impl<'a> Accumulator<'a> {
             Weight::Coarse { level, extra, .. } => (level as i32, SUM_SHIFT + extra),
             Weight::Power { extra, .. } => (0, SUM_SHIFT + extra),
         };
-        let scale = score(products, q, tile, scale, self.state.base);
+        let Scored { scale, largest: found } = score(products, q, tile, scale, self.state.base);
 
         // A key of level `l` stands for `2^l` tokens: `l` in units of log2. Mostly no key lies above the top.
-        let known = match self.state.total {
-            0 => Err(largest(products)),
-            _ => softmax_weights(products, scale, self.state.top - level, weights),
+        let top = self.state.top - level;
+        let known = match found {
+            _ if self.state.total == 0 => Err(found.unwrap_or_else(|| largest(products))),
+            Some(largest) if lies_above(largest, scale, top) => Err(largest),
+            Some(_) => Ok(exp2_weights(products, scale, top, weights)),
+            None => softmax_weights(products, scale, top, weights),
         };
         let mut total = match known {
             Ok(total) => total,
@@ -198,7 +202,7 @@ impl<'a> Accumulator<'a> {
                     let limit = ceil(-scale.apply(-largest)) + level;
                     raise(self.sum, &mut self.state.total, &mut self.state.top, limit);
                 }
-                softmax_weights(products, scale, self.state.top - level, weights).unwrap_or_default()
+                exp2_weights(products, scale, self.state.top - level, weights)
             }
         };
         if let Some(unpaired) = weights.get_mut(n) {
@@ -272,24 +276,45 @@ fn hide<T: Copy>(items: &mut [T], visible: u64, value: T) {
     }
 }
 
-/// Products of a query and the keys of a tile, [`HIDDEN`] for what is not visible; returns what turns them into scores.
-fn score(products: &mut [i32], q: &[i16], tile: KeyTile<'_>, scale: Requant, base: i32) -> Requant {
+/// Products that a scale turns into scores.
+struct Scored {
+    scale: Requant,
+    /// The largest product, where it is known.
+    largest: Option<i32>,
+}
+
+/// Products of a query and the keys of a tile, [`HIDDEN`] for what is not visible.
+fn score(products: &mut [i32], q: &[i16], tile: KeyTile<'_>, scale: Requant, base: i32) -> Scored {
     if q.is_empty() {
         products.fill(0);
     }
     dots(q, tile.keys, products);
-    let scale = match tile.weight {
+    let mut scored = match tile.weight {
         Weight::Coarse { bias: Some((first, bias)), .. } => {
-            add_bias(products.get_mut(first..).unwrap_or_default(), scale, bias)
+            let scale = add_bias(products.get_mut(first..).unwrap_or_default(), scale, bias);
+            Scored { scale, largest: None }
         }
-        Weight::Power { offsets, .. } => add_offsets(products, scale, offsets, base),
-        _ => scale,
+        Weight::Power { offsets, .. } => {
+            let largest = offset_exponents(products, scale, offsets, base);
+            Scored { scale: SIXTEENTH, largest: Some(largest) }
+        }
+        _ => Scored { scale, largest: None },
     };
     if !tile.visible << (KEY_TILE - products.len()) != 0 {
         hide(products, tile.visible, HIDDEN);
+        scored.largest = None;
     }
-    scale
+    scored
 }
+
+/// Whether a product lies above the top.
+fn lies_above(product: i32, scale: Requant, top: i32) -> bool {
+    (top << LogScore::FRAC_NBITS) + scale.apply(-product) < 0
+}
+
+/// What makes scores of exponents.
+const SIXTEENTH: Requant = Requant { multiplier: 1 << 13, shift: 1 };
+const _: () = assert!(Favor::LOG_FRAC - LogScore::FRAC_NBITS == 4);
 
 /// Adds to the scores of the products, which makes them products with another scale.
 fn add_bias(products: &mut [i32], scale: Requant, bias: &[i16]) -> Requant {
@@ -300,16 +325,6 @@ fn add_bias(products: &mut [i32], scale: Requant, bias: &[i16]) -> Requant {
         *product = score.clamp(-(1 << 27), 1 << 27) << 3;
     }
     EIGHTH
-}
-
-/// Turns products into exponents, which makes them products with another scale.
-fn add_offsets(products: &mut [i32], scale: Requant, offsets: &[i32], base: i32) -> Requant {
-    const SIXTEENTH: Requant = Requant { multiplier: 1 << 13, shift: 1 };
-    const _: () = assert!(Favor::LOG_FRAC - LogScore::FRAC_NBITS == 4);
-    for (product, &offset) in products.iter_mut().zip(offsets) {
-        *product = scale.apply(*product) + offset - base;
-    }
-    SIXTEENTH
 }
 
 /// Where masked tokens or the end of the sequence leave less than `2^level` tokens; returns the new sum.

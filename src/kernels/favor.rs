@@ -1,4 +1,4 @@
-//! Causal FAVOR+ on Arm cores with the DSP extension: products that keep their upper word.
+//! FAVOR+ on Arm cores with the DSP extension: products that keep their upper word.
 #![allow(unsafe_code)] // Assembly, and slices handed to it as pointers.
 
 use core::arch::naked_asm;
@@ -36,6 +36,22 @@ pub fn query_exponents(products: &mut [i32], scale: Requant, tops: &[i16]) -> i3
     largest.max(portable::query_exponents(rest.unwrap_or_default(), scale, tops.unwrap_or_default()))
 }
 
+/// See [`portable::offset_exponents`].
+pub fn offset_exponents(products: &mut [i32], scale: Requant, offsets: &[i32], base: i32) -> i32 {
+    let fours = products.len().min(offsets.len()) / 4;
+    let Some(shift) = MOST_SHIFT.checked_sub(scale.shift).filter(|_| fours > 0) else {
+        return portable::offset_exponents(products, scale, offsets, base);
+    };
+    let multiplier = i32::from(scale.multiplier) << shift;
+    // SAFETY: both slices have `4 * fours` elements, not zero.
+    let largest =
+        unsafe { exponents_of_offsets(products.as_mut_ptr(), offsets.as_ptr(), fours, multiplier, base) };
+    let (rest, offsets) = (products.get_mut(4 * fours..), offsets.get(4 * fours..));
+    let of_rest =
+        portable::offset_exponents(rest.unwrap_or_default(), scale, offsets.unwrap_or_default(), base);
+    largest.max(of_rest)
+}
+
 /// The multiplier of whose product the upper word is the scaled one, and the number of fours; `None` where the portable way is
 /// the way.
 fn fours(products: &[i32], scale: Requant, tops: &[i16]) -> Option<(i32, usize)> {
@@ -47,18 +63,18 @@ fn fours(products: &[i32], scale: Requant, tops: &[i16]) -> Option<(i32, usize)>
 /// See [`portable::exp2_weights`].
 pub fn exp2_weights(exponents: &[i32], scale: Requant, top: i32, weights: &mut [i16]) -> u32 {
     debug_assert!(domain::softmax_weights(scale, top));
-    let count = exponents.len().min(weights.len());
-    let whole = count > 0 && count.is_multiple_of(4) && scale.shift <= SCORE_SHIFT;
-    if !whole || !at_word(weights) {
+    let whole = exponents.len().min(weights.len()) / 4 * 4;
+    if whole == 0 || scale.shift > SCORE_SHIFT || !at_word(weights) {
         return portable::exp2_weights(exponents, scale, top, weights);
     }
     let multiplier = i32::from(scale.multiplier) << (SCORE_SHIFT - scale.shift);
-    let top = top << LogScore::FRAC_NBITS;
+    let from_top = top << LogScore::FRAC_NBITS;
     let (from, to) = (exponents.as_ptr(), weights.as_mut_ptr());
-    // SAFETY: both slices have `count` elements, a multiple of four and not zero, and the weights lie at a word; the table has
+    // SAFETY: both slices have `whole` elements, a multiple of four and not zero, and the weights lie at a word; the table has
     // the 1,024 entries that ten bits can name.
-    let found = unsafe { weights_of(from, to, count, multiplier, top, OCTAVE.as_ptr()) };
-    found as u32
+    let found = unsafe { weights_of(from, to, whole, multiplier, from_top, OCTAVE.as_ptr()) };
+    let (rest, weights) = (exponents.get(whole..), weights.get_mut(whole..));
+    found as u32 + portable::exp2_weights(rest.unwrap_or_default(), scale, top, weights.unwrap_or_default())
 }
 
 /// See [`portable::dots_of_sums`].
@@ -173,6 +189,77 @@ unsafe extern "C" fn exponents_of_query(
         "mov r0, r12",
         "pop {{r4-r9, pc}}",
         frac = const EXPONENT_FRAC,
+    )
+}
+
+/// Four exponents a round; returns the largest.
+#[cfg(not(fixformer_mve))]
+#[unsafe(naked)]
+unsafe extern "C" fn exponents_of_offsets(
+    products: *mut i32,
+    offsets: *const i32,
+    fours: usize,
+    multiplier: i32,
+    base: i32,
+) -> i32 {
+    naked_asm!(
+        processor!(),
+        "push {{r4-r11, lr}}",
+        "ldr r12, [sp, #36]",
+        "add r2, r0, r2, lsl #4",
+        "mvn lr, #0x80000000",
+        "rsb lr, lr, #0",
+        "2:",
+        "ldm r0, {{r4-r7}}",
+        "ldm r1!, {{r8-r11}}",
+        "smmlar r4, r4, r3, r8",
+        "smmlar r5, r5, r3, r9",
+        "smmlar r6, r6, r3, r10",
+        "smmlar r7, r7, r3, r11",
+        ".irp exponent, r4, r5, r6, r7",
+        "sub \\exponent, \\exponent, r12",
+        "cmp \\exponent, lr",
+        "it gt",
+        "movgt lr, \\exponent",
+        ".endr",
+        "stm r0!, {{r4-r7}}",
+        "cmp r0, r2",
+        "bne 2b",
+        "mov r0, lr",
+        "pop {{r4-r11, pc}}",
+    )
+}
+
+/// Four exponents a round; returns the largest.
+#[cfg(fixformer_mve)]
+#[unsafe(naked)]
+unsafe extern "C" fn exponents_of_offsets(
+    products: *mut i32,
+    offsets: *const i32,
+    fours: usize,
+    multiplier: i32,
+    base: i32,
+) -> i32 {
+    naked_asm!(
+        processor!(),
+        "push {{r7, lr}}",
+        "ldr r12, [sp, #8]",
+        "rsb r12, r12, #0",
+        "vdup.32 q2, r3",
+        "mvn r3, #0x80000000",
+        "rsb r3, r3, #0",
+        "dls lr, r2",
+        "2:",
+        "vldrw.u32 q0, [r0]",
+        "vrmulh.s32 q0, q0, q2",
+        "vldrw.u32 q1, [r1], #16",
+        "vadd.i32 q0, q0, q1",
+        "vadd.i32 q0, q0, r12",
+        "vmaxv.s32 r3, q0",
+        "vstrw.32 q0, [r0], #16",
+        "le lr, 2b",
+        "mov r0, r3",
+        "pop {{r7, pc}}",
     )
 }
 

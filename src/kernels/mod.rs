@@ -24,7 +24,7 @@ pub(crate) use attention::largest;
 pub use attention::{dots, softmax_weights, weighted_sum};
 pub(crate) use domain::{NORM_BIAS, is_channel, is_direction};
 #[cfg(fixformer_dsp)]
-pub use favor::{dots_of_sums, exp2_weights, key_exponents, query_exponents};
+pub use favor::{dots_of_sums, exp2_weights, key_exponents, offset_exponents, query_exponents};
 #[cfg(feature = "std")]
 pub use host::{backend, dots, linear, portable_only, softmax_weights, weighted_sum};
 #[cfg(not(feature = "std"))]
@@ -42,7 +42,7 @@ pub use portable::{Curve, Means, activate, add, clamp, half, normalised_frac, re
 #[cfg(not(fixformer_dsp))]
 pub use portable::{copy, expand, expand_pairs, join, join_pairs, lift, lift_twice};
 #[cfg(not(fixformer_dsp))]
-pub use portable::{dots_of_sums, exp2_weights, key_exponents, query_exponents};
+pub use portable::{dots_of_sums, exp2_weights, key_exponents, offset_exponents, query_exponents};
 
 /// First line of a function in assembly. Link-time optimisation assembles functions anew with the features of the
 /// target alone, and thumbv8m has neither DSP nor MVE: those come with the processor.

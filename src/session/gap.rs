@@ -35,6 +35,8 @@ fn pass<W: Manner>(run: &mut Running<'_, W>, block: &Block<'_>, index: usize) {
         if let AttentionKind::Hierarchical(_) = head.kind {
             // What is gathered of a level is kept from the first token of its run on, even of one that is missing.
             let rows = i16s_in(row, 0..width);
+            // Not what lies there: it may be too large for a query.
+            rows.fill(0);
             let answers =
                 Answers { tokens, rows, stride: width, backwards: false, absorbs: true, visible: 0 };
             let mut progress = Progress { token, absorbs: true, resumed: false };

@@ -9,7 +9,7 @@ const ROWS: usize = 5;
 /// An element that no kernel may write.
 const GUARD: i32 = 0x5a5a_5a5a;
 
-/// Exponents of keys, then of queries, of every number of features; tops begin at a word and between two.
+/// Exponents of keys, of queries and with offsets, of every number of features; tops begin at a word and between two.
 pub(super) fn exponents() -> Result<(), Mismatch> {
     let (mut source, mut comparison) = (Source(14), Comparison::new());
     for features in 0..LONGEST {
@@ -44,6 +44,23 @@ pub(super) fn exponents() -> Result<(), Mismatch> {
                 kernels::query_exponents(found, scale, tops),
             ];
             compare(&mut comparison, largest, &of_query);
+            // Exponents whose sum with any product has 32 bits, and either sign of the scale.
+            let mut offsets = [0; LONGEST];
+            offsets.iter_mut().for_each(|offset| *offset = i32::from(source.below(i16::MAX)) << 14);
+            let offsets = offsets.get(..features).unwrap_or_default();
+            let scale = Requant {
+                multiplier: if shift % 2 == 0 { scale.multiplier } else { -scale.multiplier },
+                shift,
+            };
+            let mut of_offsets = [products; 2];
+            let [expected, found] = &mut of_offsets;
+            let slices = [expected, found].map(|products| products.get_mut(..features).unwrap_or_default());
+            let [expected, found] = slices;
+            let largest = [
+                portable::offset_exponents(expected, scale, offsets, n >> 3),
+                kernels::offset_exponents(found, scale, offsets, n >> 3),
+            ];
+            compare(&mut comparison, largest, &of_offsets);
         }
     }
     comparison.finish(known::EXPONENTS)

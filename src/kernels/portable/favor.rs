@@ -1,4 +1,4 @@
-//! What causal FAVOR+ does with rows of features, each of which has a power of two of its own.
+//! What FAVOR+ does with rows of features, each of which has a power of two of its own.
 
 use super::softmax_weights;
 use crate::kernels::{EXPONENT_FRAC, domain};
@@ -31,6 +31,19 @@ pub fn query_exponents(products: &mut [i32], scale: Requant, tops: &[i16]) -> i3
         largest = largest.max(u + top);
         u + top
     });
+    largest
+}
+
+/// Replaces the products of a row with some others by exponents, `scale products[i] + offsets[i] - base`. Returns the largest,
+/// which is `-i32::MAX` of none.
+///
+/// The multiplier may be below zero. No exponent leaves 32 bits.
+pub fn offset_exponents(products: &mut [i32], scale: Requant, offsets: &[i32], base: i32) -> i32 {
+    let mut largest = -i32::MAX;
+    for (product, &offset) in products.iter_mut().zip(offsets) {
+        *product = scale.apply(*product) + offset - base;
+        largest = largest.max(*product);
+    }
     largest
 }
 

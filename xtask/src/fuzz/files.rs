@@ -9,12 +9,14 @@ use serde_json::json;
 /// Changed model files on this machine.
 pub(super) fn changed([first, count, every]: [u64; 3], as_json: bool) -> Result<()> {
     let bar = ProgressBar::new(count);
+    let mut told = 0;
     let found = campaign::files(&campaign::originals(ORIGINALS), [first, count, every], |found| {
         bar.set_position(found.parses);
+        bar.suspend(|| found.faults[told..].iter().for_each(|fault| eprintln!("{fault}")));
+        told = found.faults.len();
     });
     bar.finish_and_clear();
     let Found { parses, accepted, runs, faults } = found;
-    faults.iter().for_each(|fault| eprintln!("{fault}"));
     let count = faults.len();
     match as_json {
         true => {

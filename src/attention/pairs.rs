@@ -1,19 +1,13 @@
 //! Value rows in pairs, column by column `a[0] b[0] a[1] b[1] ...`: what the kernels multiply two weights with.
 
+use crate::kernels;
+
 /// Zips two rows into a pair, all of `pair`; a second row that is empty counts as zeros.
 pub(super) fn zip(first: &[i16], second: &[i16], pair: &mut [i16]) {
     if second.is_empty() {
         return pair.as_chunks_mut().0.iter_mut().zip(first).for_each(|(slot, &a)| *slot = [a, 0]);
     }
-    // Two columns at a time: many cores load and store them as a word.
-    let ((first, a), (second, b)) = (first.as_chunks::<2>(), second.as_chunks::<2>());
-    let (columns, last) = pair.as_chunks_mut();
-    for (slot, (a, b)) in columns.iter_mut().zip(first.iter().zip(second)) {
-        *slot = [a[0], b[0], a[1], b[1]];
-    }
-    if let ([a], [b], [slot_a, slot_b]) = (a, b, last) {
-        (*slot_a, *slot_b) = (*a, *b);
-    }
+    kernels::zip(first, second, pair);
 }
 
 /// Puts a row in its place. What stands beside the last of an odd number of rows has no weight.

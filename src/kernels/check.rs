@@ -37,7 +37,7 @@ pub enum Mismatch {
 type Check = (&'static str, fn() -> Result<(), Mismatch>);
 
 /// Every check that has room for its buffers on the stack of a small core.
-const SMALL_CHECKS: [Check; 20] = [
+const SMALL_CHECKS: [Check; 21] = [
     ("linear_i8", linear_i8),
     ("linear_i16", linear_i16),
     ("attention_tile", attention_tile),
@@ -51,6 +51,7 @@ const SMALL_CHECKS: [Check; 20] = [
     ("expand", means::expand),
     ("join", means::join),
     ("copy", means::copy),
+    ("gather", means::gather),
     ("exponents", favor::exponents),
     ("dots_of_sums", favor::dots_of_sums),
     ("largest_weighted_sums", extremes::weighted_sums),
@@ -120,6 +121,7 @@ mod known {
     pub(super) const LARGEST_CHANNELS: u64 = 0xa9d0_6c54_9b85_4fbd;
     pub(super) const EXTREME_WEIGHTS: u64 = 0xafe0_b439_f6b4_f017;
     pub(super) const EXTREME_FEATURES: u64 = 0xea83_8e2d_0bb4_00ac;
+    pub(super) const GATHER: u64 = 0xd140_b4b6_1c0d_2fb1;
     pub(super) const COPY: u64 = 0x87c8_0652_5fd3_718d;
 }
 

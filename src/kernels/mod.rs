@@ -9,6 +9,8 @@ pub mod check;
 mod domain;
 #[cfg(fixformer_dsp)]
 mod favor;
+#[cfg(fixformer_dsp)]
+mod gather;
 #[cfg(feature = "std")]
 mod host;
 mod linear;
@@ -25,6 +27,8 @@ pub use attention::{dots, softmax_weights, weighted_sum};
 pub(crate) use domain::{NORM_BIAS, is_channel, is_direction};
 #[cfg(fixformer_dsp)]
 pub use favor::{dots_of_sums, exp2_weights, key_exponents, offset_exponents, query_exponents};
+#[cfg(fixformer_dsp)]
+pub use gather::gather;
 #[cfg(feature = "std")]
 pub use host::{backend, dots, linear, portable_only, softmax_weights, weighted_sum};
 #[cfg(not(feature = "std"))]
@@ -38,9 +42,9 @@ pub use norm::layer_norm;
 pub(crate) use portable::largest;
 #[cfg(not(any(fixformer_dsp, fixformer_mul)))]
 pub use portable::layer_norm;
-pub use portable::{Curve, Means, activate, add, clamp, half, normalised_frac, relu};
+pub use portable::{Curve, Means, activate, add, clamp, half, normalised_frac, relu, zip};
 #[cfg(not(fixformer_dsp))]
-pub use portable::{copy, expand, expand_pairs, join, join_pairs, lift, lift_twice};
+pub use portable::{copy, expand, expand_pairs, gather, join, join_pairs, lift, lift_twice};
 #[cfg(not(fixformer_dsp))]
 pub use portable::{dots_of_sums, exp2_weights, key_exponents, offset_exponents, query_exponents};
 

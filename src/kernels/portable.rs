@@ -4,12 +4,14 @@
 //! That no accumulator overflows is proved when a model is parsed.
 
 mod favor;
+mod gather;
 mod means;
 
 use fixed::types::I17F15;
 
 use super::{Activation, ChannelPairs, Channels, NormParameters, Weight, domain};
 pub use favor::{dots_of_sums, exp2_weights, key_exponents, offset_exponents, query_exponents};
+pub use gather::{gather, zip};
 pub use means::{Means, copy, expand, expand_pairs, half, join, join_pairs, lift, lift_twice};
 
 use crate::memory::rows;

@@ -16,40 +16,43 @@ use super::accumulator::State;
 use super::kept::Rows;
 use super::life::{self, Room};
 use super::{Accumulator, Budget, Given, Head, KEY_TILE, KeyTile, TileBuffer, Weight, pairs};
+use crate::kernels::gather;
 use crate::memory::{Carver, halves};
 use crate::model::{AttentionKind, Lsh};
 use crate::num::{Factor, Requant, rsqrt, saturate};
 use crate::visible;
+use hash::Hash;
 use sorted::{Listed, Sorted};
 
 /// Fractional bits of a key of length one. Its product with a query is at most the product of their lengths,
 /// `2^15 * sqrt(width) * dot_limit < 2^30.6`.
 pub const KEY_FRAC: u32 = 15;
 
-/// Words that a head keeps: a map of the tokens that count, keys and values, and where the tokens are in every round.
+/// Words that a head keeps: whether some token is masked, a map of those that count, keys and values, and where the tokens are in every round.
 pub(super) const fn memory(parameters: &Lsh<'_>, tokens: usize, width: usize) -> usize {
-    1 + visible::words(tokens)
+    2 + visible::words(tokens)
         + halves(tokens * width)
         + halves(tokens.next_multiple_of(2) * width)
         + sorted::memory(parameters, tokens)
 }
 
-/// A row of sums, a tile, its keys and values, and where an answer paused.
+/// A row of sums, a tile, its keys, their values and their tokens, and where an answer paused.
 pub(super) const fn scratch(width: usize) -> usize {
-    width + TileBuffer::WORDS + 2 * halves(KEY_TILE * width) + PAUSED
+    width + TileBuffer::WORDS + 2 * halves(KEY_TILE * width) + halves(KEY_TILE) + PAUSED
 }
 
 /// Words of [`Memory::paused`].
-const PAUSED: usize = 6;
+const PAUSED: usize = 5;
 
 /// The bucket of every token in every round, `[rounds, tokens]`, as attention finds them in the queries of a head. Masked
 /// tokens are in bucket [`Lsh::bucket_count`] where the parameters say so.
 pub fn hash(parameters: Lsh<'_>, given: &Given<'_>, buckets: &mut [u16]) {
     let (tokens, width) = (given.tokens(), given.width);
+    let mut hash = Hash::new(&parameters, given.index);
     for (place, bucket) in buckets.iter_mut().enumerate().take(parameters.rounds * tokens) {
         let token = place % tokens;
         let q = row(given.rows, token, width);
-        *bucket = bucket_of(&parameters, given.index, place / tokens, q, given.is_visible(token)) as u16;
+        *bucket = hash.bucket(place / tokens, q, given.is_visible(token)) as u16;
     }
 }
 
@@ -84,6 +87,7 @@ impl life::Mechanism for Mechanism {
             head,
             // One chunk is attended to in full: no need to sort.
             is_sorted: tokens > parameters.chunk,
+            masked: carver.words(1),
             rows: Rows {
                 width,
                 first: carver.words(1),
@@ -96,6 +100,7 @@ impl life::Mechanism for Mechanism {
             buffer: TileBuffer::new(shared.words(TileBuffer::WORDS)),
             keys: shared.i16s(KEY_TILE * width),
             values: shared.i16s(KEY_TILE * width),
+            listed: shared.u16s(KEY_TILE),
             paused: shared.words(PAUSED),
         })
     }
@@ -105,6 +110,8 @@ pub(super) struct Memory<'m> {
     parameters: &'m Lsh<'m>,
     head: &'m Head<'m>,
     is_sorted: bool,
+    /// Not zero where some token is masked.
+    masked: &'m mut [u32],
     /// Values are in pairs where nothing is sorted.
     rows: Rows<'m>,
     sorted: Sorted<'m>,
@@ -115,7 +122,9 @@ pub(super) struct Memory<'m> {
     keys: &'m mut [i16],
     /// `[KEY_TILE, width]`, in pairs.
     values: &'m mut [i16],
-    /// Where an answer paused: two numbers; keys of the tile and the token of the last one; total and top.
+    /// `[KEY_TILE]`, tokens of the keys.
+    listed: &'m mut [u16],
+    /// Where an answer paused: two numbers; keys of the tile; total and top.
     paused: &'m mut [u32],
 }
 
@@ -148,6 +157,7 @@ impl Memory<'_> {
 
 impl<'m> life::Memory<'m> for Memory<'m> {
     fn begin(&mut self) {
+        self.masked.fill(0);
         self.rows.first.fill(0);
         self.sorted.begin();
     }
@@ -164,15 +174,18 @@ impl<'m> life::Memory<'m> for Memory<'m> {
 
     fn absorb(&mut self, tokens: Range<usize>, visible: u32, resumed: bool, budget: &mut Budget) -> bool {
         let (width, parameters) = (self.head.width, self.parameters);
+        let mut hash = Hash::new(parameters, self.head.index);
         let mut done = if resumed { self.paused.first().copied().unwrap_or_default() as usize } else { 0 };
         while done < tokens.len() {
             let (token, seen) = (tokens.start + done, visible >> done & 1 == 1);
             visible::set(self.rows.visible, token, seen);
+            if !seen {
+                self.masked.fill(1);
+            }
             let key = self.rows.keys.get_mut(token * width..(token + 1) * width).unwrap_or_default();
             if self.is_sorted {
                 for round in 0..parameters.rounds {
-                    let bucket = bucket_of(parameters, self.head.index, round, key, seen);
-                    self.sorted.count(round, token, bucket);
+                    self.sorted.count(round, token, hash.bucket(round, key, seen));
                 }
                 budget.charge(parameters.rounds * parameters.columns() * (10 * width + 40));
             }
@@ -197,37 +210,39 @@ impl<'m> life::Memory<'m> for Memory<'m> {
 
     fn answer(&mut self, token: usize, out: &mut [i16], resumed: bool, budget: &mut Budget) -> bool {
         let paused = match &*self.paused {
-            &[first, second, filled, last, total, top] if resumed => [
-                first as usize,
-                second as usize,
-                filled as usize,
-                last as usize,
-                total as usize,
-                top as usize,
-            ],
+            &[first, second, filled, total, top] if resumed => {
+                [first, second, filled, total, top].map(|word| word as usize)
+            }
             _ => {
                 self.sum.fill(0);
                 [0; PAUSED]
             }
         };
-        let [first, second, filled, last, total, top] = paused;
+        let [first, second, filled, total, top] = paused;
         let state = State::of([total as u32, top as u32]);
         let Head { width, causal, tokens, scale, gain, .. } = *self.head;
         let answered = if self.is_sorted {
             let (rows, visible) = (&self.rows, self.rows.visible());
             let horizon = if causal { token } else { tokens };
-            let mut tile = Tile { keys: self.keys, values: self.values, rows, filled, last, scale };
+            let (keys, values, listed) = (&mut *self.keys, &mut *self.values, &mut *self.listed);
+            let mut tile = Tile { keys, values, listed, rows, filled, scale };
             let mut accumulator = Accumulator::resume(self.sum, self.buffer.lend(), state);
-            let listed = Listed { round: first, step: second };
-            let next = self.sorted.for_each_listed(token, listed, budget, |key| {
-                if key != token && key < horizon && visible.contains(key) {
-                    tile.push(&mut accumulator, out, key);
+            let place = Listed { round: first, step: second };
+            let sees_all = !causal && self.masked.iter().all(|&masked| masked == 0);
+            let next = self.sorted.for_each_listed(token, place, budget, |keys, listed_before| {
+                // Mostly no key but the token itself is left out, which is soon seen.
+                if sees_all && listed_before.is_none() {
+                    return tile.push(&mut accumulator, out, keys, move |key| key != token);
                 }
+                tile.push(&mut accumulator, out, keys, move |key| {
+                    key != token
+                        && key < horizon
+                        && visible.contains(key)
+                        && !listed_before.is_some_and(|before| before(key))
+                });
             });
             match next {
-                Some(Listed { round, step }) => {
-                    Err(([round, step, tile.filled, tile.last], accumulator.state()))
-                }
+                Some(Listed { round, step }) => Err(([round, step, tile.filled], accumulator.state())),
                 None => {
                     tile.flush(&mut accumulator, out);
                     Ok(accumulator.state())
@@ -235,7 +250,7 @@ impl<'m> life::Memory<'m> for Memory<'m> {
             }
         } else {
             let answered = self.answer_from_all(token, out, first, state, budget);
-            answered.map_err(|(at, state)| ([at, 0, 0, 0], state))
+            answered.map_err(|(at, state)| ([at, 0, 0], state))
         };
         let state = match answered {
             Ok(state) => state,
@@ -261,13 +276,6 @@ impl<'m> life::Memory<'m> for Memory<'m> {
     }
 }
 
-fn bucket_of(parameters: &Lsh<'_>, head: usize, round: usize, q: &[i16], visible: bool) -> usize {
-    if parameters.padding_bucket && !visible {
-        return parameters.bucket_count();
-    }
-    hash::bucket(parameters, head, round, q)
-}
-
 /// `q` becomes `q / sqrt(|q|^2 + epsilon)`, [`KEY_FRAC`] fractional bits.
 fn normalise(q: &mut [i16], epsilon: u64) {
     let squares: u64 = q.iter().map(|&q| u64::from(i32::from(q).unsigned_abs().pow(2))).sum();
@@ -279,60 +287,66 @@ fn normalise(q: &mut [i16], epsilon: u64) {
     }
 }
 
-/// Candidates, gathered until the kernels have a full tile.
+/// Candidates, listed until the kernels have a full tile.
 struct Tile<'a, 'm> {
     /// `[KEY_TILE, width]`.
     keys: &'a mut [i16],
     /// `[KEY_TILE, width]`, in pairs.
     values: &'a mut [i16],
+    /// `[KEY_TILE]`, tokens.
+    listed: &'a mut [u16],
     rows: &'a Rows<'m>,
     filled: usize,
-    /// The last key.
-    last: usize,
     scale: Requant,
 }
 
 impl Tile<'_, '_> {
-    fn push(&mut self, accumulator: &mut Accumulator<'_>, q: &[i16], key: usize) {
-        let width = q.len();
-        let slot = self.keys.get_mut(self.filled * width..).and_then(|keys| keys.get_mut(..width));
-        if let (Some(slot), Some(key)) = (slot, row(self.rows.keys, key, width).get(..width)) {
-            slot.copy_from_slice(key);
-        }
-        if self.filled % 2 == 1 {
-            self.zip(width, key);
-        }
-        self.last = key;
-        self.filled += 1;
-        if self.filled == KEY_TILE {
-            self.flush(accumulator, q);
+    /// Adds those keys that count.
+    fn push(
+        &mut self,
+        accumulator: &mut Accumulator<'_>,
+        q: &[i16],
+        mut keys: &[u16],
+        counts: impl Fn(usize) -> bool + Copy,
+    ) {
+        while !keys.is_empty() {
+            let taken = self.list(keys, counts);
+            keys = keys.get(taken..).unwrap_or_default();
+            if self.filled == KEY_TILE {
+                self.flush(accumulator, q);
+            }
         }
     }
 
-    /// Puts the values of the last key and of another one beside each other.
-    fn zip(&mut self, width: usize, other: usize) {
-        let pair = self.values.get_mut(self.filled / 2 * 2 * width..).unwrap_or_default();
-        let pair = pair.get_mut(..2 * width).unwrap_or_default();
-        let [first, second] = [self.last, other].map(|key| row(self.rows.values, key, width));
-        pairs::zip(first, second, pair);
+    /// Lists those keys that count, until the tile is full; returns how many keys it has looked at.
+    #[inline(never)]
+    fn list(&mut self, keys: &[u16], counts: impl Fn(usize) -> bool) -> usize {
+        let mut free = self.listed.get_mut(self.filled..).unwrap_or_default().iter_mut();
+        for (looked_at, &key) in keys.iter().enumerate() {
+            if counts(key.into()) {
+                let Some(slot) = free.next() else {
+                    self.filled = KEY_TILE;
+                    return looked_at;
+                };
+                *slot = key;
+            }
+        }
+        self.filled = KEY_TILE - free.len();
+        keys.len()
     }
 
+    #[inline(never)]
     fn flush(&mut self, accumulator: &mut Accumulator<'_>, q: &[i16]) {
         if self.filled == 0 {
             return;
         }
-        if self.filled % 2 == 1 {
-            // The weight of what stands beside it is zero.
-            self.zip(q.len(), self.last);
-        }
-        let end = self.filled * q.len();
-        let tile = KeyTile {
-            keys: self.keys.get(..end).unwrap_or_default(),
-            values: self.values.get(..self.filled.next_multiple_of(2) * q.len()).unwrap_or_default(),
-            visible: u64::MAX >> (KEY_TILE - self.filled),
-            weight: Weight::One,
-        };
-        accumulator.absorb(q, tile, self.scale);
+        let (width, listed) = (q.len(), self.listed.get(..self.filled).unwrap_or_default());
+        let keys = self.keys.get_mut(..self.filled * width).unwrap_or_default();
+        // Of an odd number, the weight of what stands beside the last is zero.
+        let values = self.values.get_mut(..self.filled.next_multiple_of(2) * width).unwrap_or_default();
+        gather(self.rows.keys, self.rows.values, listed, width, [&mut *keys, &mut *values]);
+        let visible = u64::MAX >> (KEY_TILE - self.filled);
+        accumulator.absorb(q, KeyTile { keys, values, visible, weight: Weight::One }, self.scale);
         self.filled = 0;
     }
 }

@@ -133,14 +133,14 @@ impl<'a> Sorted<'a> {
         true
     }
 
-    /// Gives every key listed for a query, itself included, as often as it counts, from `listed` on until the budget is
-    /// spent; returns where to go on.
+    /// Gives all keys listed for a query, itself included, a chunk at a time from `listed` on until the budget is spent, and what
+    /// tells whether one was listed before and counts no more; returns where to go on.
     pub(super) fn for_each_listed(
         &self,
         token: usize,
         listed: Listed,
         budget: &mut Budget,
-        mut give: impl FnMut(usize),
+        mut give: impl FnMut(&[u16], Option<&dyn Fn(usize) -> bool>),
     ) -> Option<Listed> {
         let Lsh { rounds, before, after, in_bucket, skip_duplicates, .. } = *self.parameters;
         let (chunk, total) = (self.chunk.get(), self.total.get());
@@ -164,14 +164,10 @@ impl<'a> Sorted<'a> {
                 let from = other * self.tokens + (within * chunk).max(view.places.start);
                 let to = other * self.tokens + ((within + 1) * chunk).min(view.places.end);
                 let keys = self.order.get(from..to).unwrap_or_default();
-                for &key in keys {
-                    let key = usize::from(key);
-                    let mut earlier = views.iter().enumerate().take(round);
-                    if !(skip_duplicates && earlier.any(|(round, view)| self.lists(view, round, key, steps)))
-                    {
-                        give(key);
-                    }
-                }
+                let earlier = views.get(..round).unwrap_or_default();
+                let lists =
+                    |key| earlier.iter().enumerate().any(|(round, view)| self.lists(view, round, key, steps));
+                give(keys, if skip_duplicates { Some(&lists) } else { None });
                 budget.charge(keys.len() * (6 * width + 60));
             }
             if let Some(slot) = views.get_mut(round) {

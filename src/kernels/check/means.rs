@@ -150,3 +150,31 @@ pub(super) fn copy() -> Result<(), Mismatch> {
     }
     comparison.finish(known::COPY)
 }
+
+/// Rows of any number, in order and not, once and again; at a word and between two.
+pub(super) fn gather() -> Result<(), Mismatch> {
+    const ROWS: u16 = 6;
+    let (mut source, mut comparison) = (Source(16), Comparison::new());
+    for width in [1, 2, 3, 8, 16, 24] {
+        for count in 0..=6 {
+            let at = 2 + count % 3 % 2;
+            let [keys, values] =
+                [(); 2].map(|()| drawn(&mut source, i16::MAX, at..at + usize::from(ROWS) * width));
+            let [keys, values] = [&keys, &values].map(|rows| rows.0.get(at..).unwrap_or_default());
+            let numbers: [u16; 6] = core::array::from_fn(|_| source.below(i16::MAX).unsigned_abs() % ROWS);
+            let numbers = numbers.get(..count).unwrap_or_default();
+            let nothing = Aligned([GUARD; ROOM]);
+            for of_values in [false, true] {
+                let output = at..at + if of_values { count.next_multiple_of(2) } else { count } * width;
+                compare(&mut comparison, &nothing, output, |out, backend| {
+                    let kernel = if backend { kernels::gather } else { portable::gather };
+                    let mut other = Aligned([GUARD; ROOM]);
+                    let outputs = if of_values { [&mut other.0[..], out] } else { [out, &mut other.0[..]] };
+                    kernel(keys, values, numbers, width, outputs);
+                    0
+                });
+            }
+        }
+    }
+    comparison.finish(known::GATHER)
+}

@@ -3,7 +3,7 @@
 use super::super::read::{Reader, tri};
 use super::super::{MAX_TOKENS, ModelError, Shape};
 use super::local::{MOST_MULTIPLE, check_multiple};
-use crate::kernels::dot_limit;
+use crate::kernels::{dot_limit, dots};
 
 pub(super) const NUMBER: usize = 4;
 pub(super) const NAME: &str = "lsh";
@@ -214,30 +214,39 @@ impl<'a> Rotations<'a> {
         }
     }
 
-    /// `q R` for one column: elements `from ..` of all. Magnitudes of `q` up to [`dot_limit`].
-    pub(crate) fn project(&self, from: usize, q: &[i16]) -> i32 {
-        let to = from + q.len();
+    /// `q R` for some columns, the first of which is number `first` of all. Magnitudes of `q` up to [`dot_limit`].
+    pub(crate) fn project(&self, first: usize, q: &[i16], out: &mut [i32]) {
+        let (start, width) = (first * q.len(), q.len());
+        let columns = start..start + out.len() * width;
         match self {
             Self::Signs(words) => {
-                let word = |index: usize| u64::from(words.get(index).copied().unwrap_or_default());
-                let mut sum = 0;
-                for (bit, q) in (from..to).step_by(32).zip(q.chunks(32)) {
-                    let mut signs = ((word(bit / 32) | word(bit / 32 + 1) << 32) >> (bit % 32)) as u32;
-                    for &x in q {
-                        sum += if signs & 1 == 1 { -i32::from(x) } else { i32::from(x) };
-                        signs >>= 1;
-                    }
+                for (index, out) in out.iter_mut().enumerate() {
+                    *out = with_signs(words, start + index * width, q);
                 }
-                sum
             }
-            Self::Int8(values) => dot(q, values.get(from..to).unwrap_or_default()),
-            Self::Int16(values) => dot(q, values.get(from..to).unwrap_or_default()),
+            Self::Int8(values) => {
+                let columns = values.get(columns).unwrap_or_default().chunks(width.max(1));
+                for (column, out) in columns.zip(out) {
+                    *out = q.iter().zip(column).map(|(&x, &r)| i32::from(x) * i32::from(r)).sum();
+                }
+            }
+            Self::Int16(values) => dots(q, values.get(columns).unwrap_or_default(), out),
         }
     }
 }
 
-fn dot<W: Copy + Into<i32>>(q: &[i16], column: &[W]) -> i32 {
-    q.iter().zip(column).map(|(&x, &r)| i32::from(x) * r.into()).sum()
+/// The sum of a row with the signs of bits `from ..`.
+fn with_signs(words: &[u32], from: usize, q: &[i16]) -> i32 {
+    let word = |index: usize| u64::from(words.get(index).copied().unwrap_or_default());
+    let mut sum = 0;
+    for (bit, q) in (from..).step_by(32).zip(q.chunks(32)) {
+        let mut signs = ((word(bit / 32) | word(bit / 32 + 1) << 32) >> (bit % 32)) as u32;
+        for &x in q {
+            sum += if signs & 1 == 1 { -i32::from(x) } else { i32::from(x) };
+            signs >>= 1;
+        }
+    }
+    sum
 }
 
 #[cfg(feature = "std")]

@@ -3,9 +3,13 @@
 
 #[cfg(fixformer_dsp)]
 pub(super) mod dsp;
+#[cfg(fixformer_mul)]
+mod riscv;
 
 #[cfg(fixformer_dsp)]
 pub use dsp::{dots, softmax_weights, weighted_sum};
+#[cfg(fixformer_mul)]
+pub use riscv::{dots, softmax_weights, weighted_sum};
 
-#[cfg(not(fixformer_dsp))]
+#[cfg(not(any(fixformer_dsp, fixformer_mul)))]
 pub use super::portable::{dots, softmax_weights, weighted_sum};

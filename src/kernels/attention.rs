@@ -5,6 +5,8 @@
 pub(super) mod dsp;
 #[cfg(fixformer_mve)]
 mod helium;
+#[cfg(fixformer_mul)]
+mod riscv;
 
 #[cfg(all(fixformer_dsp, not(fixformer_mve)))]
 pub(super) use dsp::weights_of;
@@ -16,9 +18,10 @@ pub(crate) use helium::largest;
 pub(super) use helium::weights_of;
 #[cfg(fixformer_mve)]
 pub use helium::{dots, softmax_weights, weighted_sum};
+#[cfg(fixformer_mul)]
+pub use riscv::{dots, softmax_weights, weighted_sum};
 
 #[cfg(not(fixformer_mve))]
 pub(crate) use super::portable::largest;
-
-#[cfg(not(fixformer_dsp))]
+#[cfg(not(any(fixformer_dsp, fixformer_mul)))]
 pub use super::portable::{dots, softmax_weights, weighted_sum};

@@ -7,7 +7,9 @@ use super::super::Weight;
 #[cfg(fixformer_rounds)]
 use super::rounds;
 use super::{COLUMNS, PAIRS, Part, ROWS, store_last};
-use crate::num::{Requant, saturate};
+use crate::num::Requant;
+#[cfg(not(fixformer_mul))]
+use crate::num::saturate;
 
 /// The columns of some rows and the sums of some channels.
 pub(super) struct Tile {
@@ -62,13 +64,17 @@ impl Tile {
 
     /// The sums before the first column; no more than [`PAIRS`] pairs of channels.
     pub(super) fn begin(&mut self, rows: usize, bias: &[i32]) {
-        for (sums, bias) in self.sums.chunks_exact_mut(rows.max(1)).zip(bias.chunks(2)) {
-            let &[a, ref b @ ..] = bias else { continue };
-            let pair = MaybeUninit::new([a, b.first().copied().unwrap_or_default()]);
-            match sums {
-                [p, q, r, s] => [*p, *q, *r, *s] = [pair; ROWS],
-                _ => sums.fill(pair),
+        let (pairs, last) = bias.as_chunks::<2>();
+        if rows == ROWS {
+            for ([p, q, r, s], &pair) in self.sums.as_chunks_mut().0.iter_mut().zip(pairs) {
+                [*p, *q, *r, *s] = [MaybeUninit::new(pair); ROWS];
             }
+        } else {
+            self.sums.iter_mut().zip(pairs).for_each(|(sums, &pair)| *sums = MaybeUninit::new(pair));
+        }
+        if let &[last] = last {
+            let sums = self.sums.iter_mut().skip(rows * pairs.len()).take(rows);
+            sums.for_each(|sums| *sums = MaybeUninit::new([last, 0]));
         }
     }
 
@@ -126,21 +132,7 @@ impl Tile {
         let sums = self.sums.get(..rows * (pairs.len() + last.len())).unwrap_or_default();
         // SAFETY: `begin` has filled the sums of so many rows and channels.
         let sums = unsafe { sums.assume_init_ref() };
-        let scaled = |sum, multiplier| saturate(Requant { multiplier, shift }.apply(sum));
-        let scaled_pair = |sum: [i32; 2], by: [i16; 2]| [scaled(sum[0], by[0]), scaled(sum[1], by[1])];
-        if let (ROWS, Some([a, b, c, d])) = (rows, four_mut(out, outputs)) {
-            let out = a.iter_mut().zip(b).zip(c.iter_mut().zip(d));
-            for ((sums, &by), ((a, b), (c, d))) in sums.as_chunks::<ROWS>().0.iter().zip(pairs).zip(out) {
-                *a = scaled_pair(sums[0], by);
-                *b = scaled_pair(sums[1], by);
-                *c = scaled_pair(sums[2], by);
-                *d = scaled_pair(sums[3], by);
-            }
-        } else {
-            for ((out, &sum), &by) in out.as_chunks_mut().0.iter_mut().zip(sums).zip(pairs) {
-                *out = scaled_pair(sum, by);
-            }
-        }
+        store_pairs(rows, sums, pairs, shift, out, outputs);
         if let &[multiplier] = last {
             let sums = sums.get(rows * pairs.len()..).unwrap_or_default();
             let out = out.get_mut(2 * pairs.len()..).unwrap_or_default();
@@ -149,7 +141,56 @@ impl Tile {
     }
 }
 
+/// The channels that are in pairs.
+#[cfg(not(fixformer_mul))]
+fn store_pairs(
+    rows: usize,
+    sums: &[[i32; 2]],
+    pairs: &[[i16; 2]],
+    shift: u32,
+    out: &mut [i16],
+    outputs: usize,
+) {
+    let scaled = |sum, multiplier| saturate(Requant { multiplier, shift }.apply(sum));
+    let scaled_pair = |sum: [i32; 2], by: [i16; 2]| [scaled(sum[0], by[0]), scaled(sum[1], by[1])];
+    if let (ROWS, Some([a, b, c, d])) = (rows, four_mut(out, outputs)) {
+        let out = a.iter_mut().zip(b).zip(c.iter_mut().zip(d));
+        for ((sums, &by), ((a, b), (c, d))) in sums.as_chunks::<ROWS>().0.iter().zip(pairs).zip(out) {
+            *a = scaled_pair(sums[0], by);
+            *b = scaled_pair(sums[1], by);
+            *c = scaled_pair(sums[2], by);
+            *d = scaled_pair(sums[3], by);
+        }
+    } else {
+        for ((out, &sum), &by) in out.as_chunks_mut().0.iter_mut().zip(sums).zip(pairs) {
+            *out = scaled_pair(sum, by);
+        }
+    }
+}
+
+/// The channels that are in pairs.
+#[cfg(fixformer_mul)]
+fn store_pairs(
+    rows: usize,
+    sums: &[[i32; 2]],
+    pairs: &[[i16; 2]],
+    shift: u32,
+    out: &mut [i16],
+    outputs: usize,
+) {
+    let count = pairs.len();
+    let enough = sums.len() >= rows * count && out.len() >= (rows.max(1) - 1) * outputs + 2 * count;
+    if count == 0 || !enough {
+        return;
+    }
+    let store: rounds::Store = if rows == ROWS { rounds::store_four_rows } else { rounds::store_one_row };
+    // SAFETY: there are `count` pairs of multipliers, not zero, and as many sums of so many rows, 4 or 1; rows of the output are
+    // `outputs` apart and have room for so many pairs.
+    unsafe { store(sums.as_ptr(), pairs.as_ptr(), out.as_mut_ptr(), count, shift, 2 * outputs) };
+}
+
 /// The pairs of columns of four rows.
+#[cfg(not(fixformer_mul))]
 #[inline(always)]
 fn four_mut(out: &mut [i16], outputs: usize) -> Option<[&mut [[i16; 2]]; ROWS]> {
     let (a, out) = out.split_at_mut_checked(outputs)?;

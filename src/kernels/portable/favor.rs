@@ -39,9 +39,9 @@ pub fn query_exponents(products: &mut [i32], scale: Requant, tops: &[i16]) -> i3
 ///
 /// The multiplier may be below zero. No exponent leaves 32 bits.
 pub fn offset_exponents(products: &mut [i32], scale: Requant, offsets: &[i32], base: i32) -> i32 {
-    let mut largest = -i32::MAX;
+    let (scaled, mut largest) = (scaled(scale), -i32::MAX);
     for (product, &offset) in products.iter_mut().zip(offsets) {
-        *product = scale.apply(*product) + offset - base;
+        *product = scaled(*product) + offset - base;
         largest = largest.max(*product);
     }
     largest
@@ -50,12 +50,17 @@ pub fn offset_exponents(products: &mut [i32], scale: Requant, offsets: &[i32], b
 /// Replaces each product by what `exponent` makes of it, scaled, and of its octaves.
 #[inline(always)]
 fn each(products: &mut [i32], scale: Requant, tops: &[i16], mut exponent: impl FnMut(i32, i32) -> i32) {
-    // The compiler does not find the instruction for the upper word in `Requant`.
-    let (multiplier, shift) = (i32::from(scale.multiplier) << 16, scale.shift);
+    let scaled = scaled(scale);
     for (product, &top) in products.iter_mut().zip(tops) {
-        let u = (high(*product, multiplier) + (1 << (shift - 1))) >> shift;
-        *product = exponent(u, i32::from(top) << EXPONENT_FRAC);
+        *product = exponent(scaled(*product), i32::from(top) << EXPONENT_FRAC);
     }
+}
+
+/// [`Requant::apply`], in which the compiler does not find the instruction for the upper word.
+#[inline(always)]
+fn scaled(scale: Requant) -> impl Fn(i32) -> i32 {
+    let (multiplier, shift) = (i32::from(scale.multiplier) << 16, scale.shift);
+    move |product| (high(product, multiplier) + (1 << (shift - 1))) >> shift
 }
 
 /// The weights of [`softmax_weights`], where no scaled product lies above `top`; returns their sum.

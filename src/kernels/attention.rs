@@ -3,9 +3,18 @@
 
 #[cfg(fixformer_dsp)]
 pub(super) mod dsp;
+#[cfg(all(fixformer_mla, not(fixformer_dsp)))]
+mod mla;
+#[cfg(fixformer_thumb1)]
+mod thumb1;
 
 #[cfg(fixformer_dsp)]
 pub use dsp::{dots, softmax_weights, weighted_sum};
 
-#[cfg(not(fixformer_dsp))]
+#[cfg(all(fixformer_mla, not(fixformer_dsp)))]
+pub use mla::{dots, softmax_weights, weighted_sum};
+#[cfg(fixformer_thumb1)]
+pub use thumb1::{dots, softmax_weights, weighted_sum};
+
+#[cfg(not(any(fixformer_mla, fixformer_thumb1)))]
 pub use super::portable::{dots, softmax_weights, weighted_sum};

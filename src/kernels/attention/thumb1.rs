@@ -1,0 +1,385 @@
+//! Cortex-M0: a product costs its load, and as much again for what loops around it. Registers from `r8` on take sums.
+//!
+//! Loops are entered at the place that leaves a whole number of rounds, so that their bodies can be unrolled without
+//! a tail.
+#![allow(unsafe_code)] // Assembly, and slices handed to it as pointers.
+
+use core::arch::naked_asm;
+
+use crate::kernels::{domain, portable};
+use crate::num::{LogScore, OCTAVE, Requant};
+
+/// Keys that share the columns of a query.
+const KEYS: usize = 4;
+/// Columns of the sums that [`weighted_sums`] keeps in registers.
+const SUM_COLUMNS: usize = 4;
+
+/// See [`portable::dots`].
+pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
+    debug_assert!(domain::dots(q, keys));
+    let width = q.len();
+    let count = out.len().min(keys.len().checked_div(width).unwrap_or_default());
+    if count < KEYS {
+        return portable::dots(q, keys, out);
+    }
+    let mut fours = |first: usize, fours: usize| {
+        let (keys, out) = (keys.as_ptr().wrapping_add(first * width), out.as_mut_ptr().wrapping_add(first));
+        // SAFETY: from `first` on `keys` has `4 * fours` rows of the length of `q` and `out` as many elements; neither is
+        // zero.
+        unsafe { dots_of_fours(q.as_ptr(), keys, out, fours, width) };
+    };
+    fours(0, count / KEYS);
+    if !count.is_multiple_of(KEYS) {
+        // The keys that are left are done in a four with those before them.
+        fours(count - KEYS, 1);
+    }
+}
+
+/// See [`portable::softmax_weights`].
+pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i16]) -> Result<u32, i32> {
+    debug_assert!(domain::softmax_weights(scale, top));
+    let Requant { multiplier, shift } = scale;
+    let count = dots.len().min(weights.len());
+    let from_top = top << LogScore::FRAC_NBITS;
+    // The top and the half that rounds are added before the shift, to products below `2^30`: they have as much room.
+    if count == 0 || from_top.unsigned_abs() >= 1 << (30 - shift) {
+        return portable::softmax_weights(dots, scale, top, weights);
+    }
+    let from_top = (from_top << shift) + (1 << (shift - 1));
+    let (from, to, multiplier) = (dots.as_ptr(), weights.as_mut_ptr(), -i32::from(multiplier));
+    // SAFETY: both slices have `count` elements, not zero; the table has the 1,024 entries that ten bits can name.
+    let found = unsafe { weights_of(from, to, count, multiplier, shift, from_top, OCTAVE.as_ptr()) };
+    if found >> 32 == 0 { Ok(found as u32) } else { Err(portable::largest(dots)) }
+}
+
+/// See [`portable::weighted_sum`].
+pub fn weighted_sum(weights: &[i16], values: &[i16], run: usize, shift: u32, sum: &mut [i32]) {
+    let width = sum.len();
+    debug_assert!(domain::weighted_sum(weights, values, run, shift, width));
+    let pairs = (weights.len() / 2).min(values.len().checked_div(2 * width).unwrap_or_default());
+    // An unpaired last row belongs to the sum of its run: rare enough for the portable way.
+    let whole = pairs > 0 && run > 1 && run.is_multiple_of(2) && values.len() == 2 * pairs * width;
+    if !whole || !at_word(weights) || !at_word(values) {
+        return portable::weighted_sum(weights, values, run, shift, sum);
+    }
+    let groups = width / SUM_COLUMNS;
+    if let Some(rest @ [_, ..]) = sum.get_mut(groups * SUM_COLUMNS..) {
+        portable::add_columns(weights, values, run, shift, width, groups * SUM_COLUMNS, rest);
+    }
+    if groups > 0 {
+        let (weights, values, sum) = (weights.as_ptr(), values.as_ptr(), sum.as_mut_ptr());
+        let (run, skip) = ((run / 2).min(pairs), 4 * (width - SUM_COLUMNS));
+        // SAFETY: there are `pairs` pairs of weights and of zipped rows, which lie at words and have `groups` times 4
+        // columns of `width`, as many as `sum`; neither `groups` nor `pairs` nor the pairs of a run are zero.
+        unsafe { weighted_sums(weights, values, sum, pairs, run, shift, groups, skip) };
+    }
+}
+
+fn at_word(row: &[i16]) -> bool {
+    row.as_ptr().addr().is_multiple_of(4)
+}
+
+/// `out[j] = q . keys[j]` for `fours` times four rows.
+#[unsafe(naked)]
+unsafe extern "C" fn dots_of_fours(
+    q: *const i16,
+    keys: *const i16,
+    out: *mut i32,
+    fours: usize,
+    width: usize,
+) {
+    naked_asm!(
+        "push {{r4-r7, lr}}",
+        "mov r4, r8",
+        "mov r5, r9",
+        "mov r6, r10",
+        "mov r7, r11",
+        "push {{r4-r7}}",
+        "ldr r4, [sp, #36]",
+        "lsls r3, r3, #4",
+        "adds r3, r3, r2",
+        // sp: output, its end, bytes of four rows.
+        "lsls r5, r4, #3",
+        "push {{r2, r3, r5}}",
+        // Where to begin.
+        "rsbs r5, r4, #0",
+        "movs r6, #7",
+        "ands r5, r6",
+        "movs r6, #28",
+        "muls r5, r6, r5",
+        "adr r6, 2f",
+        "adds r5, r5, r6",
+        "mov lr, r5",
+        // Rows are named by their ends, so that the last column is the one at zero.
+        "lsls r4, r4, #1",
+        "rsbs r5, r4, #0",
+        "mov r12, r5",
+        "adds r5, r1, r4",
+        "adds r6, r5, r4",
+        "adds r7, r6, r4",
+        "adds r1, r0, r4",
+        "adds r4, r7, r4",
+        "3:",
+        "mov r0, r12",
+        "movs r3, #0",
+        "mov r8, r3",
+        "mov r9, r3",
+        "mov r10, r3",
+        "mov r11, r3",
+        "mov pc, lr",
+        ".p2align 2",
+        "2:",
+        ".rept 8",
+        "ldrsh r2, [r1, r0]",
+        "ldrsh r3, [r5, r0]",
+        "muls r3, r2, r3",
+        "add r8, r8, r3",
+        "ldrsh r3, [r6, r0]",
+        "muls r3, r2, r3",
+        "add r9, r9, r3",
+        "ldrsh r3, [r7, r0]",
+        "muls r3, r2, r3",
+        "add r10, r10, r3",
+        "ldrsh r3, [r4, r0]",
+        "muls r3, r2, r3",
+        "add r11, r11, r3",
+        "adds r0, r0, #2",
+        ".endr",
+        "bne 2b",
+        "ldr r0, [sp]",
+        "mov r2, r8",
+        "mov r3, r9",
+        "stm r0!, {{r2, r3}}",
+        "mov r2, r10",
+        "mov r3, r11",
+        "stm r0!, {{r2, r3}}",
+        "str r0, [sp]",
+        "ldr r2, [sp, #8]",
+        "adds r5, r5, r2",
+        "adds r6, r6, r2",
+        "adds r7, r7, r2",
+        "adds r4, r4, r2",
+        "ldr r2, [sp, #4]",
+        "cmp r0, r2",
+        "beq 4f",
+        "b 3b",
+        "4:",
+        "add sp, sp, #12",
+        "pop {{r4-r7}}",
+        "mov r8, r4",
+        "mov r9, r5",
+        "mov r10, r6",
+        "mov r11, r7",
+        "pop {{r4-r7, pc}}",
+    )
+}
+
+/// A weight a round: distance below the top, mantissa from the table. `top` has `shift` bits more than distances, and half of
+/// a place. The lower word of the result is the sum, the upper one is not zero if some product lies above the top.
+#[unsafe(naked)]
+unsafe extern "C" fn weights_of(
+    dots: *const i32,
+    weights: *mut i16,
+    count: usize,
+    minus_multiplier: i32,
+    shift: u32,
+    top: i32,
+    table: *const u16,
+) -> u64 {
+    naked_asm!(
+        "push {{r4-r7, lr}}",
+        "mov r4, r8",
+        "mov r5, r9",
+        "mov r6, r10",
+        "push {{r4-r6}}",
+        "ldr r5, [sp, #32]",
+        "ldr r6, [sp, #36]",
+        "mov r8, r6",
+        "ldr r6, [sp, #40]",
+        "movs r7, #0",
+        "mov r9, r7",
+        "mov r4, r3",
+        "lsls r7, r2, #2",
+        "adds r7, r7, r0",
+        "mov r10, r7",
+        // What the first round leaves out, it leaves out of the weights too.
+        "rsbs r2, r2, #0",
+        "movs r7, #3",
+        "ands r2, r7",
+        "subs r1, r1, r2",
+        "subs r1, r1, r2",
+        "movs r7, #40",
+        "muls r2, r7, r2",
+        "adr r7, 2f",
+        "adds r7, r7, r2",
+        "mov pc, r7",
+        ".p2align 2",
+        "2:",
+        ".macro weight_of far, near, at",
+        "ldm r0!, {{r2}}",
+        "asrs r3, r2, #16",
+        "uxth r2, r2",
+        "muls r3, r4, r3",
+        "muls r2, r4, r2",
+        "asrs r2, r2, #16",
+        "adds r2, r2, r3",
+        "add r2, r2, r8",
+        "asrs r2, r2, r5",
+        "asrs r3, r2, #10",
+        "cmp r3, #15",
+        "bhi \\far\\()f",
+        "lsls r2, r2, #22",
+        "lsrs r2, r2, #21",
+        "ldrh r2, [r6, r2]",
+        "lsrs r2, r2, r3",
+        "adds r2, r2, #1",
+        "lsrs r2, r2, #1",
+        "\\near:",
+        "strh r2, [r1, #\\at]",
+        "add r9, r9, r2",
+        ".endm",
+        "weight_of 21, 31, 0",
+        "weight_of 22, 32, 2",
+        "weight_of 23, 33, 4",
+        "weight_of 24, 34, 6",
+        ".purgem weight_of",
+        "adds r1, r1, #8",
+        "cmp r0, r10",
+        "bne 2b",
+        "mov r0, r9",
+        "movs r1, #0",
+        "3:",
+        "pop {{r4-r6}}",
+        "mov r8, r4",
+        "mov r9, r5",
+        "mov r10, r6",
+        "pop {{r4-r7, pc}}",
+        // 16 octaves below the top nothing is left; above it is whatever seems further than that.
+        ".irp which, 1, 2, 3, 4",
+        "2\\which:",
+        "movs r2, #0",
+        "cmp r3, #0",
+        "bge 3\\which\\()b",
+        "b 4f",
+        ".endr",
+        "4:",
+        "movs r1, #1",
+        "b 3b",
+    )
+}
+
+/// `sum[c] += (sum_j weights[j] values[j][c]) / 2^shift` for every `run` pairs, 4 columns of zipped pairs at a time; `skip`
+/// bytes from their end to those of the next pair.
+#[unsafe(naked)]
+unsafe extern "C" fn weighted_sums(
+    weights: *const i16,
+    values: *const i16,
+    sum: *mut i32,
+    pairs: usize,
+    run: usize,
+    shift: u32,
+    groups: usize,
+    skip: usize,
+) {
+    naked_asm!(
+        "push {{r4-r7, lr}}",
+        "mov r4, r8",
+        "mov r5, r9",
+        "mov r6, r10",
+        "mov r7, r11",
+        "push {{r4-r7}}",
+        "lsls r3, r3, #2",
+        "adds r3, r3, r0",
+        // sp: weights, values, sum, end of the weights; from 52 on the arguments.
+        "push {{r0-r3}}",
+        "ldr r4, [sp, #64]",
+        "mov r12, r4",
+        "4:",
+        "ldr r0, [sp]",
+        "ldr r1, [sp, #4]",
+        "3:",
+        "ldr r4, [sp, #52]",
+        "lsls r4, r4, #2",
+        "adds r4, r4, r0",
+        "ldr r5, [sp, #12]",
+        "cmp r4, r5",
+        "bls 5f",
+        "mov r4, r5",
+        "5:",
+        "mov lr, r4",
+        // Pairs that the first round leaves out.
+        "subs r4, r0, r4",
+        "movs r5, #12",
+        "ands r4, r5",
+        "movs r5, #60 / 4",
+        "muls r4, r5, r4",
+        "adr r5, 2f",
+        "adds r4, r4, r5",
+        "movs r5, #0",
+        "mov r8, r5",
+        "mov r9, r5",
+        "mov r10, r5",
+        "mov r11, r5",
+        "mov pc, r4",
+        ".p2align 2",
+        "2:",
+        ".macro two_columns first, second",
+        "ldm r1!, {{r4, r5}}",
+        "sxth r6, r4",
+        "muls r6, r2, r6",
+        "add \\first, \\first, r6",
+        "asrs r4, r4, #16",
+        "muls r4, r3, r4",
+        "add \\first, \\first, r4",
+        "sxth r6, r5",
+        "muls r6, r2, r6",
+        "add \\second, \\second, r6",
+        "asrs r5, r5, #16",
+        "muls r5, r3, r5",
+        "add \\second, \\second, r5",
+        ".endm",
+        ".rept 4",
+        "ldm r0!, {{r3}}",
+        "sxth r2, r3",
+        "asrs r3, r3, #16",
+        "two_columns r8, r9",
+        "two_columns r10, r11",
+        "add r1, r1, r12",
+        ".endr",
+        ".purgem two_columns",
+        "cmp r0, lr",
+        "bne 2b",
+        "ldr r7, [sp, #8]",
+        "ldr r6, [sp, #56]",
+        // The last bit that is dropped, which is the carry, rounds: half of a place in the sums would need room there.
+        ".irp sum, r8, r9, r10, r11",
+        "mov r4, \\sum",
+        "ldr r5, [r7]",
+        "asrs r4, r4, r6",
+        "adcs r4, r4, r5",
+        "stm r7!, {{r4}}",
+        ".endr",
+        "ldr r5, [sp, #12]",
+        "cmp r0, r5",
+        "beq 6f",
+        "b 3b",
+        "6:",
+        "str r7, [sp, #8]",
+        "ldr r1, [sp, #4]",
+        "adds r1, r1, #16",
+        "str r1, [sp, #4]",
+        "ldr r4, [sp, #60]",
+        "subs r4, r4, #1",
+        "str r4, [sp, #60]",
+        "beq 7f",
+        "b 4b",
+        "7:",
+        "add sp, sp, #16",
+        "pop {{r4-r7}}",
+        "mov r8, r4",
+        "mov r9, r5",
+        "mov r10, r6",
+        "mov r11, r7",
+        "pop {{r4-r7, pc}}",
+    )
+}

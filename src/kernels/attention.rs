@@ -16,5 +16,11 @@ pub use mla::{dots, softmax_weights, weighted_sum};
 #[cfg(fixformer_thumb1)]
 pub use thumb1::{dots, softmax_weights, weighted_sum};
 
+/// See [`super::portable::exp2_weights`].
+#[cfg(not(fixformer_dsp))]
+pub fn exp2_weights(dots: &[i32], scale: crate::num::Requant, top: i32, weights: &mut [i16]) -> u32 {
+    softmax_weights(dots, scale, top, weights).unwrap_or_default()
+}
+
 #[cfg(not(any(fixformer_mla, fixformer_thumb1)))]
 pub use super::portable::{dots, softmax_weights, weighted_sum};

@@ -11,15 +11,17 @@ use crate::num::{LogScore, OCTAVE, Requant};
 
 /// Keys that share the columns of a query.
 const KEYS: usize = 4;
+/// Most columns, and most rows, that are counted with a product in one word: a quotient takes as long as a key.
+const MOST: usize = 1 << 12;
 /// Columns of the sums that [`weighted_sums`] keeps in registers.
 const SUM_COLUMNS: usize = 4;
 
 /// See [`portable::dots`].
 pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
     debug_assert!(domain::dots(q, keys));
-    let width = q.len();
-    let count = out.len().min(keys.len().checked_div(width).unwrap_or_default());
-    if count < KEYS {
+    let (width, count) = (q.len(), out.len());
+    let shaped = width > 0 && count >= KEYS && width.max(count) <= MOST && count * width <= keys.len();
+    if !shaped {
         return portable::dots(q, keys, out);
     }
     let mut fours = |first: usize, fours: usize| {
@@ -56,10 +58,11 @@ pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i1
 pub fn weighted_sum(weights: &[i16], values: &[i16], run: usize, shift: u32, sum: &mut [i32]) {
     let width = sum.len();
     debug_assert!(domain::weighted_sum(weights, values, run, shift, width));
-    let pairs = (weights.len() / 2).min(values.len().checked_div(2 * width).unwrap_or_default());
+    let pairs = weights.len() / 2;
     // An unpaired last row belongs to the sum of its run: rare enough for the portable way.
-    let whole = pairs > 0 && run > 1 && run.is_multiple_of(2) && values.len() == 2 * pairs * width;
-    if !whole || !at_word(weights) || !at_word(values) {
+    let whole = pairs > 0 && run > 1 && run.is_multiple_of(2);
+    let shaped = width.max(pairs) <= MOST && values.len() == 2 * pairs * width;
+    if !whole || !shaped || !at_word(weights) || !at_word(values) {
         return portable::weighted_sum(weights, values, run, shift, sum);
     }
     let groups = width / SUM_COLUMNS;
@@ -102,7 +105,8 @@ unsafe extern "C" fn dots_of_fours(
         "lsls r5, r4, #3",
         "push {{r2, r3, r5}}",
         // Where to begin.
-        "rsbs r5, r4, #0",
+        "movs r6, #1",
+        "subs r5, r6, r4",
         "movs r6, #7",
         "ands r5, r6",
         "movs r6, #28",
@@ -121,31 +125,34 @@ unsafe extern "C" fn dots_of_fours(
         "adds r4, r7, r4",
         "3:",
         "mov r0, r12",
-        "movs r3, #0",
-        "mov r8, r3",
-        "mov r9, r3",
-        "mov r10, r3",
-        "mov r11, r3",
+        ".macro column operation",
+        "ldrsh r2, [r1, r0]",
+        "ldrsh r3, [r5, r0]",
+        "muls r3, r2, r3",
+        "\\operation r8, r3",
+        "ldrsh r3, [r6, r0]",
+        "muls r3, r2, r3",
+        "\\operation r9, r3",
+        "ldrsh r3, [r7, r0]",
+        "muls r3, r2, r3",
+        "\\operation r10, r3",
+        "ldrsh r3, [r4, r0]",
+        "muls r3, r2, r3",
+        "\\operation r11, r3",
+        "adds r0, r0, #2",
+        ".endm",
+        // The first column begins the sums.
+        "column mov",
+        "beq 5f",
         "mov pc, lr",
         ".p2align 2",
         "2:",
         ".rept 8",
-        "ldrsh r2, [r1, r0]",
-        "ldrsh r3, [r5, r0]",
-        "muls r3, r2, r3",
-        "add r8, r8, r3",
-        "ldrsh r3, [r6, r0]",
-        "muls r3, r2, r3",
-        "add r9, r9, r3",
-        "ldrsh r3, [r7, r0]",
-        "muls r3, r2, r3",
-        "add r10, r10, r3",
-        "ldrsh r3, [r4, r0]",
-        "muls r3, r2, r3",
-        "add r11, r11, r3",
-        "adds r0, r0, #2",
+        "column add",
         ".endr",
+        ".purgem column",
         "bne 2b",
+        "5:",
         "ldr r0, [sp]",
         "mov r2, r8",
         "mov r3, r9",
@@ -290,18 +297,21 @@ unsafe extern "C" fn weighted_sums(
         "push {{r4-r7}}",
         "lsls r3, r3, #2",
         "adds r3, r3, r0",
-        // sp: weights, values, sum, end of the weights; from 52 on the arguments.
+        // sp: where to begin, values of a group, end of the sums, weights and values of a run, sums, end of the weights; from 64
+        // on the arguments.
         "push {{r0-r3}}",
-        "ldr r4, [sp, #64]",
+        "sub sp, sp, #12",
+        "ldr r4, [sp, #72]",
+        "lsls r4, r4, #4",
+        "adds r4, r4, r2",
+        "str r4, [sp, #8]",
+        "ldr r4, [sp, #76]",
         "mov r12, r4",
-        "4:",
-        "ldr r0, [sp]",
-        "ldr r1, [sp, #4]",
         "3:",
-        "ldr r4, [sp, #52]",
+        "ldr r4, [sp, #64]",
         "lsls r4, r4, #2",
         "adds r4, r4, r0",
-        "ldr r5, [sp, #12]",
+        "ldr r5, [sp, #24]",
         "cmp r4, r5",
         "bls 5f",
         "mov r4, r5",
@@ -315,11 +325,17 @@ unsafe extern "C" fn weighted_sums(
         "muls r4, r5, r4",
         "adr r5, 2f",
         "adds r4, r4, r5",
+        "str r4, [sp]",
+        "ldr r1, [sp, #16]",
+        "ldr r7, [sp, #20]",
+        "4:",
+        "str r1, [sp, #4]",
         "movs r5, #0",
         "mov r8, r5",
         "mov r9, r5",
         "mov r10, r5",
         "mov r11, r5",
+        "ldr r4, [sp]",
         "mov pc, r4",
         ".p2align 2",
         "2:",
@@ -349,32 +365,48 @@ unsafe extern "C" fn weighted_sums(
         ".purgem two_columns",
         "cmp r0, lr",
         "bne 2b",
-        "ldr r7, [sp, #8]",
-        "ldr r6, [sp, #56]",
+        "ldr r6, [sp, #68]",
         // The last bit that is dropped, which is the carry, rounds: half of a place in the sums would need room there.
-        ".irp sum, r8, r9, r10, r11",
-        "mov r4, \\sum",
-        "ldr r5, [r7]",
-        "asrs r4, r4, r6",
-        "adcs r4, r4, r5",
-        "stm r7!, {{r4}}",
-        ".endr",
-        "ldr r5, [sp, #12]",
-        "cmp r0, r5",
-        "beq 6f",
-        "b 3b",
-        "6:",
-        "str r7, [sp, #8]",
+        ".macro add_two first, second",
+        "mov r2, \\first",
+        "mov r3, \\second",
+        "ldr r4, [r7]",
+        "ldr r5, [r7, #4]",
+        "asrs r2, r2, r6",
+        "adcs r2, r2, r4",
+        "asrs r3, r3, r6",
+        "adcs r3, r3, r5",
+        "stm r7!, {{r2, r3}}",
+        ".endm",
+        "add_two r8, r9",
+        "add_two r10, r11",
+        ".purgem add_two",
+        "ldr r0, [sp, #12]",
         "ldr r1, [sp, #4]",
         "adds r1, r1, #16",
-        "str r1, [sp, #4]",
-        "ldr r4, [sp, #60]",
-        "subs r4, r4, #1",
-        "str r4, [sp, #60]",
-        "beq 7f",
+        "ldr r4, [sp, #8]",
+        "cmp r7, r4",
+        "beq 6f",
         "b 4b",
+        "6:",
+        // The next run: as many values as it has weights times the width.
+        "mov r4, lr",
+        "subs r0, r4, r0",
+        "mov r5, r12",
+        "adds r5, r5, #16",
+        "lsrs r5, r5, #2",
+        "muls r5, r0, r5",
+        "ldr r1, [sp, #16]",
+        "adds r1, r1, r5",
+        "str r1, [sp, #16]",
+        "mov r0, r4",
+        "str r0, [sp, #12]",
+        "ldr r5, [sp, #24]",
+        "cmp r0, r5",
+        "beq 7f",
+        "b 3b",
         "7:",
-        "add sp, sp, #16",
+        "add sp, sp, #28",
         "pop {{r4-r7}}",
         "mov r8, r4",
         "mov r9, r5",

@@ -1,7 +1,8 @@
 //! The online softmax that every mechanism of the softmax family shares.
 
 use crate::kernels::{
-    SAFE_KEYS, SUM_SHIFT, VALUE_LIMIT, WEIGHT_FRAC, dots, largest, softmax_weights, weighted_sum,
+    SAFE_KEYS, SUM_SHIFT, VALUE_LIMIT, WEIGHT_FRAC, dots, largest, offset_exponents, softmax_weights,
+    weighted_sum,
 };
 use crate::memory::Carver;
 use crate::model::{Favor, MAX_TOKENS};
@@ -306,9 +307,7 @@ fn add_bias(products: &mut [i32], scale: Requant, bias: &[i16]) -> Requant {
 fn add_offsets(products: &mut [i32], scale: Requant, offsets: &[i32], base: i32) -> Requant {
     const SIXTEENTH: Requant = Requant { multiplier: 1 << 13, shift: 1 };
     const _: () = assert!(Favor::LOG_FRAC - LogScore::FRAC_NBITS == 4);
-    for (product, &offset) in products.iter_mut().zip(offsets) {
-        *product = scale.apply(*product) + offset - base;
-    }
+    offset_exponents(products, scale, offsets, base);
     SIXTEENTH
 }
 

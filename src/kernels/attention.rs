@@ -10,11 +10,10 @@ mod thumb1;
 
 #[cfg(fixformer_dsp)]
 pub use dsp::{dots, softmax_weights, weighted_sum};
-
 #[cfg(all(fixformer_mla, not(fixformer_dsp)))]
-pub use mla::{dots, softmax_weights, weighted_sum};
+pub use mla::{dots, offset_exponents, softmax_weights, weighted_sum};
 #[cfg(fixformer_thumb1)]
-pub use thumb1::{dots, softmax_weights, weighted_sum};
+pub use thumb1::{dots, offset_exponents, softmax_weights, weighted_sum};
 
 /// See [`super::portable::exp2_weights`].
 #[cfg(not(fixformer_dsp))]
@@ -22,5 +21,7 @@ pub fn exp2_weights(dots: &[i32], scale: crate::num::Requant, top: i32, weights:
     softmax_weights(dots, scale, top, weights).unwrap_or_default()
 }
 
+#[cfg(any(fixformer_dsp, not(any(fixformer_mla, fixformer_thumb1))))]
+pub use super::portable::offset_exponents;
 #[cfg(not(any(fixformer_mla, fixformer_thumb1)))]
 pub use super::portable::{dots, softmax_weights, weighted_sum};

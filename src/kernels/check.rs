@@ -113,7 +113,7 @@ mod known {
     pub(super) const LIFT_TWICE: u64 = 0x9d9f_d956_e22b_b146;
     pub(super) const EXPAND: u64 = 0x637d_5375_62fd_b10d;
     pub(super) const JOIN: u64 = 0xa41f_e166_7b75_f4da;
-    pub(super) const EXPONENTS: u64 = 0xa8e5_df44_662f_dfc3;
+    pub(super) const EXPONENTS: u64 = 0xc28e_82ae_19dd_4b11;
     pub(super) const DOTS_OF_SUMS: u64 = 0xcfbf_9a84_99fa_04aa;
     pub(super) const LARGEST_WEIGHTED_SUMS: u64 = 0x43a8_a2c3_8a09_6019;
     pub(super) const LARGEST_DOTS: u64 = 0xc763_df84_a0ad_cef0;

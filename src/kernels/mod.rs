@@ -21,7 +21,7 @@ pub mod portable;
 #[cfg(not(any(fixformer_dsp, feature = "std")))]
 pub use attention::exp2_weights;
 #[cfg(not(feature = "std"))]
-pub use attention::{dots, softmax_weights, weighted_sum};
+pub use attention::{dots, offset_exponents, softmax_weights, weighted_sum};
 pub(crate) use domain::{NORM_BIAS, is_channel, is_direction};
 #[cfg(fixformer_dsp)]
 pub use favor::{dots_of_sums, exp2_weights, key_exponents, query_exponents};
@@ -34,8 +34,6 @@ pub use linear::{ChannelPairs, pair_len};
 pub use means::{copy, expand, expand_pairs, join, join_pairs, lift, lift_twice};
 #[cfg(any(fixformer_dsp, fixformer_mul))]
 pub use norm::layer_norm;
-#[cfg(feature = "std")]
-pub use portable::exp2_weights;
 pub(crate) use portable::largest;
 #[cfg(not(any(fixformer_dsp, fixformer_mul)))]
 pub use portable::layer_norm;
@@ -44,6 +42,8 @@ pub use portable::{Curve, Means, activate, add, clamp, half, normalised_frac, re
 pub use portable::{copy, expand, expand_pairs, join, join_pairs, lift, lift_twice};
 #[cfg(not(fixformer_dsp))]
 pub use portable::{dots_of_sums, key_exponents, query_exponents};
+#[cfg(feature = "std")]
+pub use portable::{exp2_weights, offset_exponents};
 
 /// First line of a function in assembly. Link-time optimisation assembles functions anew with the features of the
 /// target alone, and thumbv8m has neither DSP nor MVE: those come with the processor.

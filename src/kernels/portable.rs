@@ -9,7 +9,7 @@ mod means;
 use fixed::types::I17F15;
 
 use super::{Activation, ChannelPairs, Channels, NormParameters, Weight, domain};
-pub use favor::{dots_of_sums, exp2_weights, key_exponents, query_exponents};
+pub use favor::{dots_of_sums, exp2_weights, key_exponents, offset_exponents, query_exponents};
 pub use means::{Means, copy, expand, expand_pairs, half, join, join_pairs, lift, lift_twice};
 
 use crate::memory::rows;

@@ -9,8 +9,10 @@ use core::arch::naked_asm;
 use crate::kernels::{SCORE_SHIFT, domain, portable, processor};
 use crate::num::{LogScore, OCTAVE, Requant};
 
-/// Keys that share the columns of a query.
+/// Keys that share the columns of a query, at least.
 const KEYS: usize = 4;
+/// Columns of a query whose keys [`dots_16`] finds with an offset.
+const QUERY_COLUMNS: usize = 16;
 /// Columns of the sums that [`weighted_sums`] keeps in registers.
 const SUM_COLUMNS: usize = 8;
 /// The bit of saturation in the program status.
@@ -24,16 +26,21 @@ pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
     if count < KEYS {
         return portable::dots(q, keys, out);
     }
-    let mut fours = |first: usize, fours: usize| {
-        let (keys, out) = (keys.as_ptr().wrapping_add(first * width), out.as_mut_ptr().wrapping_add(first));
-        // SAFETY: from `first` on `keys` has `4 * fours` rows of the length of `q` and `out` as many elements; neither is
-        // zero.
-        unsafe { dots_of_fours(q.as_ptr(), keys, out, fours, width) };
-    };
-    fours(0, count / KEYS);
-    if !count.is_multiple_of(KEYS) {
-        // The keys that are left are done in a four with those before them.
-        fours(count - KEYS, 1);
+    // Of 16 columns, keys are done in eights as far as they go.
+    let eights = if width == QUERY_COLUMNS { count / 8 } else { 0 };
+    let fours = (count - 8 * eights) / KEYS;
+    let from = |first: usize| keys.as_ptr().wrapping_add(first * width);
+    let mut to = |first: usize| out.as_mut_ptr().wrapping_add(first);
+    if eights > 0 {
+        // SAFETY: `q` has 16 columns, `keys` has `8 * eights` rows of 16, not zero, and `out` as many elements.
+        unsafe { dots_16(q.as_ptr(), from(0), to(0), eights) };
+    }
+    // The keys that are left are done in a four with those before them.
+    for (first, fours) in [(8 * eights, fours), (count - KEYS, usize::from(!count.is_multiple_of(KEYS)))] {
+        if fours > 0 {
+            // SAFETY: from `first` on `keys` has `4 * fours` rows of the length of `q`, not zero, and `out` as many elements.
+            unsafe { dots_of_fours(q.as_ptr(), from(first), to(first), fours, width) };
+        }
     }
 }
 
@@ -78,6 +85,63 @@ pub fn weighted_sum(weights: &[i16], values: &[i16], run: usize, shift: u32, sum
         // many as `sum`; neither `groups` nor `pairs` nor the pairs of a run are zero.
         unsafe { weighted_sums(weights, values, sum, pairs, (run / 2).min(pairs), shift, groups, 4 * width) };
     }
+}
+
+/// See [`portable::offset_exponents`].
+pub fn offset_exponents(products: &mut [i32], scale: Requant, offsets: &[i32], base: i32) {
+    let count = products.len().min(offsets.len());
+    if count == 0 || scale.shift > SCORE_SHIFT {
+        return portable::offset_exponents(products, scale, offsets, base);
+    }
+    let multiplier = i32::from(scale.multiplier) << (SCORE_SHIFT - scale.shift);
+    // SAFETY: both slices have `count` elements, not zero.
+    unsafe { exponents_of(products.as_mut_ptr(), offsets.as_ptr(), count, multiplier, base) };
+}
+
+/// `out[j] = q . keys[j]` for `eights` times eight rows of 16.
+#[unsafe(naked)]
+unsafe extern "C" fn dots_16(q: *const i16, keys: *const i16, out: *mut i32, eights: usize) {
+    naked_asm!(
+        processor!(),
+        "push {{r4-r11, lr}}",
+        "add r3, r2, r3, lsl #5",
+        "push {{r3}}",
+        "add r0, r0, #32",
+        ".macro column operation",
+        "ldrsh r12, [r3], #2",
+        ".irp key, 5, 6, 7, 8, 9, 10, 11",
+        "ldrsh lr, [r1, #32 * (\\key - 4)]",
+        "\\operation r\\key",
+        ".endr",
+        "ldrsh lr, [r1], #2",
+        "\\operation r4",
+        ".endm",
+        ".macro begin sum",
+        "mul \\sum, lr, r12",
+        ".endm",
+        ".macro go_on sum",
+        "mla \\sum, lr, r12, \\sum",
+        ".endm",
+        "3:",
+        "sub r3, r0, #32",
+        "column begin",
+        "2:",
+        ".rept 3",
+        "column go_on",
+        ".endr",
+        ".purgem column",
+        ".purgem begin",
+        ".purgem go_on",
+        "cmp r3, r0",
+        "bne 2b",
+        "add r1, r1, #7 * 32",
+        "stm r2!, {{r4-r11}}",
+        "ldr r3, [sp]",
+        "cmp r2, r3",
+        "bne.w 3b",
+        "add sp, sp, #4",
+        "pop {{r4-r11, pc}}",
+    )
 }
 
 /// `out[j] = q . keys[j]` for `fours` times four rows.
@@ -185,6 +249,46 @@ unsafe extern "C" fn weights_of(
         "mov r0, r8",
         "mrs r1, apsr",
         "pop {{r4-r8, r10, r11, pc}}",
+    )
+}
+
+/// An exponent a round.
+#[unsafe(naked)]
+unsafe extern "C" fn exponents_of(
+    products: *mut i32,
+    offsets: *const i32,
+    count: usize,
+    multiplier: i32,
+    base: i32,
+) {
+    naked_asm!(
+        processor!(),
+        "push {{r4-r8, lr}}",
+        "ldr r8, [sp, #24]",
+        "rsb r4, r2, #0",
+        "and r4, r4, #3",
+        "add r2, r0, r2, lsl #2",
+        "mov r5, #24",
+        "mul r4, r4, r5",
+        "adr.w r5, 2f",
+        "add r4, r4, r5",
+        "add r4, r4, #1",
+        "bx r4",
+        ".p2align 2",
+        "2:",
+        ".rept 4",
+        "ldr.w r4, [r0]",
+        "smull r5, r6, r4, r3",
+        "ldr r4, [r1], #4",
+        "sub r6, r6, r8",
+        // The half that rounds is the carry.
+        "lsls r5, r5, #1",
+        "adcs r6, r4",
+        "str r6, [r0], #4",
+        ".endr",
+        "cmp r0, r2",
+        "bne 2b",
+        "pop {{r4-r8, pc}}",
     )
 }
 

@@ -78,6 +78,20 @@ pub fn weighted_sum(weights: &[i16], values: &[i16], run: usize, shift: u32, sum
     }
 }
 
+/// See [`portable::offset_exponents`].
+pub fn offset_exponents(products: &mut [i32], scale: Requant, offsets: &[i32], base: i32) {
+    let Requant { multiplier, shift } = scale;
+    let count = products.len().min(offsets.len());
+    // As the top of weights: there is room before the shift.
+    if count == 0 || base.unsigned_abs() >= 1 << (30 - shift) {
+        return portable::offset_exponents(products, scale, offsets, base);
+    }
+    let below = (1 << (shift - 1)) - (base << shift);
+    let (products, offsets) = (products.as_mut_ptr(), offsets.as_ptr());
+    // SAFETY: both slices have `count` elements, not zero.
+    unsafe { exponents_of(products, offsets, count, multiplier.into(), shift, below) };
+}
+
 fn at_word(row: &[i16]) -> bool {
     row.as_ptr().addr().is_multiple_of(4)
 }
@@ -272,6 +286,53 @@ unsafe extern "C" fn weights_of(
         "4:",
         "movs r1, #1",
         "b 3b",
+    )
+}
+
+/// An exponent a round. `below` is half of a place less the base, with `shift` bits more than exponents.
+#[unsafe(naked)]
+unsafe extern "C" fn exponents_of(
+    products: *mut i32,
+    offsets: *const i32,
+    count: usize,
+    multiplier: i32,
+    shift: u32,
+    below: i32,
+) {
+    naked_asm!(
+        "push {{r4-r7, lr}}",
+        "ldr r5, [sp, #20]",
+        "ldr r6, [sp, #24]",
+        "lsls r4, r2, #2",
+        "adds r4, r4, r0",
+        "mov r12, r4",
+        "rsbs r2, r2, #0",
+        "movs r4, #3",
+        "ands r2, r4",
+        "movs r4, #24",
+        "muls r2, r4, r2",
+        "adr r4, 2f",
+        "adds r4, r4, r2",
+        "mov pc, r4",
+        ".p2align 2",
+        "2:",
+        ".rept 4",
+        "ldr r2, [r0]",
+        "asrs r4, r2, #16",
+        "uxth r2, r2",
+        "muls r4, r3, r4",
+        "muls r2, r3, r2",
+        "asrs r2, r2, #16",
+        "adds r2, r2, r4",
+        "adds r2, r2, r6",
+        "asrs r2, r2, r5",
+        "ldm r1!, {{r4}}",
+        "adds r2, r2, r4",
+        "stm r0!, {{r2}}",
+        ".endr",
+        "cmp r0, r12",
+        "bne 2b",
+        "pop {{r4-r7, pc}}",
     )
 }
 

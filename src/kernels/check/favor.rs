@@ -44,6 +44,20 @@ pub(super) fn exponents() -> Result<(), Mismatch> {
                 kernels::query_exponents(found, scale, tops),
             ];
             compare(&mut comparison, largest, &of_query);
+            let offsets: [i32; LONGEST] =
+                core::array::from_fn(|index| -(source.next() as i32 >> (2 + index % 16)));
+            let mut offset = [products; 2];
+            let [expected, found] = &mut offset;
+            let slices = [expected, found].map(|products| products.get_mut(..features).unwrap_or_default());
+            let [expected, found] = slices;
+            let scale = Requant {
+                multiplier: if features % 2 == 0 { scale.multiplier } else { -scale.multiplier },
+                shift,
+            };
+            let base = (n & 0x3fff) << (features % 5);
+            portable::offset_exponents(expected, scale, &offsets, base);
+            kernels::offset_exponents(found, scale, &offsets, base);
+            compare(&mut comparison, [0; 2], &offset);
         }
     }
     comparison.finish(known::EXPONENTS)

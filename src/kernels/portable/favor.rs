@@ -1,4 +1,4 @@
-//! What causal FAVOR+ does with rows of features, each of which has a power of two of its own.
+//! What FAVOR+ does with rows of features, each of which, where it is causal, has a power of two of its own.
 
 use super::softmax_weights;
 use crate::kernels::{EXPONENT_FRAC, domain};
@@ -32,6 +32,13 @@ pub fn query_exponents(products: &mut [i32], scale: Requant, tops: &[i16]) -> i3
         u + top
     });
     largest
+}
+
+/// Replaces products by exponents: `scale products[i] + offsets[i] - base`. The multiplier may be below zero.
+pub fn offset_exponents(products: &mut [i32], scale: Requant, offsets: &[i32], base: i32) {
+    for (product, &offset) in products.iter_mut().zip(offsets) {
+        *product = scale.apply(*product) + offset - base;
+    }
 }
 
 /// Replaces each product by what `exponent` makes of it, scaled, and of its octaves.

@@ -15,8 +15,6 @@ const KEYS: usize = 4;
 const QUERY_COLUMNS: usize = 16;
 /// Columns of the sums that [`weighted_sums`] keeps in registers.
 const SUM_COLUMNS: usize = 8;
-/// The bit of saturation in the program status.
-const SATURATED: u64 = 1 << 27;
 
 /// See [`portable::dots`].
 pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
@@ -56,14 +54,7 @@ pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i1
     let (from, to) = (dots.as_ptr(), weights.as_mut_ptr());
     // SAFETY: both slices have `count` elements, not zero; the table has the 1,024 entries that ten bits can name.
     let found = unsafe { weights_of(from, to, count, -multiplier, from_top, OCTAVE.as_ptr()) };
-    // Saturated: some product lies above the top, or some far below it.
-    if found >> 32 & SATURATED != 0 {
-        let largest = portable::largest(dots);
-        if from_top + scale.apply(-largest) < 0 {
-            return Err(largest);
-        }
-    }
-    Ok(found as u32)
+    if found >> 63 == 0 { Ok(found as u32) } else { Err(portable::largest(dots)) }
 }
 
 /// See [`portable::weighted_sum`].
@@ -203,7 +194,7 @@ unsafe extern "C" fn dots_of_fours(
 }
 
 /// A weight a round: distance below the top, mantissa from the table, and `v - v / 2`, which is half of it rounded up.
-/// The lower word of the result is the sum, the upper one the program status: USAT sets its Q.
+/// The lower word of the result is the sum, the upper one is below zero if some distance is.
 #[unsafe(naked)]
 unsafe extern "C" fn weights_of(
     dots: *const i32,
@@ -215,14 +206,14 @@ unsafe extern "C" fn weights_of(
 ) -> u64 {
     naked_asm!(
         processor!(),
-        "push {{r4-r8, r10, r11, lr}}",
-        "ldrd r10, r11, [sp, #32]",
+        "push {{r4-r11, lr}}",
+        "ldrd r10, r11, [sp, #36]",
         "mov r8, #0",
-        "msr apsr_nzcvq, r8",
+        "mov r9, #0",
         "rsb r4, r2, #0",
         "and r4, r4, #3",
         "add r2, r0, r2, lsl #2",
-        "mov r5, #40",
+        "mov r5, #44",
         "mul r4, r4, r5",
         "adr.w r5, 2f",
         "add r4, r4, r5",
@@ -236,6 +227,7 @@ unsafe extern "C" fn weights_of(
         // The half that rounds is the carry.
         "lsls r5, r5, #1",
         "adc r6, r6, r10",
+        "orr r9, r9, r6",
         "ubfx r7, r6, #0, #10",
         "usat r6, #5, r6, asr #10",
         "ldrh r7, [r11, r7, lsl #1]",
@@ -247,8 +239,8 @@ unsafe extern "C" fn weights_of(
         "cmp r0, r2",
         "bne 2b",
         "mov r0, r8",
-        "mrs r1, apsr",
-        "pop {{r4-r8, r10, r11, pc}}",
+        "mov r1, r9",
+        "pop {{r4-r11, pc}}",
     )
 }
 

@@ -12,7 +12,8 @@ mod favor;
 #[cfg(feature = "std")]
 mod host;
 mod linear;
-#[cfg(fixformer_dsp)]
+#[cfg(any(fixformer_dsp, fixformer_thumb1))]
+#[cfg_attr(fixformer_thumb1, path = "means/thumb1.rs")]
 mod means;
 #[cfg(any(fixformer_dsp, fixformer_mul))]
 mod norm;
@@ -31,7 +32,9 @@ pub use host::{backend, dots, linear, portable_only, softmax_weights, weighted_s
 pub use linear::linear;
 pub use linear::{ChannelPairs, pair_len};
 #[cfg(fixformer_dsp)]
-pub use means::{copy, expand, expand_pairs, join, join_pairs, lift, lift_twice};
+pub use means::{copy, expand_pairs, join, join_pairs};
+#[cfg(any(fixformer_dsp, fixformer_thumb1))]
+pub use means::{expand, lift, lift_twice};
 #[cfg(any(fixformer_dsp, fixformer_mul))]
 pub use norm::layer_norm;
 pub(crate) use portable::largest;
@@ -39,11 +42,13 @@ pub(crate) use portable::largest;
 pub use portable::layer_norm;
 pub use portable::{Curve, Means, activate, add, clamp, half, normalised_frac, relu};
 #[cfg(not(fixformer_dsp))]
-pub use portable::{copy, expand, expand_pairs, join, join_pairs, lift, lift_twice};
+pub use portable::{copy, expand_pairs, join, join_pairs};
 #[cfg(not(fixformer_dsp))]
 pub use portable::{dots_of_sums, key_exponents, query_exponents};
 #[cfg(feature = "std")]
 pub use portable::{exp2_weights, offset_exponents};
+#[cfg(not(any(fixformer_dsp, fixformer_thumb1)))]
+pub use portable::{expand, lift, lift_twice};
 
 /// First line of a function in assembly. Link-time optimisation assembles functions anew with the features of the
 /// target alone, and thumbv8m has neither DSP nor MVE: those come with the processor.

@@ -4,17 +4,18 @@
 //! a tail.
 #![allow(unsafe_code)] // Assembly, and slices handed to it as pointers.
 
+mod sums;
+
 use core::arch::naked_asm;
 
 use crate::kernels::{domain, portable};
 use crate::num::{LogScore, OCTAVE, Requant};
+use sums::{SUM_COLUMNS, weighted_sums};
 
 /// Keys that share the columns of a query.
 const KEYS: usize = 4;
 /// Most columns, and most rows, that are counted with a product in one word: a quotient takes as long as a key.
 const MOST: usize = 1 << 12;
-/// Columns of the sums that [`weighted_sums`] keeps in registers.
-const SUM_COLUMNS: usize = 4;
 
 /// See [`portable::dots`].
 pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
@@ -332,147 +333,6 @@ unsafe extern "C" fn exponents_of(
         ".endr",
         "cmp r0, r12",
         "bne 2b",
-        "pop {{r4-r7, pc}}",
-    )
-}
-
-/// `sum[c] += (sum_j weights[j] values[j][c]) / 2^shift` for every `run` pairs, 4 columns of zipped pairs at a time; `skip`
-/// bytes from their end to those of the next pair.
-#[unsafe(naked)]
-unsafe extern "C" fn weighted_sums(
-    weights: *const i16,
-    values: *const i16,
-    sum: *mut i32,
-    pairs: usize,
-    run: usize,
-    shift: u32,
-    groups: usize,
-    skip: usize,
-) {
-    naked_asm!(
-        "push {{r4-r7, lr}}",
-        "mov r4, r8",
-        "mov r5, r9",
-        "mov r6, r10",
-        "mov r7, r11",
-        "push {{r4-r7}}",
-        "lsls r3, r3, #2",
-        "adds r3, r3, r0",
-        // sp: where to begin, values of a group, end of the sums, weights and values of a run, sums, end of the weights; from 64
-        // on the arguments.
-        "push {{r0-r3}}",
-        "sub sp, sp, #12",
-        "ldr r4, [sp, #72]",
-        "lsls r4, r4, #4",
-        "adds r4, r4, r2",
-        "str r4, [sp, #8]",
-        "ldr r4, [sp, #76]",
-        "mov r12, r4",
-        "3:",
-        "ldr r4, [sp, #64]",
-        "lsls r4, r4, #2",
-        "adds r4, r4, r0",
-        "ldr r5, [sp, #24]",
-        "cmp r4, r5",
-        "bls 5f",
-        "mov r4, r5",
-        "5:",
-        "mov lr, r4",
-        // Pairs that the first round leaves out.
-        "subs r4, r0, r4",
-        "movs r5, #12",
-        "ands r4, r5",
-        "movs r5, #60 / 4",
-        "muls r4, r5, r4",
-        "adr r5, 2f",
-        "adds r4, r4, r5",
-        "str r4, [sp]",
-        "ldr r1, [sp, #16]",
-        "ldr r7, [sp, #20]",
-        "4:",
-        "str r1, [sp, #4]",
-        "movs r5, #0",
-        "mov r8, r5",
-        "mov r9, r5",
-        "mov r10, r5",
-        "mov r11, r5",
-        "ldr r4, [sp]",
-        "mov pc, r4",
-        ".p2align 2",
-        "2:",
-        ".macro two_columns first, second",
-        "ldm r1!, {{r4, r5}}",
-        "sxth r6, r4",
-        "muls r6, r2, r6",
-        "add \\first, \\first, r6",
-        "asrs r4, r4, #16",
-        "muls r4, r3, r4",
-        "add \\first, \\first, r4",
-        "sxth r6, r5",
-        "muls r6, r2, r6",
-        "add \\second, \\second, r6",
-        "asrs r5, r5, #16",
-        "muls r5, r3, r5",
-        "add \\second, \\second, r5",
-        ".endm",
-        ".rept 4",
-        "ldm r0!, {{r3}}",
-        "sxth r2, r3",
-        "asrs r3, r3, #16",
-        "two_columns r8, r9",
-        "two_columns r10, r11",
-        "add r1, r1, r12",
-        ".endr",
-        ".purgem two_columns",
-        "cmp r0, lr",
-        "bne 2b",
-        "ldr r6, [sp, #68]",
-        // The last bit that is dropped, which is the carry, rounds: half of a place in the sums would need room there.
-        ".macro add_two first, second",
-        "mov r2, \\first",
-        "mov r3, \\second",
-        "ldr r4, [r7]",
-        "ldr r5, [r7, #4]",
-        "asrs r2, r2, r6",
-        "adcs r2, r2, r4",
-        "asrs r3, r3, r6",
-        "adcs r3, r3, r5",
-        "stm r7!, {{r2, r3}}",
-        ".endm",
-        "add_two r8, r9",
-        "add_two r10, r11",
-        ".purgem add_two",
-        "ldr r0, [sp, #12]",
-        "ldr r1, [sp, #4]",
-        "adds r1, r1, #16",
-        "ldr r4, [sp, #8]",
-        "cmp r7, r4",
-        "beq 6f",
-        "b 4b",
-        "6:",
-        // The next run: as many values as it has weights times the width.
-        "mov r4, lr",
-        "subs r0, r4, r0",
-        "mov r5, r12",
-        "adds r5, r5, #16",
-        "lsrs r5, r5, #2",
-        "muls r5, r0, r5",
-        "ldr r1, [sp, #16]",
-        "adds r1, r1, r5",
-        "str r1, [sp, #16]",
-        "mov r0, r4",
-        "str r0, [sp, #12]",
-        "ldr r5, [sp, #24]",
-        "cmp r0, r5",
-        "beq 7f",
-        "b 3b",
-        "7:",
-        "add sp, sp, #28",
-        "pop {{r4-r7}}",
-        "mov r8, r4",
-        "mov r9, r5",
-        "mov r10, r6",
-        "mov r11, r7",
         "pop {{r4-r7, pc}}",
     )
 }

@@ -7,16 +7,11 @@
 mod attention;
 pub mod check;
 mod domain;
-#[cfg(any(fixformer_dsp, fixformer_mul))]
-#[cfg_attr(fixformer_mul, path = "favor/riscv.rs")]
 mod favor;
-#[cfg(fixformer_dsp)]
 mod gather;
 #[cfg(feature = "std")]
 mod host;
 mod linear;
-#[cfg(any(fixformer_dsp, fixformer_mul))]
-#[cfg_attr(fixformer_mul, path = "means/riscv.rs")]
 mod means;
 #[cfg(any(fixformer_dsp, fixformer_mul))]
 mod norm;
@@ -27,34 +22,21 @@ pub(crate) use attention::largest;
 #[cfg(not(feature = "std"))]
 pub use attention::{dots, softmax_weights, weighted_sum};
 pub(crate) use domain::{NORM_BIAS, is_channel, is_direction};
-#[cfg(fixformer_dsp)]
-pub use favor::offset_exponents;
-#[cfg(any(fixformer_dsp, fixformer_mul))]
-pub use favor::{dots_of_sums, exp2_weights, key_exponents, query_exponents};
-#[cfg(fixformer_dsp)]
+pub use favor::{dots_of_sums, exp2_weights, key_exponents, offset_exponents, query_exponents};
 pub use gather::gather;
 #[cfg(feature = "std")]
 pub use host::{backend, dots, linear, portable_only, softmax_weights, weighted_sum};
 #[cfg(not(feature = "std"))]
 pub use linear::linear;
 pub use linear::{ChannelPairs, pair_len};
-#[cfg(any(fixformer_dsp, fixformer_mul))]
-pub use means::copy;
-#[cfg(fixformer_dsp)]
-pub use means::{expand, expand_pairs, join, join_pairs, lift, lift_twice};
+pub use means::{copy, expand, expand_pairs, join, join_pairs, lift, lift_twice};
 #[cfg(any(fixformer_dsp, fixformer_mul))]
 pub use norm::layer_norm;
-#[cfg(not(any(fixformer_dsp, fixformer_mul)))]
-pub use portable::copy;
 #[cfg(feature = "std")]
 pub(crate) use portable::largest;
 #[cfg(not(any(fixformer_dsp, fixformer_mul)))]
 pub use portable::layer_norm;
 pub use portable::{Curve, Means, activate, add, clamp, half, normalised_frac, relu, zip};
-#[cfg(not(any(fixformer_dsp, fixformer_mul)))]
-pub use portable::{dots_of_sums, exp2_weights, key_exponents, query_exponents};
-#[cfg(not(fixformer_dsp))]
-pub use portable::{expand, expand_pairs, gather, join, join_pairs, lift, lift_twice, offset_exponents};
 
 /// First line of a function in assembly. Link-time optimisation assembles functions anew with the features of the
 /// target alone, and thumbv8m has neither DSP nor MVE: those come with the processor.

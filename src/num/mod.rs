@@ -16,7 +16,12 @@ mod sine;
 mod table;
 mod tanh;
 
-#[cfg(any(fixformer_dsp, fixformer_mul, all(feature = "std", target_arch = "x86_64")))]
+#[cfg(any(
+    fixformer_mla,
+    fixformer_thumb1,
+    fixformer_mul,
+    all(feature = "std", target_arch = "x86_64")
+))]
 pub(crate) use exp::OCTAVE;
 pub use exp::{EXP2_STEPS, LogScore, Probability, exp2_neg, exp2_weight};
 pub(crate) use factor::Factor;

@@ -100,7 +100,7 @@ pub const BOARDS: &[Board] = &[
         "m0",
         256 * KIB,
         16 * KIB,
-        Program { stack: 4 * KIB, ..arm(1112, 37_500) },
+        Program { stack: 4 * KIB, ..arm(1112, 38_200) },
     ),
     board("microbit-v2", "nRF52833, Cortex-M4F", "m4", 512 * KIB, 128 * KIB, arm(1112, 40_200)),
     board("nrf52840", "nRF52840, Cortex-M4F", "m4", MIB, 256 * KIB, arm(1112, 40_200)),
@@ -109,7 +109,7 @@ pub const BOARDS: &[Board] = &[
     // 64 KiB more are core-coupled, at another address.
     board("stm32f407", "STM32F405/407xG, Cortex-M4F", "m4", MIB, 128 * KIB, arm(1112, 39_500)),
     board("stm32h743", "STM32H743xI, Cortex-M7, AXI RAM", "m7", 2 * MIB, 512 * KIB, arm(1112, 45_500)),
-    board("rp2040", "RP2040, Cortex-M0+, 2 MB external flash", "m0", 2 * MIB, 264 * KIB, arm(1104, 38_500)),
+    board("rp2040", "RP2040, Cortex-M0+, 2 MB external flash", "m0", 2 * MIB, 264 * KIB, arm(1104, 39_200)),
     board("rp2350", "RP2350, Cortex-M33, 4 MB external flash", "m33", 4 * MIB, 520 * KIB, arm(1104, 38_300)),
     board(
         "rp2350-riscv",

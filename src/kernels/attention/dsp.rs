@@ -22,6 +22,7 @@ const WIDEST: usize = 64;
 const SUM_COLUMNS: usize = 8;
 
 /// See [`portable::dots`].
+#[cfg_attr(fixformer_mve, expect(unreachable_pub, reason = "Helium has one before it"))]
 pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
     debug_assert!(domain::dots(q, keys));
     let width = q.len();
@@ -235,6 +236,7 @@ unsafe extern "C" fn dots_of_pairs(
 
 /// `count` weights, a multiple of four, a four a round: distance below the top, mantissa from the table, both halves of a word rounded together.
 /// The lower word of the result is the sum, the upper one the program status: USAT sets its Q.
+#[cfg(not(fixformer_mve))]
 #[unsafe(naked)]
 pub(in crate::kernels) unsafe extern "C" fn weights_of(
     dots: *const i32,

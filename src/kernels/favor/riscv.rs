@@ -3,7 +3,7 @@
 
 use core::arch::naked_asm;
 
-use super::{EXPONENT_FRAC, domain, portable, softmax_weights};
+use crate::kernels::{EXPONENT_FRAC, domain, portable};
 use crate::num::Requant;
 
 /// Columns that the registers from x16 on hold.
@@ -35,11 +35,6 @@ pub fn query_exponents(products: &mut [i32], scale: Requant, tops: &[i16]) -> i3
     let multiplier = i32::from(scale.multiplier) << (MOST_SHIFT - scale.shift);
     // SAFETY: both slices have `count` elements, not zero.
     unsafe { exponents_of_query(products.as_mut_ptr(), tops.as_ptr(), count, multiplier) }
-}
-
-/// See [`portable::exp2_weights`].
-pub fn exp2_weights(exponents: &[i32], scale: Requant, top: i32, weights: &mut [i16]) -> u32 {
-    softmax_weights(exponents, scale, top, weights).unwrap_or_default()
 }
 
 /// See [`portable::dots_of_sums`].

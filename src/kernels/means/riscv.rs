@@ -3,7 +3,7 @@
 
 use core::arch::naked_asm;
 
-use super::portable;
+use crate::kernels::portable;
 
 /// Bytes that [`copies`] moves at a time.
 const COPIED: usize = 32;

@@ -1,4 +1,4 @@
-//! What FAVOR+ does with rows of features, each of which has a power of two of its own.
+//! What FAVOR+ does with rows of features, each of which, where it is causal, has a power of two of its own.
 
 use super::softmax_weights;
 use crate::kernels::{EXPONENT_FRAC, domain};

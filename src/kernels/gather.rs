@@ -1,9 +1,9 @@
 //! Keys and values that lie anywhere, in the loops of each core.
 
-#[cfg(fixformer_dsp)]
-mod dsp;
+#[cfg(fixformer_mla)]
+mod thumb2;
 
-#[cfg(not(fixformer_dsp))]
+#[cfg(not(fixformer_mla))]
 pub use super::portable::gather;
-#[cfg(fixformer_dsp)]
-pub use dsp::gather;
+#[cfg(fixformer_mla)]
+pub use thumb2::gather;

@@ -1,9 +1,8 @@
-//! Rows that lie anywhere, on cores with the DSP extension: eight columns a round.
+//! Rows that lie anywhere, on Arm cores that load several words an instruction: eight columns a round.
 #![allow(unsafe_code)] // Assembly, and slices handed to it as pointers.
 
 use core::arch::naked_asm;
 
-use crate::kernels::attention::dsp::at_word;
 use crate::kernels::{portable, processor};
 
 /// Rows have a multiple of as many columns.
@@ -69,6 +68,26 @@ unsafe extern "C" fn copy_rows(
     )
 }
 
+/// Two columns of two rows, `\\a` and `\\b`, into two words.
+#[cfg(fixformer_dsp)]
+macro_rules! zip_columns {
+    () => {
+        "pkhbt r12, \\a, \\b, lsl #16
+        pkhtb \\b, \\b, \\a, asr #16
+        strd r12, \\b, [r2], #8"
+    };
+}
+#[cfg(not(fixformer_dsp))]
+macro_rules! zip_columns {
+    () => {
+        "uxth r12, \\a
+        orr r12, r12, \\b, lsl #16
+        lsr \\a, \\a, #16
+        bfi \\b, \\a, #0, #16
+        strd r12, \\b, [r2], #8"
+    };
+}
+
 /// Zips `pairs` pairs of rows of `width` bytes.
 #[unsafe(naked)]
 unsafe extern "C" fn zip_rows(
@@ -94,9 +113,7 @@ unsafe extern "C" fn zip_rows(
         "ldm.w r0!, {{r3-r6}}",
         "ldm.w r1!, {{r7-r10}}",
         ".macro zip_columns a, b",
-        "pkhbt r12, \\a, \\b, lsl #16",
-        "pkhtb \\b, \\b, \\a, asr #16",
-        "strd r12, \\b, [r2], #8",
+        zip_columns!(),
         ".endm",
         "zip_columns r3, r7",
         "zip_columns r4, r8",
@@ -112,4 +129,8 @@ unsafe extern "C" fn zip_rows(
         "add sp, sp, #12",
         "pop {{r4-r11, pc}}",
     )
+}
+
+fn at_word(row: &[i16]) -> bool {
+    row.as_ptr().addr().is_multiple_of(4)
 }

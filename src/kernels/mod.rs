@@ -10,7 +10,8 @@ mod domain;
 #[cfg(any(fixformer_dsp, fixformer_mul))]
 #[cfg_attr(fixformer_mul, path = "favor/riscv.rs")]
 mod favor;
-#[cfg(fixformer_dsp)]
+#[cfg(any(fixformer_dsp, fixformer_mul))]
+#[cfg_attr(fixformer_mul, path = "gather/riscv.rs")]
 mod gather;
 #[cfg(feature = "std")]
 mod host;
@@ -31,7 +32,7 @@ pub(crate) use domain::{NORM_BIAS, is_channel, is_direction};
 pub use favor::offset_exponents;
 #[cfg(any(fixformer_dsp, fixformer_mul))]
 pub use favor::{dots_of_sums, exp2_weights, key_exponents, query_exponents};
-#[cfg(fixformer_dsp)]
+#[cfg(any(fixformer_dsp, fixformer_mul))]
 pub use gather::gather;
 #[cfg(feature = "std")]
 pub use host::{backend, dots, linear, portable_only, softmax_weights, weighted_sum};
@@ -52,9 +53,9 @@ pub(crate) use portable::largest;
 pub use portable::layer_norm;
 pub use portable::{Curve, Means, activate, add, clamp, half, normalised_frac, relu, zip};
 #[cfg(not(any(fixformer_dsp, fixformer_mul)))]
-pub use portable::{dots_of_sums, exp2_weights, key_exponents, query_exponents};
+pub use portable::{dots_of_sums, exp2_weights, gather, key_exponents, query_exponents};
 #[cfg(not(fixformer_dsp))]
-pub use portable::{expand, expand_pairs, gather, join, join_pairs, lift, lift_twice, offset_exponents};
+pub use portable::{expand, expand_pairs, join, join_pairs, lift, lift_twice, offset_exponents};
 
 /// First line of a function in assembly. Link-time optimisation assembles functions anew with the features of the
 /// target alone, and thumbv8m has neither DSP nor MVE: those come with the processor.

@@ -1,50 +1,11 @@
-//! Rows that lie anywhere, on Cortex-M0: eight columns a round.
-#![allow(unsafe_code)] // Assembly, and slices handed to it as pointers.
+//! The loops of Cortex-M0.
+#![allow(unsafe_code)] // Assembly.
 
 use core::arch::naked_asm;
 
-use crate::kernels::portable;
-
-/// Rows have a multiple of as many columns.
-const COLUMNS: usize = 8;
-/// Most columns, and most numbers, whose products with a number are certain to fit a word.
-const MOST: usize = 1 << 12;
-
-/// See [`portable::gather`].
-pub fn gather(
-    keys: &[i16],
-    values: &[i16],
-    numbers: &[u16],
-    width: usize,
-    [keys_out, values_out]: [&mut [i16]; 2],
-) {
-    let (count, pairs) = (numbers.len(), numbers.len() / 2);
-    // Four at a time: less of the loop for each.
-    let (fours, rest) = numbers.as_chunks();
-    let last = rest.iter().fold(0, |last: u16, &number| last.max(number));
-    let last = fours.iter().fold(last, |last, &[a, b, c, d]| last.max(a).max(b).max(c).max(d));
-    let room =
-        |rows: &[i16], count: usize| rows.as_ptr().addr().is_multiple_of(4) && rows.len() >= count * width;
-    let there = |rows: &[i16]| room(rows, usize::from(last) + 1);
-    let whole = pairs > 0 && width > 0 && width.is_multiple_of(COLUMNS) && width.max(count) <= MOST;
-    if !(whole && there(keys) && there(values) && room(keys_out, count) && room(values_out, 2 * pairs)) {
-        return portable::gather(keys, values, numbers, width, [keys_out, values_out]);
-    }
-    // SAFETY: all lie at words; every number is that of a row of `width` columns, a multiple of 8 and not zero, of which the
-    // outputs have as many as there are numbers, or pairs of them, not zero.
-    unsafe {
-        copy_rows(keys.as_ptr(), numbers.as_ptr(), keys_out.as_mut_ptr(), count, 2 * width);
-        zip_rows(values.as_ptr(), numbers.as_ptr(), values_out.as_mut_ptr(), pairs, 2 * width);
-    }
-    if let Some(rest @ [_]) = numbers.get(2 * pairs..) {
-        let out = values_out.get_mut(2 * pairs * width..).unwrap_or_default();
-        portable::gather(&[], values, rest, width, [&mut [], out]);
-    }
-}
-
 /// Copies `count` rows of `width` bytes.
 #[unsafe(naked)]
-unsafe extern "C" fn copy_rows(
+pub(super) unsafe extern "C" fn copy_rows(
     rows: *const i16,
     numbers: *const u16,
     out: *mut i16,
@@ -82,7 +43,7 @@ unsafe extern "C" fn copy_rows(
 
 /// Zips `pairs` pairs of rows of `width` bytes.
 #[unsafe(naked)]
-unsafe extern "C" fn zip_rows(
+pub(super) unsafe extern "C" fn zip_rows(
     rows: *const i16,
     numbers: *const u16,
     out: *mut i16,

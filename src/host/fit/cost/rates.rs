@@ -62,8 +62,9 @@ fn kernel_work(name: &str, shape: &str) -> Option<Vec<f64>> {
     }
 }
 
-/// Tokens, their columns, pairs of a query and a key (or a random direction), their columns, columns of hashing.
-pub(super) fn head_work(kind: &AttentionKind<'_>, tokens: usize, width: usize, causal: bool) -> [f64; 5] {
+/// Tokens, their columns, pairs of a query and a key (or a random direction), their columns, columns of hashing, and those of
+/// features, of which each is finished once.
+pub(super) fn head_work(kind: &AttentionKind<'_>, tokens: usize, width: usize, causal: bool) -> [f64; 6] {
     let (n, d) = (tokens as f64, width as f64);
     let near = |keys: usize| n * keys.min(tokens) as f64;
     let (pairs, hashes) = match kind {
@@ -88,14 +89,18 @@ pub(super) fn head_work(kind: &AttentionKind<'_>, tokens: usize, width: usize, c
         }
         AttentionKind::Local(Local { chunk, before, after, .. }) => (near(chunk * (before + 1 + after)), 0.0),
     };
-    [n, n * d, pairs, pairs * d, hashes * d]
+    let features = match kind {
+        AttentionKind::Favor(parameters) => parameters.directions as f64,
+        _ => 0.0,
+    };
+    [n, n * d, pairs, pairs * d, hashes * d, features * d]
 }
 
 /// Tokens of the streams that were counted.
 const HORIZON: usize = 1 << 20;
 
 /// What the token of a stream of up to `tokens` that takes most work has to do, as [`head_work`] counts it.
-pub(super) fn worst_work(kind: &AttentionKind<'_>, tokens: usize, width: usize) -> [f64; 5] {
+pub(super) fn worst_work(kind: &AttentionKind<'_>, tokens: usize, width: usize) -> [f64; 6] {
     let pairs = match kind {
         AttentionKind::Exact => tokens,
         // A row of every level is new, and so is the last block of each.
@@ -110,7 +115,7 @@ pub(super) fn worst_work(kind: &AttentionKind<'_>, tokens: usize, width: usize) 
         }
         AttentionKind::BigBird(_) | AttentionKind::Lsh(_) => 0,
     };
-    [1, width, pairs, pairs * width, 0].map(|count| count as f64)
+    [1, width, pairs, pairs * width, 0, 0].map(|count| count as f64)
 }
 
 /// A block sees itself and its neighbours; on each coarser level, of half as many rows, its neighbours.

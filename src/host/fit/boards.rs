@@ -104,13 +104,13 @@ pub const BOARDS: &[Board] = &[
     ),
     board("microbit-v2", "nRF52833, Cortex-M4F", "m4", 512 * KIB, 128 * KIB, arm(1112, 40_200)),
     board("nrf52840", "nRF52840, Cortex-M4F", "m4", MIB, 256 * KIB, arm(1112, 40_200)),
-    board("nrf52840-embassy", "nRF52840, Cortex-M4F, with Embassy", "m4", MIB, 256 * KIB, arm(3280, 42_300)),
+    board("nrf52840-embassy", "nRF52840, Cortex-M4F, with Embassy", "m4", MIB, 256 * KIB, arm(3280, 42_600)),
     board("stm32f411", "STM32F411xE, Cortex-M4F", "m4", 512 * KIB, 128 * KIB, arm(1112, 39_200)),
     // 64 KiB more are core-coupled, at another address.
     board("stm32f407", "STM32F405/407xG, Cortex-M4F", "m4", MIB, 128 * KIB, arm(1112, 39_500)),
     board("stm32h743", "STM32H743xI, Cortex-M7, AXI RAM", "m7", 2 * MIB, 512 * KIB, arm(1112, 45_500)),
-    board("rp2040", "RP2040, Cortex-M0+, 2 MB external flash", "m0", 2 * MIB, 264 * KIB, arm(1104, 39_200)),
-    board("rp2350", "RP2350, Cortex-M33, 4 MB external flash", "m33", 4 * MIB, 520 * KIB, arm(1104, 38_300)),
+    board("rp2040", "RP2040, Cortex-M0+, 2 MB external flash", "m0", 2 * MIB, 264 * KIB, arm(1104, 40_000)),
+    board("rp2350", "RP2350, Cortex-M33, 4 MB external flash", "m33", 4 * MIB, 520 * KIB, arm(1104, 39_300)),
     board(
         "rp2350-riscv",
         "RP2350, RV32IMAC, 4 MB external flash",

@@ -38,6 +38,12 @@ pub(crate) use portable::largest;
 pub use portable::layer_norm;
 pub use portable::{Curve, Means, activate, add, clamp, half, normalised_frac, relu, zip};
 
+/// Whether a row lies at a word: what loads two columns at once wants that.
+#[cfg(any(fixformer_mla, fixformer_thumb1, fixformer_mul))]
+fn at_word(row: &[i16]) -> bool {
+    row.as_ptr().addr().is_multiple_of(4)
+}
+
 /// First line of a function in assembly. Link-time optimisation assembles functions anew with the features of the
 /// target alone, and thumbv8m has neither DSP nor MVE: those come with the processor.
 #[cfg(all(fixformer_mla, not(all(fixformer_dsp, fixformer_v8m))))]

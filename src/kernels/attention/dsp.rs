@@ -9,7 +9,7 @@ use core::arch::naked_asm;
 
 #[cfg(not(fixformer_mve))]
 use crate::kernels::SCORE_SHIFT;
-use crate::kernels::{domain, portable, processor};
+use crate::kernels::{at_word, domain, portable, processor};
 #[cfg(not(fixformer_mve))]
 use crate::num::{LogScore, OCTAVE, Requant};
 
@@ -115,10 +115,6 @@ pub fn weighted_sum(weights: &[i16], values: &[i16], run: usize, shift: u32, sum
 #[cfg(not(fixformer_mve))]
 const fn to_next_pair(width: usize) -> usize {
     (4 * width + 8).saturating_sub(4 * SUM_COLUMNS)
-}
-
-pub(in crate::kernels) fn at_word(row: &[i16]) -> bool {
-    row.as_ptr().addr().is_multiple_of(4)
 }
 
 /// `out[j] = q . keys[j]` for `pairs` pairs of rows of 16.

@@ -7,7 +7,7 @@
 use core::arch::naked_asm;
 
 use super::dsp;
-use crate::kernels::{SCORE_SHIFT, domain, portable, processor};
+use crate::kernels::{SCORE_SHIFT, at_word, domain, portable, processor};
 use crate::num::{LogScore, OCTAVE, Requant};
 
 /// 16-bit columns of a vector register.
@@ -68,7 +68,7 @@ pub fn weighted_sum(weights: &[i16], values: &[i16], run: usize, shift: u32, sum
     let groups = width / SUM_COLUMNS;
     let pairs = (weights.len() / 2).min(values.len() / (2 * width).max(1));
     let whole = pairs > 0 && run > 1 && run.is_multiple_of(2) && values.len() == 2 * pairs * width;
-    if !whole || groups == 0 || !dsp::at_word(values) {
+    if !whole || groups == 0 || !at_word(values) {
         return portable::weighted_sum(weights, values, run, shift, sum);
     }
     let (of_weights, of_values, of_sum) = (weights.as_ptr(), values.as_ptr(), sum.as_mut_ptr());

@@ -8,7 +8,7 @@ mod sums;
 
 use core::arch::naked_asm;
 
-use crate::kernels::{domain, portable};
+use crate::kernels::{at_word, domain, portable};
 use crate::num::{LogScore, OCTAVE, Requant};
 use sums::{SUM_COLUMNS, weighted_sums};
 
@@ -92,10 +92,6 @@ pub fn offset_exponents(products: &mut [i32], scale: Requant, offsets: &[i32], b
     // SAFETY: both slices have `count` elements, not zero.
     unsafe { exponents_of(from, offsets, count, multiplier.into(), shift, below) };
     portable::largest(products)
-}
-
-fn at_word(row: &[i16]) -> bool {
-    row.as_ptr().addr().is_multiple_of(4)
 }
 
 /// `out[j] = q . keys[j]` for `fours` times four rows.

@@ -3,9 +3,9 @@
 
 use core::arch::naked_asm;
 
-use crate::kernels::attention::dsp::{SATURATED, at_word};
+use crate::kernels::attention::dsp::SATURATED;
 use crate::kernels::attention::weights_of;
-use crate::kernels::{EXPONENT_FRAC, SCORE_SHIFT, domain, portable, processor};
+use crate::kernels::{EXPONENT_FRAC, SCORE_SHIFT, at_word, domain, portable, processor};
 use crate::num::{LogScore, OCTAVE, Requant};
 
 /// Largest shift of a scale whose product with the multiplier is one instruction, rounded.

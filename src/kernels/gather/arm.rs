@@ -5,7 +5,7 @@
 #[cfg_attr(fixformer_thumb1, path = "thumb1.rs")]
 mod loops;
 
-use crate::kernels::portable;
+use crate::kernels::{at_word, portable};
 use loops::{copy_rows, zip_rows};
 
 /// Rows have a multiple of as many columns.
@@ -26,8 +26,7 @@ pub fn gather(
     let (fours, rest) = numbers.as_chunks();
     let last = rest.iter().fold(0, |last: u16, &number| last.max(number));
     let last = fours.iter().fold(last, |last, &[a, b, c, d]| last.max(a).max(b).max(c).max(d));
-    let room =
-        |rows: &[i16], count: usize| rows.as_ptr().addr().is_multiple_of(4) && rows.len() >= count * width;
+    let room = |rows: &[i16], count: usize| at_word(rows) && rows.len() >= count * width;
     let there = |rows: &[i16]| room(rows, usize::from(last) + 1);
     let whole = pairs > 0 && width > 0 && width.is_multiple_of(COLUMNS) && width.max(count) <= MOST;
     if !(whole && there(keys) && there(values) && room(keys_out, count) && room(values_out, 2 * pairs)) {

@@ -3,7 +3,7 @@
 
 use core::arch::naked_asm;
 
-use crate::kernels::portable;
+use crate::kernels::{at_word, portable};
 
 /// Columns that the loops take of a row.
 const COLUMNS: usize = 16;
@@ -21,7 +21,6 @@ pub fn gather(
     [keys_out, values_out]: [&mut [i16]; 2],
 ) {
     let (count, pairs) = (numbers.len(), numbers.len() / 2);
-    let at_word = |rows: &[i16]| rows.as_ptr().addr().is_multiple_of(4);
     let room = |rows: &[i16], count: usize| at_word(rows) && rows.len() >= count.saturating_mul(width);
     let whole = count > 0 && (HALF..MOST).contains(&width) && width.is_multiple_of(HALF);
     let out = room(keys_out, count) && room(values_out, count.next_multiple_of(2));

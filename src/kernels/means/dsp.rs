@@ -3,9 +3,8 @@
 
 mod loops;
 
-use crate::kernels::attention::dsp::at_word;
-use crate::kernels::domain;
 use crate::kernels::portable::{self, Means};
+use crate::kernels::{at_word, domain};
 use loops::{
     ONES, copies, expand_row_pairs, expand_rows, join_row_pairs, join_rows, lift_rows, lift_twice_rows,
 };

@@ -119,12 +119,34 @@ fn the_estimate_of_the_digits_is_close_on_every_core() {
         let layers = core.layers(&model, model.max_tokens);
         for layer in &layers {
             let found = counted(name, &format!("layer digits layer {}", layer.name));
-            let error = layer.instructions / found - 1.0;
-            println!("{name} {}: {:.0} of {found}, {:+.1} %", layer.name, layer.instructions, 100.0 * error);
+            let error = layer.cost / found - 1.0;
+            println!("{name} {}: {:.0} of {found}, {:+.1} %", layer.name, layer.cost, 100.0 * error);
         }
-        let sum: f64 = layers.iter().map(|layer| layer.instructions).sum();
+        let sum: f64 = layers.iter().map(|layer| layer.cost).sum();
         let error = sum / counted(name, "model digits") - 1.0;
         println!("{name}: {:+.1} %", 100.0 * error);
         assert!(error.abs() <= LIMIT, "{name}: {:+.1} %", 100.0 * error);
+    }
+}
+
+/// Every rate has its cycles: the cores execute an instruction in one to four, all in all.
+#[test]
+fn every_rate_has_cycles() {
+    let model = Model::parse(&DIGITS).unwrap();
+    for core in Core::all() {
+        for line in TABLE.lines().filter_map(|line| line.strip_prefix(core.name())?.strip_prefix(' ')) {
+            let name = line.split(' ').next().unwrap();
+            let ratio = core.cycles_an_instruction(name);
+            assert!(
+                ratio.is_some_and(|ratio| (1.0..4.0).contains(&ratio)),
+                "{} {name}: {ratio:?}",
+                core.name()
+            );
+        }
+        let layers = |core: Core| core.layers(&model, model.max_tokens);
+        for (layer, in_cycles) in layers(core).iter().zip(layers(core.in_cycles())) {
+            let ratio = in_cycles.cost / layer.cost;
+            assert!((1.0..2.5).contains(&ratio), "{} {}: {ratio}", core.name(), layer.name);
+        }
     }
 }

@@ -221,11 +221,13 @@ fn instructions(model: &Model<'_>, targets: &[Target<'_>], out: &mut impl Write)
     let mut table = Table::new(1, &headings);
     let kilo = |instructions: f64| thousands((instructions / 1000.0).round() as usize);
     for (index, layer) in columns[0].iter().enumerate() {
-        let cells = columns.iter().map(|layers| kilo(layers[index].instructions));
+        let cells = columns.iter().map(|layers| kilo(layers[index].cost));
         table.row([layer.name.clone()].into_iter().chain(cells));
     }
     let sums = columns.iter().map(|layers| kilo(total(layers)));
     table.row(["inference".to_owned()].into_iter().chain(sums));
+    let cycles = cores.iter().map(|core| kilo(total(&core.in_cycles().layers(model, model.max_tokens))));
+    table.row(["its kilo-cycles".to_owned()].into_iter().chain(cycles));
     let passes: Option<Vec<_>> = cores.iter().map(|core| core.passes(model, model.max_tokens)).collect();
     if let Some(passes) = passes {
         let count = passes.first().map_or(0, |(count, _)| *count);
@@ -244,13 +246,14 @@ fn instructions(model: &Model<'_>, targets: &[Target<'_>], out: &mut impl Write)
     let tokens = model.max_tokens;
     Ok(writeln!(
         out,
-        "\nEstimated for {tokens} tokens from counts of kernels and heads; a board program counts."
+        "\nEstimated for {tokens} tokens from counts of kernels and heads; a board program counts. Cycles are estimated from the\n\
+         published tables of the cores: memory without wait states or caches, nothing done two at a time."
     )?)
 }
 
 /// Of a stream: the head runs for every token.
 fn a_token(layers: &[LayerCost], tokens: usize) -> f64 {
-    let head = layers.last().map_or(0.0, |head| head.instructions);
+    let head = layers.last().map_or(0.0, |head| head.cost);
     (total(layers) - head) / tokens as f64 + head
 }
 
@@ -260,7 +263,7 @@ fn worst_token(core: &Core, model: &Model<'_>) -> f64 {
 }
 
 fn total(layers: &[LayerCost]) -> f64 {
-    layers.iter().map(|layer| layer.instructions).sum()
+    layers.iter().map(|layer| layer.cost).sum()
 }
 
 /// Which knobs to turn, in words.
@@ -330,6 +333,8 @@ struct Line<'a> {
     core: Option<&'a str>,
     /// Estimated, for the longest sequence.
     instructions: Option<u64>,
+    /// Estimated from those by the published table of the core: no wait states, no caches, nothing two at a time.
+    cycles: Option<u64>,
     /// Estimated, for a token of a stream in the mean of the longest sequence.
     stream_instructions: Option<u64>,
     /// Estimated, for the token of the longest stream that takes most.
@@ -352,10 +357,8 @@ fn json(name: &str, model: &Model<'_>, target: &Target<'_>, out: &mut impl Write
     let layers = target.core.map(|core| core.layers(model, model.max_tokens));
     let stream = Plan::of_stream(model).ok();
     let passes = target.core.and_then(|core| core.passes(model, model.max_tokens));
-    let layer_line = |layer: &LayerCost| LayerLine {
-        layer: layer.name.clone(),
-        instructions: layer.instructions.round() as u64,
-    };
+    let layer_line =
+        |layer: &LayerCost| LayerLine { layer: layer.name.clone(), instructions: layer.cost.round() as u64 };
     let line = Line {
         model: name,
         arena_bytes: Plan::of(model).bytes(),
@@ -376,6 +379,9 @@ fn json(name: &str, model: &Model<'_>, target: &Target<'_>, out: &mut impl Write
         remedies: if fits { Vec::new() } else { remedies(model, target) },
         core: target.core.as_ref().map(Core::name),
         instructions: layers.as_deref().map(|layers| total(layers).round() as u64),
+        cycles: target
+            .core
+            .map(|core| total(&core.in_cycles().layers(model, model.max_tokens)).round() as u64),
         stream_instructions: stream
             .and(layers.as_deref())
             .map(|layers| a_token(layers, model.max_tokens).round() as u64),

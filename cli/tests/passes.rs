@@ -39,6 +39,8 @@ fn what_passes_need_is_told() {
     assert_eq!(plan["passes"], true);
     let (once, passes) =
         (fit["instructions"].as_f64().unwrap(), fit["passes_instructions"].as_f64().unwrap());
+    let cycles = fit["cycles"].as_f64().unwrap();
+    assert!(cycles > once && cycles < 2.5 * once, "{cycles} cycles, {once} instructions");
     assert!(fit["passes"].as_u64().unwrap() >= 2 && passes > once, "{passes} in passes, {once} at once");
     bench
         .command(&["inspect", "ecg.fxm"])

@@ -1,9 +1,12 @@
 //! Executed instructions of kernels, mechanisms and a model on every emulated board, held against a snapshot.
 
 mod crossover;
+mod ratios;
 mod row;
 mod snapshot;
 mod steps;
+mod timing;
+mod trace;
 #[allow(dead_code, reason = "the parameters of the mechanisms are needed, the work is not")]
 #[path = "../../benches/workload/mod.rs"]
 mod workload;
@@ -14,6 +17,7 @@ use crate::command::{root, target};
 use crate::{firmware, qemu, setup};
 use anyhow::{Context, Result, anyhow, bail};
 use fixformer::host::fit::cost::derive;
+use ratios::Ratios;
 use row::Row;
 use snapshot::{INSTRUCTIONS, STEPS, Snapshot};
 use std::fs;
@@ -33,6 +37,9 @@ pub(crate) struct Options {
     /// Only the largest step of a run of 16,384 tokens with each mechanism
     #[arg(long, conflicts_with = "quick")]
     steps: bool,
+    /// Cycles of kernels and short heads, estimated from the cores' published tables: every instruction is looked up
+    #[arg(long, conflicts_with_all = ["quick", "steps"])]
+    cycles: bool,
     /// Rewrite boards/instructions.txt with what is measured, instead of comparing, and the rates that follow from it
     #[arg(long)]
     update: bool,
@@ -52,6 +59,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let all: &[&str] = if options.steps { &steps::CORES } else { &CORES };
     let boards = if options.cores.is_empty() { Board::named(all)? } else { Board::named(&options.cores)? };
     setup::ready(&boards)?;
+    if options.cycles {
+        return cycles(&boards, options);
+    }
     let mut snapshot = Snapshot::read(if options.steps { STEPS } else { INSTRUCTIONS })?;
     let mut faults = Vec::new();
     let jobs = thread::available_parallelism().map_or(1, NonZero::get);
@@ -86,6 +96,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         true => Ok(()),
         false => bail!("{} faults:\n{}", faults.len(), faults.join("\n")),
     }
+}
+
+/// Estimates cycles, and holds their ratios to instructions against those that `fit` has.
+fn cycles(boards: &[Board], options: &Options) -> Result<()> {
+    let mut ratios = Ratios::read()?;
+    for board in boards {
+        let rows = trace::measure(board, &firmware::build(board, "bench", &digits_file())?)?;
+        match options.json {
+            true => rows.iter().for_each(|row| println!("{}", row.json(&board.name))),
+            false => println!("\n{} ({})\n{}", board.name, board.target, row::table(&rows)),
+        }
+        ratios.add(&board.name, &rows);
+    }
+    if options.update { ratios.write() } else { ratios.compare() }
 }
 
 /// What a quick run of a board and the snapshot differ in.

@@ -36,6 +36,17 @@ pub(crate) fn symbols(path: &Path) -> Result<Vec<String>> {
 
 /// The addresses of the one variable in the ELF file `path` whose path ends in `name`.
 pub(crate) fn variable(path: &Path, name: &str) -> Result<Range<u64>> {
+    place(path, SymbolKind::Data, name)
+}
+
+/// The address of the first instruction of the one function in the ELF file `path` whose path ends in `name`.
+pub(crate) fn function(path: &Path, name: &str) -> Result<u64> {
+    // The lowest bit says that it is Thumb code.
+    Ok(place(path, SymbolKind::Text, name)?.start & !1)
+}
+
+/// The addresses of the one symbol of a kind whose path ends in `name`.
+fn place(path: &Path, kind: SymbolKind, name: &str) -> Result<Range<u64>> {
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let file = ElfFile32::<object::Endianness>::parse(&*bytes)?;
     let named = |symbol: &str| {
@@ -44,10 +55,10 @@ pub(crate) fn variable(path: &Path, name: &str) -> Result<Range<u64>> {
     };
     let found: Vec<_> = file
         .symbols()
-        .filter(|symbol| symbol.kind() == SymbolKind::Data && symbol.name().is_ok_and(named))
+        .filter(|symbol| symbol.kind() == kind && symbol.name().is_ok_and(named))
         .map(|symbol| symbol.address()..symbol.address() + symbol.size())
         .collect();
-    ensure!(found.len() == 1, "{}: {} variables `{name}`", path.display(), found.len());
+    ensure!(found.len() == 1, "{}: {} symbols `{name}`", path.display(), found.len());
     Ok(found[0].clone())
 }
 

@@ -37,14 +37,9 @@ pub(crate) fn holds(board: &Board) -> Result<()> {
     let whole: f64 = counted.iter().sum();
     let mut sum = 0.0;
     for (layer, counted) in estimated.iter().zip(counted) {
-        sum += layer.instructions;
-        let error = (layer.instructions - counted) / whole;
-        ensure!(
-            error.abs() <= LAYER_LIMIT,
-            "{}: {:.0} of {counted} estimated",
-            layer.name,
-            layer.instructions
-        );
+        sum += layer.cost;
+        let error = (layer.cost - counted) / whole;
+        ensure!(error.abs() <= LAYER_LIMIT, "{}: {:.0} of {counted} estimated", layer.name, layer.cost);
     }
     ensure!((sum / whole - 1.0).abs() <= LIMIT, "{sum:.0} of {whole} estimated");
     Ok(())

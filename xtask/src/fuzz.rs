@@ -33,6 +33,9 @@ pub(crate) struct Options {
     /// Not models on cores: every bit of every model file of the zoo, flipped, must be found
     #[arg(long, conflicts_with_all = ["boards", "models", "files"])]
     bits: bool,
+    /// Not models on cores: draw the models of checks/tests/known anew
+    #[arg(long, conflicts_with_all = ["boards", "models", "files", "bits"])]
+    known: bool,
     /// The first model's or file's number: what a fault names, to draw it again
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -45,6 +48,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     match options.files {
         Some(count) => files::changed([options.seed, count, options.every.get()], options.json),
         None if options.bits => files::flipped(options.json),
+        None if options.known => files::known(),
         None => models(options),
     }
 }

@@ -108,6 +108,42 @@ pub(crate) fn bytes(board: &Board, elf: &Path) -> Result<Vec<u8>> {
     }
 }
 
+/// Boots `elf` with `argument`, one instruction at a time, and hands on the address of each. Nothing ends a program that hangs.
+pub(crate) fn traced(
+    board: &Board,
+    elf: &Path,
+    argument: &str,
+    mut execute: impl FnMut(u64),
+) -> Result<Ended> {
+    let mut command = Command::new(&board.emulator[0]);
+    command.args(&board.emulator[1..]).arg(elf).args(["-append", argument]);
+    command.args(["-singlestep", "-d", "exec,nochain"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("cannot start {}", board.emulator[0]))?;
+    let output = child.stdout.take().context("the emulator's output")?;
+    let lines = thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).collect());
+
+    let mut log = BufReader::with_capacity(1 << 20, child.stderr.take().context("the emulator's log")?);
+    let (mut line, mut errors) = (Vec::new(), String::new());
+    while log.read_until(b'\n', &mut line)? > 0 {
+        match executed(&line) {
+            Some(address) => execute(address),
+            None => errors.push_str(&String::from_utf8_lossy(&line)),
+        }
+        line.clear();
+    }
+    let code = child.wait()?.code();
+    let lines = lines.join().map_err(|_| anyhow!("the emulator's output was not read"))?;
+    Ok(Ended { code, lines, errors })
+}
+
+/// The address of a line `Trace 0: HOST [BASE/ADDRESS/FLAGS/FLAGS] NAME`.
+fn executed(line: &[u8]) -> Option<u64> {
+    let fields = line.strip_prefix(b"Trace ")?;
+    let address = fields.split(|&byte| byte == b'/').nth(1)?;
+    u64::from_str_radix(str::from_utf8(address).ok()?, 16).ok()
+}
+
 fn hung(board: &Board, limit: Duration) -> anyhow::Error {
     anyhow!("board {}: the firmware has not ended after {} s", board.name, limit.as_secs())
 }

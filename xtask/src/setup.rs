@@ -5,7 +5,7 @@ use crate::board::Board;
 use crate::command::{find, root, run, shown};
 use anyhow::{Context, Result, bail};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use toml::Table;
 
@@ -48,9 +48,7 @@ fn rust() -> Result<()> {
 fn missing_components() -> Result<Vec<String>> {
     let text = fs::read_to_string(root().join("rust-toolchain.toml"))?;
     let wanted = wanted(&text).context("rust-toolchain.toml")?;
-    let rustc = Command::new("rustc").args(["--print", "sysroot"]).current_dir(root()).output();
-    let sysroot = String::from_utf8(rustc.context("cannot start `rustc`")?.stdout)?;
-    let rustlib = Path::new(sysroot.trim()).join("lib/rustlib");
+    let rustlib = rustlib()?;
     // rustup's own list; without it (a distribution's Rust) the folders must do.
     let installed = fs::read_to_string(rustlib.join("components")).ok();
     let present = |name: &str| match (&installed, name.strip_prefix("rust-std-")) {
@@ -59,6 +57,22 @@ fn missing_components() -> Result<Vec<String>> {
         (None, None) => true,
     };
     Ok(wanted.into_iter().filter(|name| !present(name)).collect())
+}
+
+/// Where the toolchain in use keeps its targets and tools.
+fn rustlib() -> Result<PathBuf> {
+    let rustc = Command::new("rustc").args(["--print", "sysroot"]).current_dir(root()).output();
+    let sysroot = String::from_utf8(rustc.context("cannot start `rustc`")?.stdout)?;
+    Ok(Path::new(sysroot.trim()).join("lib/rustlib"))
+}
+
+/// A program of the component `llvm-tools`.
+pub(crate) fn llvm_tool(name: &str) -> Result<PathBuf> {
+    let folders = fs::read_dir(rustlib()?)?.filter_map(|entry| entry.ok());
+    let found = folders.map(|entry| entry.path().join("bin").join(name)).find(|path| path.is_file());
+    found.with_context(|| {
+        format!("the component llvm-tools of Rust has no `{name}`: `rustup component add llvm-tools`")
+    })
 }
 
 /// Names as in rustup's list of installed components.

@@ -232,7 +232,7 @@ fn small(model: &Model<'_>, test: &Recordings) -> Result<String> {
             Input::Samples { window, .. } | Input::OneHot { window, .. } => window.tokens(steps),
             Input::Tokens { .. } => steps,
         };
-        core.layers(model, tokens).iter().map(|layer| layer.instructions).sum::<f64>()
+        core.layers(model, tokens).iter().map(|layer| layer.cost).sum::<f64>()
     };
     Ok(millions(test.rows.iter().map(estimate).sum::<f64>() / test.rows.len() as f64))
 }

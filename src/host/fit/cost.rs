@@ -1,5 +1,5 @@
 //! Instructions of a model on each emulated core, layer by layer, estimated from what kernels and heads were
-//! counted to take (`cargo xtask bench`).
+//! counted to take (`cargo xtask bench`), and cycles of the core, estimated from those.
 //!
 //! A count is taken as a sum of rates times what there is to do: products, outputs, rows, calls, pairs of a query
 //! and a key. `costs.txt` holds the rates; [`derive()`] makes it from the counts.
@@ -20,6 +20,9 @@ use crate::session::{Plan, Stage};
 /// `CORE NAME RATE...`, one line each.
 pub const TABLE: &str = include_str!("cost/costs.txt");
 
+/// `CORE NAME RATIO`: cycles an instruction, by the published tables of the cores (`cargo xtask bench --cycles`).
+const CYCLES: &str = include_str!("cost/cycles.txt");
+
 /// Rows that pass through a layer in one call.
 const ROWS_PER_CALL: usize = 4;
 
@@ -27,19 +30,27 @@ const ROWS_PER_CALL: usize = 4;
 /// counted 18 to 23, but for positions on Cortex-M0 (41).
 const WIDE: f64 = 20.0;
 
-/// Estimated instructions of a layer.
+/// What a layer is estimated to cost.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerCost {
     /// `embed`, `block0.attend`, … as in the profile of `cargo xtask bench`.
     pub name: String,
-    /// Executed instructions.
-    pub instructions: f64,
+    /// Executed instructions, or cycles: what its core counts in.
+    pub cost: f64,
 }
 
 /// The rates of one core.
 #[derive(Clone, Copy, Debug)]
 pub struct Core {
     name: &'static str,
+    /// What its estimates count.
+    unit: Unit,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Unit {
+    Instructions,
+    Cycles,
 }
 
 impl Core {
@@ -47,12 +58,18 @@ impl Core {
     pub fn all() -> Vec<Self> {
         let mut names: Vec<_> = TABLE.lines().filter_map(|line| line.split(' ').next()).collect();
         names.dedup();
-        names.into_iter().map(|name| Self { name }).collect()
+        names.into_iter().map(|name| Self { name, unit: Unit::Instructions }).collect()
     }
 
     /// The core of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::all().into_iter().find(|core| core.name == name)
+    }
+
+    /// The same core, whose estimates count cycles instead of instructions: without wait states of the memory, without
+    /// caches, and without what a core does two at a time.
+    pub fn in_cycles(self) -> Self {
+        Self { unit: Unit::Cycles, ..self }
     }
 
     /// Name of its board: `m4`.
@@ -63,8 +80,8 @@ impl Core {
     /// The layers of `model` for a sequence of `tokens`, in the order of the forward pass.
     pub fn layers(&self, model: &Model<'_>, tokens: usize) -> Vec<LayerCost> {
         let mut layers = Vec::new();
-        let mut push = |name: &str, instructions| {
-            layers.push(LayerCost { name: name.to_string(), instructions });
+        let mut push = |name: &str, cost| {
+            layers.push(LayerCost { name: name.to_string(), cost });
         };
         push(Stage::Embed.name(), self.embedding(model, tokens));
         let side_by_side = Plan::of(model).is_side_by_side();
@@ -75,7 +92,7 @@ impl Core {
         }
         let norm = model.final_norm.as_ref().map_or(0.0, |norm| self.norm(norm, tokens));
         let pooled = tokens * model.output_width();
-        let pool = norm + self.each("add", pooled) + WIDE * pooled as f64;
+        let pool = norm + self.each("add", pooled) + self.wide(pooled);
         let hidden = model.head_hidden.as_ref().map_or(0.0, |layer| {
             let outputs = layer.linear.outputs;
             self.linear(&layer.linear, 1, outputs) + self.each(activation(layer.activation), outputs)
@@ -112,7 +129,7 @@ impl Core {
             sum += keys + runs as f64 * (all - keys);
         }
         let layers = self.layers(model, tokens);
-        let ends = layers.iter().rev().take(2).map(|layer| layer.instructions).sum::<f64>();
+        let ends = layers.iter().rev().take(2).map(|layer| layer.cost).sum::<f64>();
         Some((passes, sum + ends))
     }
 
@@ -129,9 +146,8 @@ impl Core {
     pub fn worst_token(&self, model: &Model<'_>, tokens: usize) -> f64 {
         let (n, width) = (model.max_tokens, model.head_width);
         let layers = self.layers(model, n);
-        let (head, rest) =
-            layers.split_last().map_or((0.0, &layers[..]), |(head, rest)| (head.instructions, rest));
-        let mean = rest.iter().map(|layer| layer.instructions).sum::<f64>() / n as f64 + head;
+        let (head, rest) = layers.split_last().map_or((0.0, &layers[..]), |(head, rest)| (head.cost, rest));
+        let mean = rest.iter().map(|layer| layer.cost).sum::<f64>() / n as f64 + head;
         let more = model.blocks().map(|Block { attention, .. }| {
             let worst = self.worst_head(&attention.kind, tokens, width);
             model.heads as f64 * (worst - self.head(&attention.kind, n, width, true) / n as f64)
@@ -162,7 +178,7 @@ impl Core {
             Positions::None => 0.0,
             // A row is looked up, then added.
             Positions::Learned(_) | Positions::Axial(_) | Positions::Sinusoidal(_) => {
-                2.0 * self.each("add", elements) + WIDE * elements as f64
+                2.0 * self.each("add", elements) + self.wide(elements)
             }
         };
         rows + positions + model.embedding_norm.as_ref().map_or(0.0, |norm| self.norm(norm, tokens))
@@ -237,14 +253,38 @@ impl Core {
         self.sum(name, &[elements as f64])
     }
 
+    fn wide(&self, elements: usize) -> f64 {
+        self.each_takes("add") * WIDE * elements as f64
+    }
+
     /// Rates times work.
     fn sum(&self, name: &str, work: &[f64]) -> f64 {
-        let line = TABLE.lines().find_map(|line| {
+        let rates = self.line(TABLE, name).unwrap_or_default();
+        let rates = rates.split(' ').filter_map(|rate| rate.parse::<f64>().ok());
+        self.each_takes(name) * rates.zip(work).map(|(rate, work)| rate * work).sum::<f64>()
+    }
+
+    /// What an instruction of this name counts.
+    fn each_takes(&self, name: &str) -> f64 {
+        match self.unit {
+            Unit::Instructions => 1.0,
+            Unit::Cycles => self.cycles_an_instruction(name).unwrap_or(1.0),
+        }
+    }
+
+    /// Cycles an instruction of what has this name in [`TABLE`].
+    pub fn cycles_an_instruction(&self, name: &str) -> Option<f64> {
+        // The worst token of a stream is one of a causal head.
+        let name = name.strip_suffix("_worst").map_or(name.into(), |head| format!("{head}_causal"));
+        self.line(CYCLES, &name)?.parse().ok()
+    }
+
+    /// What a table has under a name.
+    fn line<'a>(&self, table: &'a str, name: &str) -> Option<&'a str> {
+        table.lines().find_map(|line| {
             let rest = line.strip_prefix(self.name)?.strip_prefix(' ')?.strip_prefix(name)?;
             rest.strip_prefix(' ')
-        });
-        let rates = line.unwrap_or_default().split(' ').filter_map(|rate| rate.parse::<f64>().ok());
-        rates.zip(work).map(|(rate, work)| rate * work).sum()
+        })
     }
 }
 

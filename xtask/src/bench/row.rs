@@ -56,6 +56,9 @@ impl Row {
     /// What it costs: instructions a multiplication, or a token.
     fn rate(&self) -> Option<String> {
         let instructions = self.number("instructions")? as f64;
+        if let Some(cycles) = self.number("cycles") {
+            return Some(format!("{cycles} cycles, {:.2} an instruction", cycles as f64 / instructions));
+        }
         match (self.number("macs"), self.number("n")) {
             (Some(macs), _) if macs > 0 => Some(format!("{:.2} a MAC", instructions / macs as f64)),
             (_, Some(tokens)) => Some(format!("{:.0} a token", instructions / tokens as f64)),

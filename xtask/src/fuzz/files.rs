@@ -1,10 +1,14 @@
 //! Model files on this machine: with fields changed, and with bits flipped.
 
+use crate::command::root;
 use crate::{host, zoo};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use fixformer_fuzz::campaign::{self, Found};
+use fixformer_fuzz::random::{Source, any};
+use fixformer_fuzz::small;
 use indicatif::ProgressBar;
 use serde_json::json;
+use std::fs;
 
 /// Changed model files on this machine.
 pub(super) fn changed([first, count, every]: [u64; 3], as_json: bool) -> Result<()> {
@@ -30,6 +34,22 @@ pub(super) fn changed([first, count, every]: [u64; 3], as_json: bool) -> Result<
 
 /// Models that are drawn for files to be changed; the smaller third of them is.
 const ORIGINALS: u64 = 900;
+
+/// Models whose scores are kept: the smallest of every mechanism, and some with options at random.
+pub(super) fn known() -> Result<()> {
+    let drawn = (0..).map(|seed| any::model(&mut Source(seed)).1).filter(|words| words.len() < MOST_WORDS);
+    let files: Vec<_> = small::files().into_iter().map(|(_, words)| words).chain(drawn.take(DRAWN)).collect();
+    let words = files.iter().flat_map(|words| [words.len() as u32].into_iter().chain(words.iter().copied()));
+    let bytes: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
+    let path = root().join("checks/tests/known/models.bin");
+    fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    println!("{}: {} models", path.display(), files.len());
+    Ok(())
+}
+
+/// How many of those there are, and the most words of each.
+const DRAWN: usize = 90;
+const MOST_WORDS: usize = 800;
 
 /// Every bit of every model file of the zoo.
 pub(super) fn flipped(as_json: bool) -> Result<()> {

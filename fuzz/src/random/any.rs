@@ -117,6 +117,9 @@ fn network(source: &mut Source) -> Network {
     if pooling != Pooling::None && source.often(3) {
         answers.task = source.of(&[Task::Multilabel, Task::Regression]);
     }
+    if source.often(2) {
+        answers.names = (0..answers.named(outputs)).map(|name| format!("name {name}")).collect();
+    }
     let head = source.linear(hidden.as_ref().map_or(output, |hidden| hidden.map.outputs), outputs);
     Network {
         name: String::from("any"),
@@ -255,7 +258,10 @@ fn favor(source: &mut Source, d: usize, layer: usize, causal: bool) -> Attention
     let directions = 1 + source.below(70);
     let row_length = source.of(&[RowLength::Random, RowLength::Fixed]);
     let projection = (!bare).then(|| favor_projection(directions, d, row_length, 1, layer));
-    let epsilon = if features == Relu { source.of(&[1e-4, 1e-3]) } else { source.of(&[0.0, 1e-6, 1e-4]) };
+    let epsilon = match features {
+        Relu => source.of(&[1e-4, 1e-3, 0.1]),
+        _ => source.of(&[0.0, 1e-6, 1e-4, 0.05]),
+    };
     AttentionKind::Favor(Favor {
         offsets: if causal && source.often(7) { Offsets::Seen } else { Offsets::Projection },
         tile: source.of(&[None, Some(1), Some(8), Some(16)]),

@@ -48,7 +48,7 @@ pub(super) fn known() -> Result<()> {
 }
 
 /// How many of those there are, and the most words of each.
-const DRAWN: usize = 90;
+const DRAWN: usize = 120;
 const MOST_WORDS: usize = 800;
 
 /// Every bit of every model file of the zoo.

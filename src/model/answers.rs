@@ -196,14 +196,14 @@ pub(super) const fn list(words: &[u32], tag: [u8; 4], count: usize) -> Result<&s
     let Ok(text) = core::str::from_utf8(bytes) else {
         return Err(fault(tag, SectionFault::Content));
     };
-    let (mut ended, mut length, mut rest) = (0, 0, bytes);
+    let (mut ended, mut is_empty, mut rest) = (0, true, bytes);
     while let ([byte, next @ ..], true) = (rest, ended < count) {
         if *byte != 0 {
-            length += 1;
-        } else if length == 0 {
+            is_empty = false;
+        } else if is_empty {
             return Err(fault(tag, SectionFault::Content));
         } else {
-            (ended, length) = (ended + 1, 0);
+            (ended, is_empty) = (ended + 1, true);
         }
         rest = next;
     }

@@ -9,11 +9,15 @@
 use core::ops::Range;
 
 use super::blocks::has_epsilon;
+#[cfg(feature = "std")]
+use super::features::state;
 use super::features::{feature, keep, peak, rows, signs, stride, tile};
 use super::layout::{Means, Place, key_tile};
 use super::norm;
 use crate::attention::accumulator::State;
 use crate::attention::life::{Memory, Room};
+#[cfg(feature = "std")]
+use crate::attention::TileBuffer;
 use crate::attention::{Accumulator, Budget, KEY_TILE, KeyTile, Weight, pairs};
 use crate::kernels::{VALUE_LIMIT, clamp};
 use crate::memory;
@@ -84,8 +88,12 @@ impl<'m> Means<'m> {
         if mask != 0 && done > looks && !budget.is_spent() {
             let offsets = self.offsets(filled);
             budget.charge(filled * 3 * width);
-            let first = done - looks - 1;
+            let mut first = done - looks - 1;
             done = ends;
+            #[cfg(feature = "std")]
+            {
+                first = self.absorb_together(first, filled, mask, &offsets, budget);
+            }
             for (row, direction, projection) in self.features(self.parameters.key, first) {
                 let weight = Weight::Power { offsets: &offsets, is_summed: true, extra: 0 };
                 let tile = tile(self.keys, self.values, filled, width, mask, weight);
@@ -110,6 +118,57 @@ impl<'m> Means<'m> {
             self.put(place, 0);
         }
         true
+    }
+
+    /// Adds the keys of the tile to features from `first` on, some of which share what they load, while the budget lasts; returns
+    /// the feature to go on with.
+    #[cfg(feature = "std")]
+    fn absorb_together(
+        &mut self,
+        first: usize,
+        filled: usize,
+        mask: u64,
+        offsets: &[i32],
+        budget: &mut Budget,
+    ) -> usize {
+        const TOGETHER: usize = 4;
+        let (width, mut next) = (self.head.width.max(1), first);
+        let mut of_some = *budget;
+        (0..TOGETHER).for_each(|_| of_some.charge_keys(filled, width));
+        while !of_some.is_spent() {
+            let mut features = self.features(self.parameters.key, next);
+            let features = [(); TOGETHER].map(|()| features.next());
+            let [Some(first), .., Some(last)] = features else { break };
+            // Neither the end of a sign nor a feature without a direction lies between.
+            if last.0 != next + TOGETHER - 1 || first.2 != last.2 {
+                break;
+            }
+            let weight = Weight::Power { offsets, is_summed: true, extra: 0 };
+            let tile = tile(self.keys, self.values, filled, width, mask, weight);
+            let mut buffers = [[0; TileBuffer::WORDS]; TOGETHER];
+            let mut rows = self.sums.get_mut(next * width..).unwrap_or_default().chunks_exact_mut(width);
+            let mut buffers = buffers.iter_mut();
+            let (totals, tops) = (&mut *self.totals, &mut *self.tops);
+            let mut accumulators: [_; TOGETHER] = core::array::from_fn(|index| {
+                let buffer = buffers.next().map_or(Default::default(), |words| &mut words[..]);
+                let state = state(totals, tops, next + index);
+                let sums = rows.next().unwrap_or_default();
+                let mut accumulator = Accumulator::resume(sums, TileBuffer::new(buffer), state);
+                accumulator.make_room(filled);
+                accumulator
+            });
+            let directions = features.map(|feature| feature.map_or(&[][..], |(_, direction, _)| direction));
+            Accumulator::absorb_together(&mut accumulators, directions, tile, first.2);
+            for (index, accumulator) in accumulators.iter().enumerate() {
+                keep(totals, tops, next + index, accumulator.state());
+            }
+            next += TOGETHER;
+            for _ in 0..TOGETHER {
+                budget.charge_keys(filled, width);
+                of_some.charge_keys(filled, width);
+            }
+        }
+        next
     }
 
     /// Minus `n` of every key of the tile.

@@ -1,0 +1,155 @@
+//! Products of rows: of one row, sums are added up across vectors; of some rows, keys are turned first, so that no sum is.
+
+use core::arch::x86_64::*;
+
+use super::{LANES, PRODUCTS, first_of, load};
+/// See [`portable::dots`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+pub(in super::super) fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
+    let width = q.len();
+    if width == 0 {
+        return;
+    }
+    for (keys, out) in keys.chunks(LANES * width).zip(out.chunks_mut(LANES)) {
+        let totals = match (q.as_array::<PRODUCTS>(), keys.as_array::<{ LANES * PRODUCTS }>()) {
+            (Some(q), Some(keys)) => {
+                let (q, keys) = (load(q), keys.as_chunks::<PRODUCTS>().0);
+                let mut sums = [_mm512_setzero_si512(); LANES];
+                for (at, sum) in sums.iter_mut().enumerate() {
+                    *sum = _mm512_madd_epi16(q, load(&keys[place(at)]));
+                }
+                totals(sums)
+            }
+            _ => {
+                let mut sums = [_mm512_setzero_si512(); LANES];
+                for (at, sum) in sums.iter_mut().enumerate() {
+                    if let Some(key) = keys.get(place(at) * width..(place(at) + 1) * width) {
+                        *sum = product(q, key);
+                    }
+                }
+                totals(sums)
+            }
+        };
+        let count = out.len().min(keys.len() / width);
+        // SAFETY: so many sums have room.
+        unsafe { _mm512_mask_storeu_epi32(out.as_mut_ptr(), first_of(count), totals) };
+    }
+}
+
+/// The key that [`totals`] wants at a place, so that its sums are in order.
+const fn place(at: usize) -> usize {
+    4 * (at % 4) + [0, 2, 1, 3][at / 4]
+}
+
+/// Sums of the products of two rows.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn product(q: &[i16], key: &[i16]) -> __m512i {
+    let mut sum = _mm512_setzero_si512();
+    for (q, key) in q.chunks(PRODUCTS).zip(key.chunks(PRODUCTS)) {
+        sum = _mm512_dpwssd_epi32(sum, load(q), load(key));
+    }
+    sum
+}
+
+/// Sums of each of sixteen vectors: the one at `i` at [`place`] `i`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn totals(vectors: [__m512i; LANES]) -> __m512i {
+    let mut sums = vectors;
+    for i in 0..8 {
+        let (a, b) = (sums[i], sums[i + 8]);
+        sums[i] = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    }
+    for i in 0..4 {
+        let (a, b) = (sums[i], sums[i + 4]);
+        sums[i] = _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+    }
+    for i in 0..2 {
+        let (a, b) = (sums[2 * i], sums[2 * i + 1]);
+        sums[i] = _mm512_add_epi32(_mm512_shuffle_i32x4::<0x44>(a, b), _mm512_shuffle_i32x4::<0xee>(a, b));
+    }
+    let (a, b) = (sums[0], sums[1]);
+    _mm512_add_epi32(_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0xdd>(a, b))
+}
+
+/// See [`portable::dots_of_rows`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+pub(in super::super) fn dots_of_rows<const R: usize>(
+    rows: [&[i16]; R],
+    keys: &[i16],
+    mut out: [&mut [i32]; R],
+) {
+    let width = rows.first().map_or(0, |row| row.len());
+    let whole = width > 0 && width.is_multiple_of(PRODUCTS) && rows.iter().all(|row| row.len() == width);
+    if !whole {
+        return rows.into_iter().zip(out).for_each(|(row, out)| dots(row, keys, out));
+    }
+    for (group, keys) in keys.chunks(LANES * width).enumerate() {
+        let mut sums = [_mm512_setzero_si512(); R];
+        for step in 0..width / PRODUCTS {
+            let start = step * PRODUCTS;
+            let mut of_keys = [_mm512_setzero_si512(); LANES];
+            for (key, vector) in of_keys.iter_mut().enumerate() {
+                let key = keys.get(key * width + start..).and_then(|key| key.first_chunk::<PRODUCTS>());
+                *vector = load(key.unwrap_or(&[0; PRODUCTS]));
+            }
+            add_products(rows.map(|row| &row.as_chunks().0[step]), in_quarters(of_keys), &mut sums);
+        }
+        for (sums, out) in sums.into_iter().zip(&mut out) {
+            let out = out.get_mut(group * LANES..).unwrap_or_default();
+            let there = first_of(out.len().min(keys.len() / width));
+            // SAFETY: what is there lies among the sums.
+            unsafe { _mm512_mask_storeu_epi32(out.as_mut_ptr(), there, sums) };
+        }
+    }
+}
+
+/// A quarter of the columns of four keys, for every quarter; the keys of the group `g` are `g`, `4 + g`, `8 + g`, `12 + g`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn in_quarters(keys: [__m512i; LANES]) -> [[__m512i; 4]; 4] {
+    let mut groups = [[_mm512_setzero_si512(); 4]; 4];
+    for (group, quarters) in groups.iter_mut().enumerate() {
+        let [a, b, c, d] = [keys[group], keys[4 + group], keys[8 + group], keys[12 + group]];
+        let (even, odd) = (_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0xdd>(a, b));
+        let (even_too, odd_too) = (_mm512_shuffle_i32x4::<0x88>(c, d), _mm512_shuffle_i32x4::<0xdd>(c, d));
+        *quarters = [
+            _mm512_shuffle_i32x4::<0x88>(even, even_too),
+            _mm512_shuffle_i32x4::<0x88>(odd, odd_too),
+            _mm512_shuffle_i32x4::<0xdd>(even, even_too),
+            _mm512_shuffle_i32x4::<0xdd>(odd, odd_too),
+        ];
+    }
+    groups
+}
+
+/// Adds the products of some columns of rows with those of sixteen keys.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn add_products<const R: usize>(
+    rows: [&[i16; PRODUCTS]; R],
+    groups: [[__m512i; 4]; 4],
+    sums: &mut [__m512i; R],
+) {
+    for (sum, row) in sums.iter_mut().zip(rows) {
+        let mut quarters = [_mm512_setzero_si512(); 4];
+        for (quarter, vector) in quarters.iter_mut().enumerate() {
+            let place = row.as_chunks::<8>().0[quarter].as_ptr();
+            // SAFETY: these are eight of 16 bits.
+            *vector = _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(place.cast()) });
+        }
+        let mut products = [_mm512_setzero_si512(); 4];
+        for (product, keys) in products.iter_mut().zip(&groups) {
+            for (q, keys) in quarters.iter().zip(keys) {
+                *product = _mm512_dpwssd_epi32(*product, *q, *keys);
+            }
+        }
+        let [a, b, c, d] = products;
+        let first = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+        let second = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+        let total =
+            _mm512_add_epi32(_mm512_unpacklo_epi64(first, second), _mm512_unpackhi_epi64(first, second));
+        *sum = _mm512_add_epi32(*sum, total);
+    }
+}

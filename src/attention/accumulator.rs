@@ -1,11 +1,15 @@
 //! The online softmax that every mechanism of the softmax family shares.
 
+#[cfg(feature = "std")]
+mod together;
+
+#[cfg(feature = "std")]
+pub(super) use together::Places;
+
 use crate::kernels::{
     SAFE_KEYS, SUM_SHIFT, VALUE_LIMIT, WEIGHT_FRAC, dots, exp2_weights, largest, offset_exponents,
     softmax_weights, weighted_sum,
 };
-#[cfg(feature = "std")]
-use crate::kernels::{dots_of_rows, weighted_sum_of_rows};
 use crate::memory::Carver;
 use crate::model::{Favor, MAX_TOKENS};
 use crate::num::{
@@ -187,36 +191,6 @@ impl<'a> Accumulator<'a> {
         let n = (tile.keys.len() / self.sum.len().max(1)).min(KEY_TILE);
         let weights = self.buffer.weights.get(..n.next_multiple_of(2)).unwrap_or_default();
         weighted_sum(weights, tile.values, run, shift, self.sum);
-    }
-
-    /// [`Accumulator::absorb`] of one tile by some accumulators, each of which has a query.
-    #[cfg(feature = "std")]
-    pub(super) fn absorb_together<const R: usize>(
-        accumulators: &mut [Self; R],
-        queries: [&[i16]; R],
-        tile: KeyTile<'_>,
-        scale: Requant,
-    ) {
-        let width = accumulators.first().map_or(0, |first| first.sum.len()).max(1);
-        let n = (tile.keys.len() / width).min(KEY_TILE);
-        let products = accumulators.each_mut().map(|each| each.buffer.dots.get_mut(..n).unwrap_or_default());
-        dots_of_rows(queries, tile.keys, products);
-        let additions = accumulators.each_mut().map(|each| each.weigh(tile, scale, |_| {}));
-        if let Some(&Some(addition)) = additions.first()
-            && additions.iter().all(|other| *other == Some(addition)) {
-            let n = n.next_multiple_of(2);
-            let mut weights = [&[][..]; R];
-            let mut rest = weights.iter_mut();
-            let sums = accumulators.each_mut().map(|each| {
-                let of_tile = each.buffer.weights.get(..n).unwrap_or_default();
-                rest.next().into_iter().for_each(|slot| *slot = of_tile);
-                &mut *each.sum
-            });
-            return weighted_sum_of_rows(weights, tile.values, addition.run, addition.shift, sums);
-        }
-        for (each, addition) in accumulators.iter_mut().zip(additions) {
-            addition.into_iter().for_each(|addition| each.add(tile, addition));
-        }
     }
 
     /// [`Accumulator::absorb`] up to the sums, where `multiply` makes the products: none if no key was visible.

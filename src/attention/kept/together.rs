@@ -4,11 +4,9 @@
 use core::ops::Range;
 
 use super::{Kept, Pattern, Rows};
-use crate::attention::{Accumulator, Budget, KEY_TILE, KeyTile, ROW_TILE, TileBuffer, Weight};
+use crate::attention::accumulator::Places;
+use crate::attention::{Accumulator, Budget, KEY_TILE, KeyTile, ROW_TILE, Weight};
 use crate::num::Requant;
-
-/// Widest head.
-const WIDEST: usize = 64;
 
 /// Answers all rows of a tile, if they see the same keys and the budget lasts.
 pub(super) fn answer<P: Pattern>(
@@ -24,7 +22,7 @@ pub(super) fn answer<P: Pattern>(
         Some(range.start..range.end.min(head.tokens))
     };
     let parts = |token| (0..).map_while(move |number| part(token, number));
-    if head.causal || width > WIDEST || tokens.clone().any(|token| !parts(token).eq(parts(tokens.start))) {
+    if head.causal || tokens.clone().any(|token| !parts(token).eq(parts(tokens.start))) {
         return false;
     }
     let mut left = *budget;
@@ -34,14 +32,9 @@ pub(super) fn answer<P: Pattern>(
     if left.is_spent() {
         return false;
     }
+    let mut places = Places::new();
+    let Some(mut accumulators) = places.accumulators(width) else { return false };
     *budget = left;
-    let mut sums = [[0; WIDEST]; ROW_TILE];
-    let mut buffers = [[0; TileBuffer::WORDS]; ROW_TILE];
-    let mut places = sums.iter_mut().zip(&mut buffers);
-    let mut accumulators: [_; ROW_TILE] = core::array::from_fn(|_| {
-        let (sum, buffer) = places.next().expect("as many as rows");
-        Accumulator::new(&mut sum[..width], TileBuffer::new(buffer))
-    });
     for range in parts(tokens.start) {
         memory.absorb_together(&mut accumulators, rows.each_ref().map(|row| &**row), range, head.scale);
     }

@@ -156,8 +156,9 @@ pub(super) fn weighted_sum_of_rows<const R: usize>(
         for first in (0..pairs).step_by(run / 2) {
             let mut totals = [[_mm512_setzero_si512(); 2]; R];
             for pair in first..pairs.min(first + run / 2) {
-                let row = &values[2 * (pair * width + group * 2 * LANES)..].as_chunks::<PRODUCTS>().0[..2];
-                let values = [load(&row[0]), load(&row[1])];
+                let start = 2 * (pair * width + group * 2 * LANES);
+                let row = values[start..start + 2 * PRODUCTS].as_chunks::<PRODUCTS>().0;
+                let values = [load_whole(&row[0]), load_whole(&row[1])];
                 for (totals, weights) in totals.iter_mut().zip(weights) {
                     let [a, b] = weights[pair];
                     let both = _mm512_set1_epi32(i32::from(b) << 16 | i32::from(a as u16));
@@ -202,4 +203,11 @@ fn first_halves_of(count: usize) -> __mmask32 {
 fn load(row: &[i16]) -> __m512i {
     // SAFETY: what is loaded lies in the row.
     unsafe { _mm512_maskz_loadu_epi16(first_halves_of(row.len()), row.as_ptr()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_whole(row: &[i16; PRODUCTS]) -> __m512i {
+    // SAFETY: these are 32 of 16 bits.
+    unsafe { _mm512_loadu_si512(row.as_ptr().cast()) }
 }

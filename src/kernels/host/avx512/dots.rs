@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use super::{LANES, PRODUCTS, first_of, load};
+use super::{LANES, PRODUCTS, first_of, load, load_whole};
 /// See [`portable::dots`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 pub(in super::super) fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
@@ -13,10 +13,10 @@ pub(in super::super) fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
     for (keys, out) in keys.chunks(LANES * width).zip(out.chunks_mut(LANES)) {
         let totals = match (q.as_array::<PRODUCTS>(), keys.as_array::<{ LANES * PRODUCTS }>()) {
             (Some(q), Some(keys)) => {
-                let (q, keys) = (load(q), keys.as_chunks::<PRODUCTS>().0);
+                let (q, keys) = (load_whole(q), keys.as_chunks::<PRODUCTS>().0);
                 let mut sums = [_mm512_setzero_si512(); LANES];
                 for (at, sum) in sums.iter_mut().enumerate() {
-                    *sum = _mm512_madd_epi16(q, load(&keys[place(at)]));
+                    *sum = _mm512_madd_epi16(q, load_whole(&keys[place(at)]));
                 }
                 totals(sums)
             }
@@ -80,29 +80,41 @@ pub(in super::super) fn dots_of_rows<const R: usize>(
     keys: &[i16],
     mut out: [&mut [i32]; R],
 ) {
-    let width = rows.first().map_or(0, |row| row.len());
-    let whole = width > 0 && width.is_multiple_of(PRODUCTS) && rows.iter().all(|row| row.len() == width);
-    if !whole {
+    if rows.iter().any(|row| row.len() != PRODUCTS) {
         return rows.into_iter().zip(out).for_each(|(row, out)| dots(row, keys, out));
     }
-    for (group, keys) in keys.chunks(LANES * width).enumerate() {
-        let mut sums = [_mm512_setzero_si512(); R];
-        for step in 0..width / PRODUCTS {
-            let start = step * PRODUCTS;
-            let mut of_keys = [_mm512_setzero_si512(); LANES];
-            for (key, vector) in of_keys.iter_mut().enumerate() {
-                let key = keys.get(key * width + start..).and_then(|key| key.first_chunk::<PRODUCTS>());
-                *vector = load(key.unwrap_or(&[0; PRODUCTS]));
-            }
-            add_products(rows.map(|row| &row.as_chunks().0[step]), in_quarters(of_keys), &mut sums);
+    let rows = rows.map(|row| row.as_array().expect("as many columns"));
+    let (groups, rest) = keys.as_chunks::<PRODUCTS>().0.as_chunks::<LANES>();
+    let filled;
+    let last = if rest.is_empty() {
+        None
+    } else {
+        filled = padded(rest);
+        Some(&filled)
+    };
+    for (group, keys) in groups.iter().chain(last).enumerate() {
+        let count = if group < groups.len() { LANES } else { rest.len() };
+        let mut vectors = [_mm512_setzero_si512(); LANES];
+        for (vector, key) in vectors.iter_mut().zip(keys) {
+            *vector = load_whole(key);
         }
-        for (sums, out) in sums.into_iter().zip(&mut out) {
+        let groups = in_quarters(vectors);
+        for (row, out) in rows.iter().zip(&mut out) {
+            let products = products(row, &groups);
             let out = out.get_mut(group * LANES..).unwrap_or_default();
-            let there = first_of(out.len().min(keys.len() / width));
+            let there = first_of(out.len().min(count));
             // SAFETY: what is there lies among the sums.
-            unsafe { _mm512_mask_storeu_epi32(out.as_mut_ptr(), there, sums) };
+            unsafe { _mm512_mask_storeu_epi32(out.as_mut_ptr(), there, products) };
         }
     }
+}
+
+/// Less than sixteen keys, and keys of zeros.
+#[cold]
+fn padded(keys: &[[i16; PRODUCTS]]) -> [[i16; PRODUCTS]; LANES] {
+    let mut padded = [[0; PRODUCTS]; LANES];
+    padded.iter_mut().zip(keys).for_each(|(slot, key)| *slot = *key);
+    padded
 }
 
 /// A quarter of the columns of four keys, for every quarter; the keys of the group `g` are `g`, `4 + g`, `8 + g`, `12 + g`.
@@ -124,32 +136,23 @@ fn in_quarters(keys: [__m512i; LANES]) -> [[__m512i; 4]; 4] {
     groups
 }
 
-/// Adds the products of some columns of rows with those of sixteen keys.
+/// The products of a row with sixteen keys.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vnni")]
-fn add_products<const R: usize>(
-    rows: [&[i16; PRODUCTS]; R],
-    groups: [[__m512i; 4]; 4],
-    sums: &mut [__m512i; R],
-) {
-    for (sum, row) in sums.iter_mut().zip(rows) {
-        let mut quarters = [_mm512_setzero_si512(); 4];
-        for (quarter, vector) in quarters.iter_mut().enumerate() {
-            let place = row.as_chunks::<8>().0[quarter].as_ptr();
-            // SAFETY: these are eight of 16 bits.
-            *vector = _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(place.cast()) });
-        }
-        let mut products = [_mm512_setzero_si512(); 4];
-        for (product, keys) in products.iter_mut().zip(&groups) {
-            for (q, keys) in quarters.iter().zip(keys) {
-                *product = _mm512_dpwssd_epi32(*product, *q, *keys);
-            }
-        }
-        let [a, b, c, d] = products;
-        let first = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
-        let second = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
-        let total =
-            _mm512_add_epi32(_mm512_unpacklo_epi64(first, second), _mm512_unpackhi_epi64(first, second));
-        *sum = _mm512_add_epi32(*sum, total);
+fn products(row: &[i16; PRODUCTS], groups: &[[__m512i; 4]; 4]) -> __m512i {
+    let mut quarters = [_mm512_setzero_si512(); 4];
+    for (vector, quarter) in quarters.iter_mut().zip(row.as_chunks::<8>().0) {
+        // SAFETY: these are eight of 16 bits.
+        *vector = _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(quarter.as_ptr().cast()) });
     }
+    let mut products = [_mm512_setzero_si512(); 4];
+    for (product, keys) in products.iter_mut().zip(groups) {
+        for (q, keys) in quarters.iter().zip(keys) {
+            *product = _mm512_dpwssd_epi32(*product, *q, *keys);
+        }
+    }
+    let [a, b, c, d] = products;
+    let first = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    let second = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+    _mm512_add_epi32(_mm512_unpacklo_epi64(first, second), _mm512_unpackhi_epi64(first, second))
 }

@@ -180,7 +180,8 @@ impl<'a> Accumulator<'a> {
             }
             dots(q, tile.keys, products);
         };
-        if let Some(addition) = self.weigh(tile, scale, multiply) {
+        let n = tile.keys.len() / self.sum.len().max(1);
+        if let Some(addition) = self.weigh(n, tile, scale, multiply) {
             self.add(tile, addition);
         }
     }
@@ -193,16 +194,16 @@ impl<'a> Accumulator<'a> {
         weighted_sum(weights, tile.values, run, shift, self.sum);
     }
 
-    /// [`Accumulator::absorb`] up to the sums, where `multiply` makes the products: none if no key was visible.
+    /// [`Accumulator::absorb`] of `n` keys up to the sums, where `multiply` makes the products: none if no key was visible.
     #[inline(always)]
     fn weigh(
         &mut self,
+        n: usize,
         tile: KeyTile<'_>,
         scale: Requant,
         multiply: impl FnOnce(&mut [i32]),
     ) -> Option<Addition> {
-        let width = self.sum.len().max(1);
-        let n = (tile.keys.len() / width).min(KEY_TILE);
+        let n = n.min(KEY_TILE);
         let TileBuffer { dots: products, weights } = &mut self.buffer;
         let products = products.get_mut(..n)?;
         let weights = weights.get_mut(..n.next_multiple_of(2))?;

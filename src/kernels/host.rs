@@ -7,6 +7,8 @@ mod backend;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod mantissa;
 
 pub use backend::{Backend, backend, choose, portable_only};
 
@@ -129,6 +131,43 @@ pub fn gather(keys: &[i16], values: &[i16], numbers: &[u16], width: usize, out: 
         _ => {}
     }
     portable::gather(keys, values, numbers, width, out);
+}
+
+/// See [`portable::dots_of_listed`].
+pub fn dots_of_listed(q: &[i16], keys: &[i16], numbers: &[u16], out: &mut [i32]) {
+    #[cfg(target_arch = "x86_64")]
+    match chosen() {
+        // SAFETY: the processor has AVX-512.
+        Backend::Avx512 => return unsafe { avx512::dots_of_listed(q, keys, numbers, out) },
+        // SAFETY: the processor has AVX2.
+        Backend::Avx2 => return unsafe { avx2::dots_of_listed(q, keys, numbers, out) },
+        _ => {}
+    }
+    portable::dots_of_listed(q, keys, numbers, out);
+}
+
+/// See [`portable::weighted_sum_of_listed`].
+pub fn weighted_sum_of_listed(
+    weights: &[i16],
+    values: &[i16],
+    numbers: &[u16],
+    run: usize,
+    shift: u32,
+    sum: &mut [i32],
+) {
+    #[cfg(target_arch = "x86_64")]
+    match chosen() {
+        // SAFETY: the processor has AVX-512.
+        Backend::Avx512 => {
+            return unsafe { avx512::weighted_sum_of_listed(weights, values, numbers, run, shift, sum) };
+        }
+        // SAFETY: the processor has AVX2.
+        Backend::Avx2 => {
+            return unsafe { avx2::weighted_sum_of_listed(weights, values, numbers, run, shift, sum) };
+        }
+        _ => {}
+    }
+    portable::weighted_sum_of_listed(weights, values, numbers, run, shift, sum);
 }
 
 /// See [`portable::exp2_weights`].

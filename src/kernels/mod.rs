@@ -8,6 +8,7 @@ mod attention;
 pub mod check;
 mod domain;
 mod favor;
+#[cfg(not(feature = "std"))]
 mod gather;
 #[cfg(feature = "std")]
 mod host;
@@ -28,7 +29,7 @@ pub use favor::{exp2_weights, offset_exponents};
 #[cfg(not(feature = "std"))]
 pub use gather::gather;
 #[cfg(feature = "std")]
-pub use host::{dots_of_rows, weighted_sum_of_rows};
+pub use host::{dots_of_listed, dots_of_rows, weighted_sum_of_listed, weighted_sum_of_rows};
 #[cfg(feature = "std")]
 pub use host::{
     Backend, backend, choose, dots, exp2_weights, gather, linear, offset_exponents, portable_only,

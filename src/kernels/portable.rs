@@ -11,6 +11,8 @@ use fixed::types::I17F15;
 
 use super::{Activation, ChannelPairs, Channels, NormParameters, Weight, domain};
 pub use favor::{dots_of_sums, exp2_weights, key_exponents, offset_exponents, query_exponents};
+#[cfg(feature = "std")]
+pub use gather::{dots_of_listed, weighted_sum_of_listed};
 pub use gather::{gather, zip};
 pub use means::{Means, copy, expand, expand_pairs, half, join, join_pairs, lift, lift_twice};
 

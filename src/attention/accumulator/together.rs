@@ -1,8 +1,9 @@
-//! Accumulators that take in the same tile, on a host: their queries share what they load.
+//! What accumulators take in on a host: some of them the same tile, whose keys their queries share; one of them keys that lie
+//! anywhere.
 
-use super::{Accumulator, Addition, KEY_TILE, KeyTile, TileBuffer};
+use super::{Accumulator, Addition, KEY_TILE, KeyTile, TileBuffer, Weight};
 use crate::attention::ROW_TILE;
-use crate::kernels::{dots_of_rows, weighted_sum_of_rows};
+use crate::kernels::{dots_of_listed, dots_of_rows, weighted_sum_of_listed, weighted_sum_of_rows};
 use crate::num::Requant;
 
 /// Widest head that has room in [`Places`].
@@ -44,7 +45,7 @@ impl Accumulator<'_> {
         let n = (tile.keys.len() / width).min(KEY_TILE);
         let products = accumulators.each_mut().map(|each| each.buffer.dots.get_mut(..n).unwrap_or_default());
         dots_of_rows(queries, tile.keys, products);
-        let additions = accumulators.each_mut().map(|each| each.weigh(tile, scale, |_| {}));
+        let additions = accumulators.each_mut().map(|each| each.weigh(n, tile, scale, |_| {}));
         if let Some(&Some(addition)) = additions.first()
             && additions.iter().all(|other| *other == Some(addition)) {
             let n = n.next_multiple_of(2);
@@ -59,6 +60,24 @@ impl Accumulator<'_> {
         }
         for (each, addition) in accumulators.iter_mut().zip(additions) {
             addition.into_iter().for_each(|addition| each.add(tile, addition));
+        }
+    }
+
+    /// [`Accumulator::absorb`] of the keys and values with these numbers, at most [`KEY_TILE`].
+    pub(in crate::attention) fn absorb_listed(
+        &mut self,
+        q: &[i16],
+        [keys, values]: [&[i16]; 2],
+        numbers: &[u16],
+        scale: Requant,
+    ) {
+        let n = numbers.len();
+        let visible = u64::MAX.checked_shr((KEY_TILE - n.min(KEY_TILE)) as u32).unwrap_or_default();
+        let tile = KeyTile { keys: &[], values: &[], visible, weight: Weight::One };
+        let multiply = |products: &mut [i32]| dots_of_listed(q, keys, numbers, products);
+        if let Some(Addition { run, shift }) = self.weigh(n, tile, scale, multiply) {
+            let weights = self.buffer.weights.get(..n).unwrap_or_default();
+            weighted_sum_of_listed(weights, values, numbers, run, shift, self.sum);
         }
     }
 }

@@ -7,7 +7,8 @@ use core::arch::x86_64::*;
 
 use super::super::linear::{ChannelPairs, pair_len};
 use super::super::{Channels, Weight, portable};
-use crate::num::{EXP2_STEPS, LogScore, OCTAVE, Requant};
+use super::mantissa::MANTISSA;
+use crate::num::{EXP2_STEPS, LogScore, Requant};
 
 /// Sums of a vector.
 const LANES: usize = 8;
@@ -163,7 +164,7 @@ pub(super) fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
 }
 
 /// See [`portable::softmax_weights`].
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 pub(super) fn softmax_weights(
     dots: &[i32],
     scale: Requant,
@@ -185,7 +186,6 @@ pub(super) fn softmax_weights(
         let score = rescale(_mm256_sub_epi32(zero, dots), by, scale.shift);
         let distance = _mm256_add_epi32(from_top, score);
         signs = _mm256_or_si256(signs, distance);
-        let distance = _mm256_max_epi32(distance, zero);
         let whole = _mm256_srli_epi32::<{ LogScore::FRAC_NBITS as i32 }>(distance);
         // From 32 on the shift leaves nothing, as 31 does of 16 bits.
         let value = _mm256_srlv_epi32(mantissas(distance), whole);
@@ -205,23 +205,18 @@ pub(super) fn softmax_weights(
     }
 }
 
-/// Of each distance the mantissa of its power of two.
+/// Of each distance the mantissa of its power of two, as [`MANTISSA`] gives it.
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 fn mantissas(distance: __m256i) -> __m256i {
-    const { assert!(EXP2_STEPS == 1 << LogScore::FRAC_NBITS) };
-    let at = |distance: i32| OCTAVE[distance as usize % EXP2_STEPS] as i16;
-    let (low, high) = (_mm256_castsi256_si128(distance), _mm256_extracti128_si256::<1>(distance));
-    _mm256_cvtepu16_epi32(_mm_setr_epi16(
-        at(_mm_extract_epi32::<0>(low)),
-        at(_mm_extract_epi32::<1>(low)),
-        at(_mm_extract_epi32::<2>(low)),
-        at(_mm_extract_epi32::<3>(low)),
-        at(_mm_extract_epi32::<0>(high)),
-        at(_mm_extract_epi32::<1>(high)),
-        at(_mm_extract_epi32::<2>(high)),
-        at(_mm_extract_epi32::<3>(high)),
-    ))
+    let step = _mm256_and_si256(distance, _mm256_set1_epi32(EXP2_STEPS as i32 - 1));
+    let step = _mm256_cvtepi32_ps(step);
+    let [last, others @ ..] = MANTISSA;
+    let mut sum = _mm256_set1_ps(last);
+    for coefficient in others {
+        sum = _mm256_fmadd_ps(sum, step, _mm256_set1_ps(coefficient));
+    }
+    _mm256_cvtps_epi32(sum)
 }
 
 /// See [`portable::weighted_sum`].
@@ -334,4 +329,83 @@ fn halves(vector: __m128i) -> [i16; LANES] {
     // SAFETY: eight of 16 bits have room in as many.
     unsafe { _mm_storeu_si128(halves.as_mut_ptr().cast(), vector) };
     halves
+}
+
+/// See [`portable::dots_of_listed`].
+#[target_feature(enable = "avx2")]
+pub(super) fn dots_of_listed(q: &[i16], keys: &[i16], numbers: &[u16], out: &mut [i32]) {
+    let width = q.len();
+    if width == 0 || !width.is_multiple_of(PRODUCTS) {
+        return portable::dots_of_listed(q, keys, numbers, out);
+    }
+    let (fours, rest) = numbers.as_chunks::<ROWS>();
+    let (of_fours, of_rest) = out.split_at_mut(out.len().min(ROWS * fours.len()));
+    for (numbers, out) in fours.iter().zip(of_fours.as_chunks_mut::<ROWS>().0) {
+        let mut sums = [_mm256_setzero_si256(); ROWS];
+        for (&number, sum) in numbers.iter().zip(&mut sums) {
+            let start = usize::from(number) * width;
+            let key = keys.get(start..start + width).unwrap_or_default();
+            for (q, key) in q.as_chunks().0.iter().zip(key.as_chunks().0) {
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(load(q), load(key)));
+            }
+        }
+        let sums = totals(sums);
+        let sums = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
+        // SAFETY: four sums have room in as many.
+        unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), sums) };
+    }
+    portable::dots_of_listed(q, keys, rest, of_rest);
+}
+
+/// See [`portable::weighted_sum_of_listed`].
+#[target_feature(enable = "avx2")]
+pub(super) fn weighted_sum_of_listed(
+    weights: &[i16],
+    values: &[i16],
+    numbers: &[u16],
+    run: usize,
+    shift: u32,
+    sum: &mut [i32],
+) {
+    let width = sum.len();
+    if !width.is_multiple_of(PRODUCTS) || run < 2 || !run.is_multiple_of(2) {
+        return portable::weighted_sum_of_listed(weights, values, numbers, run, shift, sum);
+    }
+    for (first, sum) in sum.as_chunks_mut::<PRODUCTS>().0.iter_mut().enumerate() {
+        let row = |number: u16| {
+            let start = usize::from(number) * width + first * PRODUCTS;
+            let row = values.get(start..).and_then(|row| row.first_chunk());
+            load(row.unwrap_or(&[0; PRODUCTS]))
+        };
+        for (weights, numbers) in weights.chunks(run).zip(numbers.chunks(run)) {
+            // Rows are zipped within halves: the lower and the upper half of each apart.
+            let (mut low, mut high) = (_mm256_setzero_si256(), _mm256_setzero_si256());
+            for (weights, numbers) in weights.chunks(2).zip(numbers.chunks(2)) {
+                let (first, second) = (row(numbers[0]), row(numbers[numbers.len() - 1]));
+                let of_second = if weights.len() > 1 { i32::from(weights[1]) << 16 } else { 0 };
+                let both = _mm256_set1_epi32(of_second | i32::from(weights[0] as u16));
+                low = _mm256_add_epi32(low, _mm256_madd_epi16(_mm256_unpacklo_epi16(first, second), both));
+                high = _mm256_add_epi32(high, _mm256_madd_epi16(_mm256_unpackhi_epi16(first, second), both));
+            }
+            let in_order =
+                [_mm256_permute2x128_si256::<0x20>(low, high), _mm256_permute2x128_si256::<0x31>(low, high)];
+            for (sum, total) in sum.as_chunks_mut::<LANES>().0.iter_mut().zip(in_order) {
+                add_rounded(sum, total, shift);
+            }
+        }
+    }
+}
+
+/// Adds totals over `2^shift` to sums, as `round_shift` does.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn add_rounded(sum: &mut [i32; LANES], total: __m256i, shift: u32) {
+    let twofold = _mm256_sra_epi32(total, _mm_cvtsi32_si128(shift as i32 - 1));
+    let last = _mm256_and_si256(twofold, _mm256_set1_epi32(1));
+    let total = _mm256_add_epi32(_mm256_srai_epi32::<1>(twofold), last);
+    // SAFETY: these are eight sums.
+    unsafe {
+        let place = sum.as_mut_ptr().cast();
+        _mm256_storeu_si256(place, _mm256_add_epi32(_mm256_loadu_si256(place), total));
+    }
 }

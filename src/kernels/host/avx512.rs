@@ -10,7 +10,7 @@ mod powers;
 use core::arch::x86_64::*;
 
 pub(super) use dots::{dots, dots_of_rows};
-pub(super) use gather::gather;
+pub(super) use gather::{dots_of_listed, gather, weighted_sum_of_listed};
 pub(super) use powers::{offset_exponents, softmax_weights};
 
 use super::super::portable;

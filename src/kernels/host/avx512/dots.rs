@@ -10,34 +10,38 @@ pub(in super::super) fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
     if width == 0 {
         return;
     }
+    if let (Some(q), (rows, [])) = (q.as_array::<PRODUCTS>(), keys.as_chunks::<PRODUCTS>()) {
+        let q = load_whole(q);
+        for (keys, out) in rows.chunks(LANES).zip(out.chunks_mut(LANES)) {
+            let mut sums = [_mm512_setzero_si512(); LANES];
+            for (at, sum) in sums.iter_mut().enumerate() {
+                *sum = _mm512_madd_epi16(q, load_whole(keys.get(place(at)).unwrap_or(&[0; PRODUCTS])));
+            }
+            store_first(out, keys.len(), totals(sums));
+        }
+        return;
+    }
     for (keys, out) in keys.chunks(LANES * width).zip(out.chunks_mut(LANES)) {
-        let totals = match (q.as_array::<PRODUCTS>(), keys.as_array::<{ LANES * PRODUCTS }>()) {
-            (Some(q), Some(keys)) => {
-                let (q, keys) = (load_whole(q), keys.as_chunks::<PRODUCTS>().0);
-                let mut sums = [_mm512_setzero_si512(); LANES];
-                for (at, sum) in sums.iter_mut().enumerate() {
-                    *sum = _mm512_madd_epi16(q, load_whole(&keys[place(at)]));
-                }
-                totals(sums)
+        let mut sums = [_mm512_setzero_si512(); LANES];
+        for (at, sum) in sums.iter_mut().enumerate() {
+            if let Some(key) = keys.get(place(at) * width..(place(at) + 1) * width) {
+                *sum = product(q, key);
             }
-            _ => {
-                let mut sums = [_mm512_setzero_si512(); LANES];
-                for (at, sum) in sums.iter_mut().enumerate() {
-                    if let Some(key) = keys.get(place(at) * width..(place(at) + 1) * width) {
-                        *sum = product(q, key);
-                    }
-                }
-                totals(sums)
-            }
-        };
-        let count = out.len().min(keys.len() / width);
-        // SAFETY: so many sums have room.
-        unsafe { _mm512_mask_storeu_epi32(out.as_mut_ptr(), first_of(count), totals) };
+        }
+        store_first(out, keys.len() / width, totals(sums));
     }
 }
 
+/// Stores so many sums of a vector, as far as they have room.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn store_first(out: &mut [i32], count: usize, sums: __m512i) {
+    // SAFETY: what is stored lies in `out`.
+    unsafe { _mm512_mask_storeu_epi32(out.as_mut_ptr(), first_of(out.len().min(count)), sums) };
+}
+
 /// The key that [`totals`] wants at a place, so that its sums are in order.
-const fn place(at: usize) -> usize {
+pub(super) const fn place(at: usize) -> usize {
     4 * (at % 4) + [0, 2, 1, 3][at / 4]
 }
 
@@ -55,7 +59,7 @@ fn product(q: &[i16], key: &[i16]) -> __m512i {
 /// Sums of each of sixteen vectors: the one at `i` at [`place`] `i`.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn totals(vectors: [__m512i; LANES]) -> __m512i {
+pub(super) fn totals(vectors: [__m512i; LANES]) -> __m512i {
     let mut sums = vectors;
     for i in 0..8 {
         let (a, b) = (sums[i], sums[i + 8]);
@@ -100,11 +104,7 @@ pub(in super::super) fn dots_of_rows<const R: usize>(
         }
         let groups = in_quarters(vectors);
         for (row, out) in rows.iter().zip(&mut out) {
-            let products = products(row, &groups);
-            let out = out.get_mut(group * LANES..).unwrap_or_default();
-            let there = first_of(out.len().min(count));
-            // SAFETY: what is there lies among the sums.
-            unsafe { _mm512_mask_storeu_epi32(out.as_mut_ptr(), there, products) };
+            store_first(out.get_mut(group * LANES..).unwrap_or_default(), count, products(row, &groups));
         }
     }
 }

@@ -54,6 +54,8 @@ pub fn dots_of_rows<const R: usize>(rows: [&[i16]; R], keys: &[i16], out: [&mut 
         match chosen() {
             // SAFETY: the processor has AVX-512.
             Backend::Avx512 => return unsafe { avx512::dots_of_rows(rows, keys, out) },
+            // SAFETY: the processor has AVX2.
+            Backend::Avx2 => return unsafe { avx2::dots_of_rows(rows, keys, out) },
             _ => {}
         }
     }
@@ -117,6 +119,8 @@ pub fn offset_exponents(products: &mut [i32], scale: Requant, offsets: &[i32], b
     match chosen() {
         // SAFETY: the processor has AVX-512.
         Backend::Avx512 => return unsafe { avx512::offset_exponents(products, scale, offsets, base) },
+        // SAFETY: the processor has AVX2.
+        Backend::Avx2 => return unsafe { avx2::offset_exponents(products, scale, offsets, base) },
         _ => {}
     }
     portable::offset_exponents(products, scale, offsets, base)

@@ -24,8 +24,9 @@ fn every_kernel_agrees_with_portable_and_the_known_answers() {
         };
         check::all(&mut report);
         check::large(&mut report);
+        check::of_host(&mut report);
         assert!(failures.is_empty(), "{failures:#?}");
-        assert_eq!(count, 24);
+        assert_eq!(count, 27);
     }
 }
 

@@ -6,6 +6,8 @@
 
 mod extremes;
 mod favor;
+#[cfg(feature = "std")]
+mod host;
 mod in_place;
 mod means;
 mod norm;
@@ -75,6 +77,12 @@ pub fn all(report: &mut impl FnMut(&'static str, Result<(), Mismatch>)) {
 /// Layers deeper and rows wider than [`all`] has room for: their check takes 26 KB of stack.
 pub fn large(report: &mut impl FnMut(&'static str, Result<(), Mismatch>)) {
     each(&LARGE_CHECKS, report);
+}
+
+/// Runs the checks of what only a host does.
+#[cfg(feature = "std")]
+pub fn of_host(report: &mut impl FnMut(&'static str, Result<(), Mismatch>)) {
+    each(&[("rows", host::rows), ("listed", host::listed), ("distances", host::distances)], report);
 }
 
 fn each(checks: &[Check], report: &mut impl FnMut(&'static str, Result<(), Mismatch>)) {
@@ -156,6 +164,12 @@ impl Comparison {
         self.compare(&[true], &[intact]);
         self.compare(portable, backend);
         self.digest.scores(portable.get(output).unwrap_or_default());
+    }
+
+    /// Whether nothing differs, where there is no known answer: what is done is what other checks know.
+    #[cfg(feature = "std")]
+    fn agreed(self) -> Result<(), Mismatch> {
+        self.failed.map_or(Ok(()), |case| Err(Mismatch::Backend { case }))
     }
 
     fn finish(self, known: u64) -> Result<(), Mismatch> {

@@ -17,6 +17,7 @@ use super::domain;
 use super::linear::{self, ChannelPairs};
 use super::{Channels, Weight, portable};
 use crate::num::Requant;
+#[cfg(target_arch = "x86_64")]
 use backend::chosen;
 
 /// See [`portable::linear`].
@@ -107,10 +108,7 @@ pub fn weighted_sum_of_rows<const R: usize>(
         // SAFETY: the processor has AVX-512.
         return unsafe { avx512::weighted_sum_of_rows(weights, values, run, shift, sums) };
     }
-    weights
-        .into_iter()
-        .zip(sums)
-        .for_each(|(weights, sum)| weighted_sum(weights, values, run, shift, sum));
+    weights.into_iter().zip(sums).for_each(|(weights, sum)| weighted_sum(weights, values, run, shift, sum));
 }
 
 /// See [`portable::offset_exponents`].

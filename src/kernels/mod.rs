@@ -29,12 +29,12 @@ pub use favor::{exp2_weights, offset_exponents};
 #[cfg(not(feature = "std"))]
 pub use gather::gather;
 #[cfg(feature = "std")]
-pub use host::{dots_of_listed, dots_of_rows, weighted_sum_of_listed, weighted_sum_of_rows};
-#[cfg(feature = "std")]
 pub use host::{
     Backend, backend, choose, dots, exp2_weights, gather, linear, offset_exponents, portable_only,
     softmax_weights, weighted_sum,
 };
+#[cfg(feature = "std")]
+pub use host::{dots_of_listed, dots_of_rows, weighted_sum_of_listed, weighted_sum_of_rows};
 #[cfg(not(feature = "std"))]
 pub use linear::linear;
 pub use linear::{ChannelPairs, pair_len};

@@ -47,7 +47,8 @@ impl Accumulator<'_> {
         dots_of_rows(queries, tile.keys, products);
         let additions = accumulators.each_mut().map(|each| each.weigh(n, tile, scale, |_| {}));
         if let Some(&Some(addition)) = additions.first()
-            && additions.iter().all(|other| *other == Some(addition)) {
+            && additions.iter().all(|other| *other == Some(addition))
+        {
             let n = n.next_multiple_of(2);
             let mut weights = [&[][..]; R];
             let mut rest = weights.iter_mut();

@@ -15,10 +15,10 @@ use super::blocks::has_epsilon;
 use super::features::{feature, keep, peak, rows, signs, stride, tile};
 use super::layout::{Means, Place, key_tile};
 use super::norm;
-use crate::attention::accumulator::State;
-use crate::attention::life::{Memory, Room};
 #[cfg(feature = "std")]
 use crate::attention::ROW_TILE;
+use crate::attention::accumulator::State;
+use crate::attention::life::{Memory, Room};
 use crate::attention::{Accumulator, Budget, KEY_TILE, KeyTile, Weight, pairs};
 use crate::kernels::{VALUE_LIMIT, clamp};
 use crate::memory;
@@ -357,8 +357,7 @@ fn each_tile<'t>(
     let size = (KEY_TILE * width).max(1);
     for sign in 0..signs(parameters) {
         let first = sign * stride(parameters);
-        let multiplier =
-            if sign == 0 { query.projection.multiplier } else { -query.projection.multiplier };
+        let multiplier = if sign == 0 { query.projection.multiplier } else { -query.projection.multiplier };
         let projection = Requant { multiplier, ..query.projection };
         let tiles = directions.chunks(size).zip(logs.get(first..).unwrap_or_default().chunks(KEY_TILE));
         for (index, (keys, offsets)) in tiles.enumerate() {

@@ -13,7 +13,6 @@ use super::super::{Channels, Weight, portable};
 pub(super) use attention::{dots, dots_of_rows, offset_exponents, softmax_weights, weighted_sum};
 pub(super) use listed::{dots_of_listed, weighted_sum_of_listed};
 
-
 /// Sums of a vector.
 const LANES: usize = 8;
 /// Products of a vector.

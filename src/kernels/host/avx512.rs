@@ -88,10 +88,8 @@ fn add_columns<const G: usize, const WHOLE: bool>(
         }
         let [a, b, c, d] = totals;
         for (group, &there) in there.iter().enumerate() {
-            let total = _mm512_add_epi32(
-                _mm512_add_epi32(a[group], b[group]),
-                _mm512_add_epi32(c[group], d[group]),
-            );
+            let total =
+                _mm512_add_epi32(_mm512_add_epi32(a[group], b[group]), _mm512_add_epi32(c[group], d[group]));
             // As `round_shift` does.
             let twofold = _mm512_sra_epi32(total, before);
             let total = _mm512_add_epi32(_mm512_srai_epi32::<1>(twofold), _mm512_and_si512(twofold, one));

@@ -44,7 +44,9 @@ impl Backend {
         match self {
             Self::Portable => true,
             Self::Avx2 => avx2,
-            Self::Avx512 => avx2 && [has!("avx512f"), has!("avx512bw"), has!("avx512dq"), has!("avx512vnni")] == [true; 4],
+            Self::Avx512 => {
+                avx2 && [has!("avx512f"), has!("avx512bw"), has!("avx512dq"), has!("avx512vnni")] == [true; 4]
+            }
         }
     }
 

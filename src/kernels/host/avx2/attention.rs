@@ -138,7 +138,8 @@ fn dots_of_eighths<const R: usize, const N: usize>(
             let second = _mm256_add_epi32(_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
             let total =
                 _mm256_add_epi32(_mm256_unpacklo_epi64(first, second), _mm256_unpackhi_epi64(first, second));
-            let Some(out) = out.get_mut(LANES * group..).and_then(|out| out.first_chunk_mut::<LANES>()) else {
+            let Some(out) = out.get_mut(LANES * group..).and_then(|out| out.first_chunk_mut::<LANES>())
+            else {
                 continue;
             };
             // SAFETY: eight sums have room in as many.
@@ -185,7 +186,13 @@ pub(in super::super) fn offset_exponents(
 
 /// See [`portable::weighted_sum`].
 #[target_feature(enable = "avx2")]
-pub(in super::super) fn weighted_sum(weights: &[i16], values: &[i16], run: usize, shift: u32, sum: &mut [i32]) {
+pub(in super::super) fn weighted_sum(
+    weights: &[i16],
+    values: &[i16],
+    run: usize,
+    shift: u32,
+    sum: &mut [i32],
+) {
     let width = sum.len();
     let pairs = values.len().checked_div(2 * width).unwrap_or_default();
     let weights_of_pairs = weights.as_chunks().0;

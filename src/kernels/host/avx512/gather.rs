@@ -117,7 +117,8 @@ pub(in super::super) fn weighted_sum_of_listed(
     }
     let row = |number: u16| load_whole(rows.get(usize::from(number)).unwrap_or(&[0; PRODUCTS]));
     let (one, before) = (_mm512_set1_epi32(1), _mm_cvtsi32_si128(shift as i32 - 1));
-    let (lower, upper) = (_mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15));
+    let (lower, upper) =
+        (_mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15));
     for (weights, numbers) in weights.chunks(run).zip(numbers.chunks(run)) {
         // Rows are zipped within quarters: their lower and their upper halves apart. Two sums each keep the multipliers busy.
         let mut totals = [[_mm512_setzero_si512(); 2]; 2];

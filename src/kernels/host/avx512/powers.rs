@@ -3,7 +3,7 @@
 use core::arch::asm;
 use core::arch::x86_64::*;
 
-use super::{LANES, PRODUCTS, first_of, first_halves_of};
+use super::{LANES, PRODUCTS, first_halves_of, first_of};
 use crate::kernels::portable;
 use crate::num::{EXP2_STEPS, LogScore, OCTAVE, Requant};
 

@@ -1,5 +1,5 @@
 //! The host, whose processor is known only at run time: the best backend that it has, else the portable kernels.
-#![cfg_attr(target_arch = "x86_64", allow(unsafe_code))] // Calls of what not every processor can execute.
+#![cfg_attr(any(target_arch = "aarch64", target_arch = "x86_64"), allow(unsafe_code))] // Calls of what not every processor can execute.
 
 mod backend;
 
@@ -7,17 +7,19 @@ mod backend;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
 mod mantissa;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 
 pub use backend::{Backend, backend, choose, portable_only};
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
 use super::domain;
 use super::linear::{self, ChannelPairs};
 use super::{Channels, Weight, portable};
 use crate::num::Requant;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
 use backend::chosen;
 
 /// See [`portable::linear`].
@@ -43,6 +45,12 @@ pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
             Backend::Avx2 => return unsafe { avx2::dots(q, keys, out) },
             _ => {}
         }
+    }
+    #[cfg(target_arch = "aarch64")]
+    if chosen() == Backend::Neon {
+        debug_assert!(domain::dots(q, keys));
+        // SAFETY: every processor of aarch64 has NEON.
+        return unsafe { neon::dots(q, keys, out) };
     }
     portable::dots(q, keys, out);
 }
@@ -76,6 +84,12 @@ pub fn softmax_weights(dots: &[i32], scale: Requant, top: i32, weights: &mut [i1
             _ => {}
         }
     }
+    #[cfg(target_arch = "aarch64")]
+    if chosen() == Backend::Neon {
+        debug_assert!(domain::softmax_weights(scale, top));
+        // SAFETY: every processor of aarch64 has NEON.
+        return unsafe { neon::softmax_weights(dots, scale, top, weights) };
+    }
     portable::softmax_weights(dots, scale, top, weights)
 }
 
@@ -91,6 +105,12 @@ pub fn weighted_sum(weights: &[i16], values: &[i16], run: usize, shift: u32, sum
             Backend::Avx2 => return unsafe { avx2::weighted_sum(weights, values, run, shift, sum) },
             _ => {}
         }
+    }
+    #[cfg(target_arch = "aarch64")]
+    if chosen() == Backend::Neon {
+        debug_assert!(domain::weighted_sum(weights, values, run, shift, sum.len()));
+        // SAFETY: every processor of aarch64 has NEON.
+        return unsafe { neon::weighted_sum(weights, values, run, shift, sum) };
     }
     portable::weighted_sum(weights, values, run, shift, sum);
 }
@@ -127,10 +147,9 @@ pub fn offset_exponents(products: &mut [i32], scale: Requant, offsets: &[i32], b
 /// See [`portable::gather`].
 pub fn gather(keys: &[i16], values: &[i16], numbers: &[u16], width: usize, out: [&mut [i16]; 2]) {
     #[cfg(target_arch = "x86_64")]
-    match chosen() {
+    if chosen() == Backend::Avx512 {
         // SAFETY: the processor has AVX-512.
-        Backend::Avx512 => return unsafe { avx512::gather(keys, values, numbers, width, out) },
-        _ => {}
+        return unsafe { avx512::gather(keys, values, numbers, width, out) };
     }
     portable::gather(keys, values, numbers, width, out);
 }
@@ -159,12 +178,12 @@ pub fn weighted_sum_of_listed(
 ) {
     #[cfg(target_arch = "x86_64")]
     match chosen() {
-        // SAFETY: the processor has AVX-512.
         Backend::Avx512 => {
+            // SAFETY: the processor has AVX-512.
             return unsafe { avx512::weighted_sum_of_listed(weights, values, numbers, run, shift, sum) };
         }
-        // SAFETY: the processor has AVX2.
         Backend::Avx2 => {
+            // SAFETY: the processor has AVX2.
             return unsafe { avx2::weighted_sum_of_listed(weights, values, numbers, run, shift, sum) };
         }
         _ => {}

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 pub enum Backend {
     /// The definition of every kernel.
     Portable,
+    /// aarch64.
+    Neon,
     /// x86-64 with AVX2.
     Avx2,
     /// x86-64 with AVX-512 and its VNNI.
@@ -16,7 +18,7 @@ pub enum Backend {
 }
 
 impl Backend {
-    const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+    const ALL: [Self; 4] = [Self::Portable, Self::Neon, Self::Avx2, Self::Avx512];
 
     /// Those that this process may use, the portable kernels first: what the processor has, and with the environment variable
     /// `FIXFORMER_PORTABLE` no others.
@@ -28,6 +30,7 @@ impl Backend {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Portable => super::super::BACKEND,
+            Self::Neon => "neon",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
         }
@@ -43,6 +46,7 @@ impl Backend {
         let avx2 = has!("avx2") && has!("fma");
         match self {
             Self::Portable => true,
+            Self::Neon => false,
             Self::Avx2 => avx2,
             Self::Avx512 => {
                 avx2 && [has!("avx512f"), has!("avx512bw"), has!("avx512dq"), has!("avx512vnni")] == [true; 4]
@@ -52,7 +56,7 @@ impl Backend {
 
     #[cfg(not(target_arch = "x86_64"))]
     fn is_there(self) -> bool {
-        self == Self::Portable
+        self == Self::Portable || self == Self::Neon && cfg!(target_arch = "aarch64")
     }
 
     /// The one that the environment names, if this process may use it, else the last.

@@ -19,6 +19,8 @@ use super::{
 };
 use crate::digest::Digest;
 use crate::num::Requant;
+#[cfg(feature = "std")]
+pub use host::of_host;
 
 /// What went wrong with a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,12 +79,6 @@ pub fn all(report: &mut impl FnMut(&'static str, Result<(), Mismatch>)) {
 /// Layers deeper and rows wider than [`all`] has room for: their check takes 26 KB of stack.
 pub fn large(report: &mut impl FnMut(&'static str, Result<(), Mismatch>)) {
     each(&LARGE_CHECKS, report);
-}
-
-/// Runs the checks of what only a host does.
-#[cfg(feature = "std")]
-pub fn of_host(report: &mut impl FnMut(&'static str, Result<(), Mismatch>)) {
-    each(&[("rows", host::rows), ("listed", host::listed), ("distances", host::distances)], report);
 }
 
 fn each(checks: &[Check], report: &mut impl FnMut(&'static str, Result<(), Mismatch>)) {
@@ -164,12 +160,6 @@ impl Comparison {
         self.compare(&[true], &[intact]);
         self.compare(portable, backend);
         self.digest.scores(portable.get(output).unwrap_or_default());
-    }
-
-    /// Whether nothing differs, where there is no known answer: what is done is what other checks know.
-    #[cfg(feature = "std")]
-    fn agreed(self) -> Result<(), Mismatch> {
-        self.failed.map_or(Ok(()), |case| Err(Mismatch::Backend { case }))
     }
 
     fn finish(self, known: u64) -> Result<(), Mismatch> {

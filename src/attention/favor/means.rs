@@ -89,12 +89,10 @@ impl<'m> Means<'m> {
         if mask != 0 && done > looks && !budget.is_spent() {
             let offsets = self.offsets(filled);
             budget.charge(filled * 3 * width);
-            let mut first = done - looks - 1;
+            let first = done - looks - 1;
             done = ends;
             #[cfg(feature = "std")]
-            {
-                first = self.absorb_together(first, filled, mask, &offsets, budget);
-            }
+            let first = self.absorb_together(first, filled, mask, &offsets, budget);
             for (row, direction, projection) in self.features(self.parameters.key, first) {
                 let weight = Weight::Power { offsets: &offsets, is_summed: true, extra: 0 };
                 let tile = tile(self.keys, self.values, filled, width, mask, weight);

@@ -2,8 +2,8 @@
 
 use fixformer::attention::{Given, attend, words};
 use fixformer::kernels::{
-    ChannelPairs, Channels, NormParameters, VALUE_LIMIT, backend, check, dot_limit, layer_norm, linear,
-    portable, portable_only,
+    self, Backend, ChannelPairs, Channels, NormParameters, VALUE_LIMIT, check, choose, dot_limit, layer_norm,
+    linear, portable,
 };
 use fixformer::model::AttentionKind;
 use fixformer::num::Requant;
@@ -11,31 +11,23 @@ use proptest::prelude::*;
 
 #[test]
 fn every_kernel_agrees_with_portable_and_the_known_answers() {
-    for only in [true, false] {
-        portable_only(only);
-        assert_eq!(backend(), if !only && has_avx2() { "avx2" } else { "portable" });
+    for backend in Backend::all() {
+        choose(Some(backend));
+        assert_eq!(kernels::backend(), backend.name());
         let mut failures = Vec::new();
         let mut count = 0;
         let mut report = |kernel: &str, result: Result<(), check::Mismatch>| {
             count += 1;
             if let Err(mismatch) = result {
-                failures.push(format!("{} {kernel}: {mismatch:x?}", backend()));
+                failures.push(format!("{backend:?} {kernel}: {mismatch:x?}"));
             }
         };
         check::all(&mut report);
         check::large(&mut report);
+        check::of_host(&mut report);
         assert!(failures.is_empty(), "{failures:#?}");
-        assert_eq!(count, 24);
+        assert_eq!(count, 27);
     }
-}
-
-/// Whether the kernels of this process may use AVX2.
-fn has_avx2() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    let has = is_x86_feature_detected!("avx2");
-    #[cfg(not(target_arch = "x86_64"))]
-    let has = false;
-    has && std::env::var_os("FIXFORMER_PORTABLE").is_none()
 }
 
 #[test]
@@ -222,11 +214,11 @@ fn lengths_that_differ_are_cut_to_the_shorter() {
     let channels = Channels { bias: &[0, 0], multipliers: &[1 << 14; 3], shift: 1 };
     let mut expected = [0_i16; 8];
     portable::linear(&x, weights, channels, &mut expected);
-    for only in [true, false] {
-        portable_only(only);
+    for backend in Backend::all() {
+        choose(Some(backend));
         let mut found = [0_i16; 8];
         linear(&x, weights, channels, &mut found);
         assert_eq!(found, expected);
     }
-    portable_only(false);
+    choose(None);
 }

@@ -3,8 +3,8 @@
 pub(crate) mod heads;
 pub(crate) mod kernels;
 
-/// Most tokens of a head.
-pub(crate) const MAX_TOKENS: usize = 4096;
+/// Most tokens of a head: on a board, as many as its memory has room for.
+pub(crate) const MAX_TOKENS: usize = if cfg!(target_os = "none") { 4096 } else { 8192 };
 /// Widest head.
 pub(crate) const MAX_WIDTH: usize = 32;
 const ROWS: usize = MAX_TOKENS * MAX_WIDTH;

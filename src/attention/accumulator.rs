@@ -1,5 +1,11 @@
 //! The online softmax that every mechanism of the softmax family shares.
 
+#[cfg(feature = "std")]
+mod together;
+
+#[cfg(feature = "std")]
+pub(super) use together::Places;
+
 use crate::kernels::{
     SAFE_KEYS, SUM_SHIFT, VALUE_LIMIT, WEIGHT_FRAC, dots, exp2_weights, largest, offset_exponents,
     softmax_weights, weighted_sum,
@@ -168,21 +174,46 @@ impl<'a> Accumulator<'a> {
     /// Adds the visible keys of one tile.
     /// An empty `q` is a row of zeros.
     pub fn absorb(&mut self, q: &[i16], tile: KeyTile<'_>, scale: Requant) {
-        let width = self.sum.len().max(1);
-        let n = (tile.keys.len() / width).min(KEY_TILE);
-        let TileBuffer { dots: products, weights } = &mut self.buffer;
-        let (Some(products), Some(weights)) =
-            (products.get_mut(..n), weights.get_mut(..n.next_multiple_of(2)))
-        else {
-            return;
+        let multiply = |products: &mut [i32]| {
+            if q.is_empty() {
+                products.fill(0);
+            }
+            dots(q, tile.keys, products);
         };
+        let n = tile.keys.len() / self.sum.len().max(1);
+        if let Some(addition) = self.weigh(n, tile, scale, multiply) {
+            self.add(tile, addition);
+        }
+    }
+
+    /// Adds what the weights of a tile come to.
+    #[inline(always)]
+    fn add(&mut self, tile: KeyTile<'_>, Addition { run, shift }: Addition) {
+        let n = (tile.keys.len() / self.sum.len().max(1)).min(KEY_TILE);
+        let weights = self.buffer.weights.get(..n.next_multiple_of(2)).unwrap_or_default();
+        weighted_sum(weights, tile.values, run, shift, self.sum);
+    }
+
+    /// [`Accumulator::absorb`] of `n` keys up to the sums, where `multiply` makes the products: none if no key was visible.
+    #[inline(always)]
+    fn weigh(
+        &mut self,
+        n: usize,
+        tile: KeyTile<'_>,
+        scale: Requant,
+        multiply: impl FnOnce(&mut [i32]),
+    ) -> Option<Addition> {
+        let n = n.min(KEY_TILE);
+        let TileBuffer { dots: products, weights } = &mut self.buffer;
+        let products = products.get_mut(..n)?;
+        let weights = weights.get_mut(..n.next_multiple_of(2))?;
         let hidden = !tile.visible << (KEY_TILE - n) != 0;
         let (level, shift) = match tile.weight {
             Weight::One => (0, SUM_SHIFT),
             Weight::Coarse { level, extra, .. } => (level as i32, SUM_SHIFT + extra),
             Weight::Power { extra, .. } => (0, SUM_SHIFT + extra),
         };
-        let Scored { scale, largest: found } = score(products, q, tile, scale, self.state.base);
+        let Scored { scale, largest: found } = score(products, tile, scale, self.state.base, multiply);
 
         // A key of level `l` stands for `2^l` tokens: `l` in units of log2. Mostly no key lies above the top.
         let top = self.state.top - level;
@@ -194,7 +225,7 @@ impl<'a> Accumulator<'a> {
         };
         let mut total = match known {
             Ok(total) => total,
-            Err(HIDDEN) => return,
+            Err(HIDDEN) => return None,
             Err(largest) => {
                 if let Weight::Power { is_summed: true, .. } = tile.weight {
                     self.state = self.state.risen(self.sum, products, largest);
@@ -217,7 +248,7 @@ impl<'a> Accumulator<'a> {
         }
         self.state.total += total;
         let run = if total <= (SAFE_KEYS as u32) << WEIGHT_FRAC { KEY_TILE } else { SAFE_KEYS };
-        weighted_sum(weights, tile.values, run, shift, self.sum);
+        Some(Addition { run, shift })
     }
 
     /// Makes room for so many more keys, where there were more than in the longest whole run: the sums keep one bit less.
@@ -245,6 +276,13 @@ impl<'a> Accumulator<'a> {
             *out = saturate(factor.of(sum));
         }
     }
+}
+
+/// How the weights of a tile are added to the sums.
+#[derive(Clone, Copy, PartialEq)]
+struct Addition {
+    run: usize,
+    shift: u32,
 }
 
 /// Makes room for weights up to `2^limit`: sums and total are relative to `2^top`, and a total of zero has no top yet.
@@ -284,11 +322,15 @@ struct Scored {
 }
 
 /// Products of a query and the keys of a tile, [`HIDDEN`] for what is not visible.
-fn score(products: &mut [i32], q: &[i16], tile: KeyTile<'_>, scale: Requant, base: i32) -> Scored {
-    if q.is_empty() {
-        products.fill(0);
-    }
-    dots(q, tile.keys, products);
+#[inline(always)]
+fn score(
+    products: &mut [i32],
+    tile: KeyTile<'_>,
+    scale: Requant,
+    base: i32,
+    multiply: impl FnOnce(&mut [i32]),
+) -> Scored {
+    multiply(products);
     let mut scored = match tile.weight {
         Weight::Coarse { bias: Some((first, bias)), .. } => {
             let scale = add_bias(products.get_mut(first..).unwrap_or_default(), scale, bias);

@@ -2,6 +2,9 @@
 //!
 //! Where no query sees further back than some rows, only those are kept: what is older makes room.
 
+#[cfg(feature = "std")]
+mod together;
+
 use core::marker::PhantomData;
 use core::ops::Range;
 
@@ -185,6 +188,16 @@ impl<'m, P: Pattern> life::Memory<'m> for Kept<'m, P> {
         }
         accumulator.finish(head.gain, row);
         true
+    }
+
+    #[cfg(feature = "std")]
+    fn answer_together(
+        &mut self,
+        tokens: Range<usize>,
+        rows: [&mut [i16]; ROW_TILE],
+        budget: &mut Budget,
+    ) -> bool {
+        together::answer(self, tokens, rows, budget)
     }
 }
 

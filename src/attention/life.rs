@@ -36,6 +36,17 @@ pub(crate) trait Memory<'m>: Sized {
     /// Replaces the query of a token, magnitudes up to [`crate::kernels::dot_limit`], by what it attends to, with
     /// `gain` more fractional bits than the values.
     fn answer(&mut self, token: usize, row: &mut [i16], resumed: bool, budget: &mut Budget) -> bool;
+
+    /// [`Memory::answer`] of all rows of a tile, which share what they load, where the budget lasts; whether they are answered.
+    #[cfg(feature = "std")]
+    fn answer_together(
+        &mut self,
+        _tokens: Range<usize>,
+        _rows: [&mut [i16]; super::ROW_TILE],
+        _budget: &mut Budget,
+    ) -> bool {
+        false
+    }
 }
 
 /// A mechanism of attention.
@@ -132,6 +143,14 @@ fn answer<'m>(
     budget: &mut Budget,
 ) -> bool {
     let Answers { tokens, rows, stride, backwards, absorbs, visible } = answers;
+    #[cfg(feature = "std")]
+    if !absorbs && !progress.resumed && progress.token == tokens.start && tokens.len() == super::ROW_TILE {
+        let mut rest = rows.chunks_mut(stride.max(1)).map(|row| row.get_mut(..width).unwrap_or_default());
+        let rows = core::array::from_fn(|_| rest.next().unwrap_or_default());
+        if memory.answer_together(tokens.clone(), rows, budget) {
+            return true;
+        }
+    }
     loop {
         let (token, row) = (progress.token, progress.token - tokens.start);
         if progress.absorbs {

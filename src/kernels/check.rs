@@ -6,6 +6,8 @@
 
 mod extremes;
 mod favor;
+#[cfg(feature = "std")]
+mod host;
 mod in_place;
 mod means;
 mod norm;
@@ -17,6 +19,8 @@ use super::{
 };
 use crate::digest::Digest;
 use crate::num::Requant;
+#[cfg(feature = "std")]
+pub use host::of_host;
 
 /// What went wrong with a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ mod riscv;
 pub use super::attention::mla::offset_exponents;
 #[cfg(fixformer_thumb1)]
 pub use super::attention::thumb1::offset_exponents;
-#[cfg(not(any(fixformer_mla, fixformer_thumb1)))]
+#[cfg(not(any(feature = "std", fixformer_mla, fixformer_thumb1)))]
 pub use super::portable::offset_exponents;
 #[cfg(not(any(fixformer_dsp, fixformer_mul)))]
 pub use super::portable::{dots_of_sums, key_exponents, query_exponents};
@@ -19,7 +19,7 @@ pub use dsp::{dots_of_sums, exp2_weights, key_exponents, offset_exponents, query
 pub use riscv::{dots_of_sums, key_exponents, query_exponents};
 
 /// See [`super::portable::exp2_weights`].
-#[cfg(not(fixformer_dsp))]
+#[cfg(not(any(feature = "std", fixformer_dsp)))]
 pub fn exp2_weights(exponents: &[i32], scale: crate::num::Requant, top: i32, weights: &mut [i16]) -> u32 {
     super::softmax_weights(exponents, scale, top, weights).unwrap_or_default()
 }

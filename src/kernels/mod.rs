@@ -8,6 +8,7 @@ mod attention;
 pub mod check;
 mod domain;
 mod favor;
+#[cfg(not(feature = "std"))]
 mod gather;
 #[cfg(feature = "std")]
 mod host;
@@ -22,10 +23,18 @@ pub(crate) use attention::largest;
 #[cfg(not(feature = "std"))]
 pub use attention::{dots, softmax_weights, weighted_sum};
 pub(crate) use domain::{NORM_BIAS, is_channel, is_direction};
-pub use favor::{dots_of_sums, exp2_weights, key_exponents, offset_exponents, query_exponents};
+pub use favor::{dots_of_sums, key_exponents, query_exponents};
+#[cfg(not(feature = "std"))]
+pub use favor::{exp2_weights, offset_exponents};
+#[cfg(not(feature = "std"))]
 pub use gather::gather;
 #[cfg(feature = "std")]
-pub use host::{backend, dots, linear, portable_only, softmax_weights, weighted_sum};
+pub use host::{
+    Backend, backend, choose, dots, exp2_weights, gather, linear, offset_exponents, portable_only,
+    softmax_weights, weighted_sum,
+};
+#[cfg(feature = "std")]
+pub use host::{dots_of_listed, dots_of_rows, weighted_sum_of_listed, weighted_sum_of_rows};
 #[cfg(not(feature = "std"))]
 pub use linear::linear;
 pub use linear::{ChannelPairs, pair_len};

@@ -11,6 +11,8 @@ use fixed::types::I17F15;
 
 use super::{Activation, ChannelPairs, Channels, NormParameters, Weight, domain};
 pub use favor::{dots_of_sums, exp2_weights, key_exponents, offset_exponents, query_exponents};
+#[cfg(feature = "std")]
+pub use gather::{dots_of_listed, weighted_sum_of_listed};
 pub use gather::{gather, zip};
 pub use means::{Means, copy, expand, expand_pairs, half, join, join_pairs, lift, lift_twice};
 
@@ -70,6 +72,12 @@ pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
     }
 }
 
+/// [`dots`] of some rows of one width, each with an output of its own.
+#[cfg(feature = "std")]
+pub fn dots_of_rows<const R: usize>(rows: [&[i16]; R], keys: &[i16], out: [&mut [i32]; R]) {
+    rows.into_iter().zip(out).for_each(|(row, out)| dots(row, keys, out));
+}
+
 /// `weights[j] = 2^(scale dots[j] - top)`, the scaled product in units of log2; returns their sum, or the largest product
 /// if it lies above `top`: the weights are of no use then.
 ///
@@ -104,6 +112,19 @@ pub(crate) fn largest(dots: &[i32]) -> i32 {
 pub fn weighted_sum(weights: &[i16], values: &[i16], run: usize, shift: u32, sum: &mut [i32]) {
     debug_assert!(domain::weighted_sum(weights, values, run, shift, sum.len()));
     add_columns(weights, values, run, shift, sum.len(), 0, sum);
+}
+
+/// [`weighted_sum`] of some rows of weights, each with sums of its own.
+#[cfg(feature = "std")]
+pub fn weighted_sum_of_rows<const R: usize>(
+    weights: [&[i16]; R],
+    values: &[i16],
+    run: usize,
+    shift: u32,
+    sums: [&mut [i32]; R],
+) {
+    let rows = weights.into_iter().zip(sums);
+    rows.for_each(|(weights, sum)| weighted_sum(weights, values, run, shift, sum));
 }
 
 /// [`weighted_sum`] of the columns from `first` on.

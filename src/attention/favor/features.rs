@@ -27,13 +27,19 @@ pub(super) fn feature<'f>(
     row: usize,
     width: usize,
 ) -> (&'f mut [i32], State) {
+    let state = state(totals, tops, row);
+    (sums.get_mut(row * width..(row + 1) * width).unwrap_or_default(), state)
+}
+
+/// What belongs to the sums of feature `row`.
+#[inline(always)]
+pub(super) fn state(totals: &[u32], tops: &[i32], row: usize) -> State {
     let top = tops.get(row).copied().unwrap_or_default();
-    let state = State {
+    State {
         total: totals.get(row).copied().unwrap_or_default(),
         top: top >> Favor::LOG_FRAC,
         base: top & ((1 << Favor::LOG_FRAC) - 1),
-    };
-    (sums.get_mut(row * width..(row + 1) * width).unwrap_or_default(), state)
+    }
 }
 
 /// Notes what belongs to the sums of feature `row`.

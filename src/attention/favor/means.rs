@@ -6,12 +6,17 @@
 //!
 //! Keys and values are kept for a tile alone. The means take the place of the sums that they are made of.
 
+#[cfg(feature = "std")]
+mod together;
+
 use core::ops::Range;
 
 use super::blocks::has_epsilon;
 use super::features::{feature, keep, peak, rows, signs, stride, tile};
 use super::layout::{Means, Place, key_tile};
 use super::norm;
+#[cfg(feature = "std")]
+use crate::attention::ROW_TILE;
 use crate::attention::accumulator::State;
 use crate::attention::life::{Memory, Room};
 use crate::attention::{Accumulator, Budget, KEY_TILE, KeyTile, Weight, pairs};
@@ -86,6 +91,8 @@ impl<'m> Means<'m> {
             budget.charge(filled * 3 * width);
             let first = done - looks - 1;
             done = ends;
+            #[cfg(feature = "std")]
+            let first = self.absorb_together(first, filled, mask, &offsets, budget);
             for (row, direction, projection) in self.features(self.parameters.key, first) {
                 let weight = Weight::Power { offsets: &offsets, is_summed: true, extra: 0 };
                 let tile = tile(self.keys, self.values, filled, width, mask, weight);
@@ -185,27 +192,12 @@ impl<'m> Means<'m> {
 
     /// The features as keys of a query, [`KEY_TILE`] at a time; with `u` left out if `q` is empty.
     fn attend(&mut self, q: &[i16]) -> State {
-        let (width, extra) = (self.head.width.max(1), self.at(Place::Extra));
-        let Favor { query, projection: directions, .. } = *self.parameters;
-        let size = (KEY_TILE * width).max(1);
-        let means = memory::i16s(self.sums);
-        let logs = memory::i32s(self.totals);
+        let (parameters, width, extra) = (self.parameters, self.head.width.max(1), self.at(Place::Extra));
+        let (means, logs) = (memory::i16s(self.sums), memory::i32s(self.totals));
         let mut accumulator = Accumulator::new(self.sum, self.buffer.lend());
-        for sign in 0..signs(self.parameters) {
-            let first = sign * stride(self.parameters);
-            let multiplier =
-                if sign == 0 { query.projection.multiplier } else { -query.projection.multiplier };
-            let projection = Requant { multiplier, ..query.projection };
-            let tiles = directions.chunks(size).zip(logs.get(first..).unwrap_or_default().chunks(KEY_TILE));
-            for (index, (keys, offsets)) in tiles.enumerate() {
-                let count = keys.len() / width;
-                let start = first * width + index * size;
-                let values = means.get(start..start + count.next_multiple_of(2) * width).unwrap_or_default();
-                let visible = u64::MAX >> (KEY_TILE - count);
-                let weight = Weight::Power { offsets, is_summed: false, extra };
-                accumulator.absorb(q, KeyTile { keys, values, visible, weight }, projection);
-            }
-        }
+        each_tile(parameters, width, extra, means, logs, |tile, projection| {
+            accumulator.absorb(q, tile, projection);
+        });
         accumulator.state()
     }
 }
@@ -325,6 +317,55 @@ impl<'m> Memory<'m> for Means<'m> {
         }
         accumulator.finish(self.head.gain, row);
         true
+    }
+
+    #[cfg(feature = "std")]
+    fn answer_together(
+        &mut self,
+        _: Range<usize>,
+        rows: [&mut [i16]; ROW_TILE],
+        budget: &mut Budget,
+    ) -> bool {
+        let (mut left, of_query) = (*budget, super::features::rows(self.parameters));
+        (0..ROW_TILE).for_each(|_| left.charge_keys(of_query, self.head.width));
+        // What epsilon adds, every query weighs for itself.
+        if has_epsilon(self.parameters) || self.at(Place::Seen) == 0 || left.is_spent() {
+            return false;
+        }
+        let answered = together::answer(self, rows);
+        if answered {
+            *budget = left;
+        }
+        answered
+    }
+}
+
+/// Gives the features as keys of a query, with `extra` more bits in their means, and what makes exponents of its products with
+/// them.
+#[inline(always)]
+fn each_tile<'t>(
+    parameters: &'t Favor<'t>,
+    width: usize,
+    extra: u32,
+    means: &'t [i16],
+    logs: &'t [i32],
+    mut give: impl FnMut(KeyTile<'t>, Requant),
+) {
+    let Favor { query, projection: directions, .. } = *parameters;
+    let size = (KEY_TILE * width).max(1);
+    for sign in 0..signs(parameters) {
+        let first = sign * stride(parameters);
+        let multiplier = if sign == 0 { query.projection.multiplier } else { -query.projection.multiplier };
+        let projection = Requant { multiplier, ..query.projection };
+        let tiles = directions.chunks(size).zip(logs.get(first..).unwrap_or_default().chunks(KEY_TILE));
+        for (index, (keys, offsets)) in tiles.enumerate() {
+            let count = keys.len() / width;
+            let start = first * width + index * size;
+            let values = means.get(start..start + count.next_multiple_of(2) * width).unwrap_or_default();
+            let visible = u64::MAX >> (KEY_TILE - count);
+            let weight = Weight::Power { offsets, is_summed: false, extra };
+            give(KeyTile { keys, values, visible, weight }, projection);
+        }
     }
 }
 

@@ -341,6 +341,13 @@ impl Tile<'_, '_> {
             return;
         }
         let (width, listed) = (q.len(), self.listed.get(..self.filled).unwrap_or_default());
+        // A host has what reads them where they lie.
+        #[cfg(feature = "std")]
+        if width > 0 {
+            accumulator.absorb_listed(q, [self.rows.keys, self.rows.values], listed, self.scale);
+            self.filled = 0;
+            return;
+        }
         let keys = self.keys.get_mut(..self.filled * width).unwrap_or_default();
         // Of an odd number, the weight of what stands beside the last is zero.
         let values = self.values.get_mut(..self.filled.next_multiple_of(2) * width).unwrap_or_default();

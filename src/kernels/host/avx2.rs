@@ -3,11 +3,15 @@
 //! Sums may wrap on the way: what they end in is proved to fit.
 #![allow(unsafe_code)] // Loads and stores of vectors.
 
+mod attention;
+mod listed;
+
 use core::arch::x86_64::*;
 
 use super::super::linear::{ChannelPairs, pair_len};
 use super::super::{Channels, Weight, portable};
-use crate::num::{EXP2_STEPS, LogScore, OCTAVE, Requant};
+pub(super) use attention::{dots, dots_of_rows, offset_exponents, softmax_weights, weighted_sum};
+pub(super) use listed::{dots_of_listed, weighted_sum_of_listed};
 
 /// Sums of a vector.
 const LANES: usize = 8;
@@ -132,161 +136,6 @@ fn apart<W: Weight>(zipped: &[W; PRODUCTS]) -> __m256i {
     _mm256_permute4x64_epi64::<0b11_01_10_00>(zipped)
 }
 
-/// See [`portable::dots`].
-#[target_feature(enable = "avx2")]
-pub(super) fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
-    let width = q.len();
-    if width == 0 || !width.is_multiple_of(PRODUCTS) {
-        return portable::dots(q, keys, out);
-    }
-    let (q_steps, steps) = (q.as_chunks().0, width / PRODUCTS);
-    let mut fours = keys.chunks_exact(ROWS * width);
-    let (of_fours, of_rest) = out.as_chunks_mut::<ROWS>();
-    let mut done = 0;
-    for (keys, out) in fours.by_ref().zip(&mut *of_fours) {
-        let keys = &keys.as_chunks().0[..ROWS * steps];
-        let mut sums = [_mm256_setzero_si256(); ROWS];
-        for (step, q) in q_steps.iter().enumerate() {
-            let q = load(q);
-            for (key, sum) in sums.iter_mut().enumerate() {
-                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(q, load(&keys[key * steps + step])));
-            }
-        }
-        let sums = totals(sums);
-        let sums = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
-        // SAFETY: four sums have room in as many.
-        unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), sums) };
-        done += 1;
-    }
-    let rest = of_fours.get_mut(done).map_or(of_rest, |rest| rest);
-    portable::dots(q, &keys[done * ROWS * width..], rest);
-}
-
-/// See [`portable::softmax_weights`].
-#[target_feature(enable = "avx2")]
-pub(super) fn softmax_weights(
-    dots: &[i32],
-    scale: Requant,
-    top: i32,
-    weights: &mut [i16],
-) -> Result<u32, i32> {
-    let eights = dots.len().min(weights.len()) / LANES;
-    let (first, rest) = dots.split_at(LANES * eights);
-    let (of_first, of_rest) = weights.split_at_mut(LANES * eights);
-    let rest = portable::softmax_weights(rest, scale, top, of_rest);
-
-    let from_top = _mm256_set1_epi32(top << LogScore::FRAC_NBITS);
-    let by = _mm256_broadcastsi128_si256(multiplier(scale.multiplier));
-    let (zero, one) = (_mm256_setzero_si256(), _mm256_set1_epi32(1));
-    let (mut sum, mut signs) = (zero, zero);
-    for (dots, weights) in first.as_chunks::<LANES>().0.iter().zip(of_first.as_chunks_mut::<LANES>().0) {
-        // SAFETY: these are eight of 32 bits.
-        let dots = unsafe { _mm256_loadu_si256(dots.as_ptr().cast()) };
-        let score = rescale(_mm256_sub_epi32(zero, dots), by, scale.shift);
-        let distance = _mm256_add_epi32(from_top, score);
-        signs = _mm256_or_si256(signs, distance);
-        let distance = _mm256_max_epi32(distance, zero);
-        let whole = _mm256_srli_epi32::<{ LogScore::FRAC_NBITS as i32 }>(distance);
-        // From 32 on the shift leaves nothing, as 31 does of 16 bits.
-        let value = _mm256_srlv_epi32(mantissas(distance), whole);
-        let value = _mm256_srli_epi32::<1>(_mm256_add_epi32(value, one));
-        sum = _mm256_add_epi32(sum, value);
-        let value = _mm_packs_epi32(_mm256_castsi256_si128(value), _mm256_extracti128_si256::<1>(value));
-        // SAFETY: eight weights have room in as many.
-        unsafe { _mm_storeu_si128(weights.as_mut_ptr().cast(), value) };
-    }
-    let sum = totals([sum, zero, zero, zero]);
-    let sum = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
-    match rest {
-        Ok(rest) if _mm256_movemask_ps(_mm256_castsi256_ps(signs)) == 0 => {
-            Ok(rest + _mm_cvtsi128_si32(sum) as u32)
-        }
-        _ => Err(portable::largest(dots)),
-    }
-}
-
-/// Of each distance the mantissa of its power of two.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn mantissas(distance: __m256i) -> __m256i {
-    const { assert!(EXP2_STEPS == 1 << LogScore::FRAC_NBITS) };
-    let at = |distance: i32| OCTAVE[distance as usize % EXP2_STEPS] as i16;
-    let (low, high) = (_mm256_castsi256_si128(distance), _mm256_extracti128_si256::<1>(distance));
-    _mm256_cvtepu16_epi32(_mm_setr_epi16(
-        at(_mm_extract_epi32::<0>(low)),
-        at(_mm_extract_epi32::<1>(low)),
-        at(_mm_extract_epi32::<2>(low)),
-        at(_mm_extract_epi32::<3>(low)),
-        at(_mm_extract_epi32::<0>(high)),
-        at(_mm_extract_epi32::<1>(high)),
-        at(_mm_extract_epi32::<2>(high)),
-        at(_mm_extract_epi32::<3>(high)),
-    ))
-}
-
-/// See [`portable::weighted_sum`].
-#[target_feature(enable = "avx2")]
-pub(super) fn weighted_sum(weights: &[i16], values: &[i16], run: usize, shift: u32, sum: &mut [i32]) {
-    let width = sum.len();
-    let pairs = values.len().checked_div(2 * width).unwrap_or_default();
-    let weights_of_pairs = weights.as_chunks().0;
-    // An unpaired last row belongs to the sum of its run: rare enough for the portable way.
-    let whole = values.len() == 2 * pairs * width && weights_of_pairs.len() >= pairs;
-    if !whole || pairs == 0 || run < 2 || !run.is_multiple_of(2) {
-        return portable::weighted_sum(weights, values, run, shift, sum);
-    }
-    let weights_of_pairs = &weights_of_pairs[..pairs];
-    let pairs = |first: usize| (weights_of_pairs, &values[2 * first..], 2 * width);
-    let (twos, rest) = sum.as_chunks_mut::<{ 2 * LANES }>();
-    for (group, sum) in twos.iter_mut().enumerate() {
-        add_groups::<2>(pairs(2 * LANES * group), run / 2, shift, sum.as_chunks_mut().0);
-    }
-    let first = width - rest.len();
-    let (ones, rest) = rest.as_chunks_mut::<LANES>();
-    add_groups::<1>(pairs(first), run / 2, shift, ones);
-    if !rest.is_empty() {
-        portable::add_columns(weights, values, run, shift, width, width - rest.len(), rest);
-    }
-}
-
-/// Weights of pairs of rows, the rows from a column on, and elements from one pair to the next.
-type RowPairs<'a> = (&'a [[i16; 2]], &'a [i16], usize);
-
-/// The sums of at most `G` groups of [`LANES`] columns.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn add_groups<const G: usize>(
-    (weights, values, stride): RowPairs<'_>,
-    run: usize,
-    shift: u32,
-    sums: &mut [[i32; LANES]],
-) {
-    let Some(sums) = sums.first_chunk_mut::<G>() else { return };
-    let (one, before) = (_mm256_set1_epi32(1), _mm_cvtsi32_si128(shift as i32 - 1));
-    let mut start = 0;
-    for weights in weights.chunks(run) {
-        let mut totals = [_mm256_setzero_si256(); G];
-        for &[a, b] in weights {
-            let both = _mm256_set1_epi32(i32::from(b) << 16 | i32::from(a) & 0xffff);
-            let values = values[start..][..PRODUCTS * G].as_chunks().0;
-            for (total, values) in totals.iter_mut().zip(values) {
-                *total = _mm256_add_epi32(*total, _mm256_madd_epi16(load(values), both));
-            }
-            start += stride;
-        }
-        for (sum, total) in sums.iter_mut().zip(totals) {
-            // As `round_shift` does.
-            let twofold = _mm256_sra_epi32(total, before);
-            let total = _mm256_add_epi32(_mm256_srai_epi32::<1>(twofold), _mm256_and_si256(twofold, one));
-            // SAFETY: these are eight sums.
-            unsafe {
-                let place = sum.as_mut_ptr().cast();
-                _mm256_storeu_si256(place, _mm256_add_epi32(_mm256_loadu_si256(place), total));
-            }
-        }
-    }
-}
-
 /// Sums of each of four vectors, of its halves apart.
 #[inline]
 #[target_feature(enable = "avx2")]
@@ -334,4 +183,18 @@ fn halves(vector: __m128i) -> [i16; LANES] {
     // SAFETY: eight of 16 bits have room in as many.
     unsafe { _mm_storeu_si128(halves.as_mut_ptr().cast(), vector) };
     halves
+}
+
+/// Adds totals over `2^shift` to sums, as `round_shift` does.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn add_rounded(sum: &mut [i32; LANES], total: __m256i, shift: u32) {
+    let twofold = _mm256_sra_epi32(total, _mm_cvtsi32_si128(shift as i32 - 1));
+    let last = _mm256_and_si256(twofold, _mm256_set1_epi32(1));
+    let total = _mm256_add_epi32(_mm256_srai_epi32::<1>(twofold), last);
+    // SAFETY: these are eight sums.
+    unsafe {
+        let place = sum.as_mut_ptr().cast();
+        _mm256_storeu_si256(place, _mm256_add_epi32(_mm256_loadu_si256(place), total));
+    }
 }

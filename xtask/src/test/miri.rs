@@ -32,7 +32,7 @@ pub(super) fn run(totals: &Totals) -> Result<()> {
     command.env("FIXFORMER_SMALL_MODELS", folder);
     if cfg!(target_arch = "x86_64") {
         // Miri has no processor to ask what it can do: without this it would interpret the portable kernels alone.
-        command.env("RUSTFLAGS", "-Ctarget-feature=+avx2");
+        command.env("RUSTFLAGS", "-Ctarget-feature=+avx2,+fma");
     }
     totals.cargo(&mut command)
 }

@@ -152,6 +152,12 @@ fn whole(model: Model<'_>) -> Option<(usize, Digest)> {
             None => session.run(&recording),
         };
         take(&mut digest, &scores.unwrap());
+        digest.scores(&[model.input.tokens(recording.len()) as i16]);
+    }
+    for output in 0..model.outputs() {
+        let threshold = model.answers.threshold(output).unwrap_or(-1);
+        let named = model.answers.name(output).map_or(0, str::len);
+        digest.scores(&[threshold as i16, named as i16, i16::from(model.answers.has_thresholds())]);
     }
     Some((words, digest))
 }

@@ -3,6 +3,9 @@
 use crate::command::root;
 use crate::{host, zoo};
 use anyhow::{Context, Result, ensure};
+use fixformer::Model;
+use fixformer::model::Task;
+use fixformer::model::write::with_thresholds;
 use fixformer_fuzz::campaign::{self, Found};
 use fixformer_fuzz::random::{Source, any};
 use fixformer_fuzz::small;
@@ -37,7 +40,8 @@ const ORIGINALS: u64 = 900;
 
 /// Models whose scores are kept: the smallest of every mechanism, and some with options at random.
 pub(super) fn known() -> Result<()> {
-    let drawn = (0..).map(|seed| any::model(&mut Source(seed)).1).filter(|words| words.len() < MOST_WORDS);
+    let drawn =
+        (0..).map(|seed| decided(any::model(&mut Source(seed)).1)).filter(|words| words.len() < MOST_WORDS);
     let files: Vec<_> = small::files().into_iter().map(|(_, words)| words).chain(drawn.take(DRAWN)).collect();
     let words = files.iter().flat_map(|words| [words.len() as u32].into_iter().chain(words.iter().copied()));
     let bytes: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
@@ -45,6 +49,17 @@ pub(super) fn known() -> Result<()> {
     fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
     println!("{}: {} models", path.display(), files.len());
     Ok(())
+}
+
+/// The file with a threshold for every output that is yes or no.
+fn decided(words: Vec<u32>) -> Vec<u32> {
+    match Model::parse(&words) {
+        Ok(model) if model.answers.task == Task::Multilabel => {
+            let thresholds: Vec<i32> = (0..model.outputs() as i32).map(|output| 300 * output - 200).collect();
+            with_thresholds(&words, Task::Multilabel, &thresholds)
+        }
+        _ => words,
+    }
 }
 
 /// How many of those there are, and the most words of each.

@@ -32,6 +32,13 @@ impl Visible<'_> {
         if count < 2 * BITS { bits & ((1 << count) - 1) } else { bits }
     }
 
+    /// Whether all of `count` tokens from one on count, whole words of the map.
+    pub(crate) fn all(self, from: usize, count: usize) -> bool {
+        let words = from / BITS..(from + count) / BITS;
+        from.is_multiple_of(BITS)
+            && self.0.get(words).is_some_and(|words| words.iter().all(|&word| word == !0))
+    }
+
     /// How many tokens of a range count.
     pub(crate) fn count(self, range: Range<usize>) -> usize {
         let (mut count, mut from) = (0, range.start);

@@ -11,7 +11,7 @@ const UNIT: Requant = Requant { multiplier: 1 << 14, shift: 1 };
 const QUERY: [i16; 2] = [64, 0];
 
 fn tile<'a>(keys: &'a [i16], values: &'a [i16], visible: u64) -> KeyTile<'a> {
-    KeyTile { keys, values, visible, weight: Weight::One }
+    KeyTile { keys, values, count: keys.len() / QUERY.len(), visible, weight: Weight::One }
 }
 
 /// The mean over some tiles.
@@ -89,7 +89,7 @@ checks! { "accumulator", 3072,
             let (mut sum, mut buffer) = ([0; 8], [0; TileBuffer::WORDS]);
             let mut accumulator = Accumulator::new(&mut sum, TileBuffer::new(&mut buffer));
             let weight = Weight::Coarse { level: extra, counts: None, bias: None, extra };
-            let tile = KeyTile { keys: &keys, values: &values, visible: u32::MAX.into(), weight };
+            let tile = KeyTile { keys: &keys, values: &values, count: 32, visible: u32::MAX.into(), weight };
             for _ in 0..9 {
                 accumulator.absorb(&[0; 8], tile, UNIT);
             }

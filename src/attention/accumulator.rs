@@ -6,18 +6,18 @@ mod together;
 #[cfg(feature = "std")]
 pub(super) use together::Places;
 
+pub use crate::kernels::KEY_TILE;
 use crate::kernels::{
-    SAFE_KEYS, SUM_SHIFT, VALUE_LIMIT, WEIGHT_FRAC, dots, exp2_weights, largest, offset_exponents,
-    softmax_weights, weighted_sum,
+    self, SAFE_KEYS, SUM_SHIFT, Tiles, VALUE_LIMIT, WEIGHT_FRAC, largest, offset_exponents,
 };
 use crate::memory::Carver;
 use crate::model::{Favor, MAX_TOKENS};
 use crate::num::{
-    Factor, LogScore, Probability, Requant, exp2_neg, log2, recip, round_shift, round_shift_wide, saturate,
+    Factor, LogScore, Probability, Requant, exp2_neg, log2, recip, round_shift, round_shift_wide,
 };
 
-/// Most keys of a [`KeyTile`].
-pub const KEY_TILE: usize = 64;
+/// Whether whole tiles are absorbed together: where the loops are longer than what is around them, it is not worth its code.
+pub(super) const TOGETHER: bool = cfg!(fixformer_dsp);
 
 /// A softmax-weighted mean of value rows, built tile by tile (online softmax, Milakov and Gimelshein 2018).
 ///
@@ -82,10 +82,20 @@ impl State {
             - ((WEIGHT_FRAC << Favor::LOG_FRAC) as i32)
     }
 
+    /// Makes room for the `largest` of the products, which lies above, and weighs them.
+    #[cfg_attr(all(fixformer_dsp, not(fixformer_mve)), inline(never))]
+    #[cfg_attr(not(all(fixformer_dsp, not(fixformer_mve))), inline(always))]
+    fn raised(&mut self, tiles: &mut Tiles<'_>, largest: i32, scale: Requant, level: i32) -> u32 {
+        let limit = ceil(-scale.apply(-largest)) + level;
+        raise(tiles.sums(), &mut self.total, &mut self.top, limit);
+        tiles.weigh(scale, self.top - level, true).unwrap_or_default()
+    }
+
     /// Makes weights relative to the `largest` of the exponents, which lies above, so that it has all the bits that there
     /// are.
-    #[inline(never)]
-    fn risen(mut self, sums: &mut [i32], exponents: &mut [i32], largest: i32) -> Self {
+    #[cfg_attr(all(fixformer_dsp, not(fixformer_mve)), inline(never))]
+    #[cfg_attr(not(all(fixformer_dsp, not(fixformer_mve))), inline(always))]
+    fn risen(mut self, tiles: &mut Tiles<'_>, largest: i32) -> Self {
         let (exponent, before) = (largest.saturating_add(self.base), self.base);
         const UNIT: u32 = Favor::LOG_FRAC - LogScore::FRAC_NBITS;
         const FRACTION: i32 = (1 << Favor::LOG_FRAC) - 1;
@@ -99,23 +109,25 @@ impl State {
             let fine = i64::from(distance & ((1 << UNIT) - 1)) * LN_2;
             let factor = coarse - ((coarse * fine) >> (2 * Favor::LOG_FRAC));
             let scaled = |x: i64| round_shift_wide(x * factor, Probability::FRAC_NBITS + octaves);
-            sums.iter_mut().for_each(|sum| *sum = scaled((*sum).into()) as i32);
+            tiles.sums().iter_mut().for_each(|sum| *sum = scaled((*sum).into()) as i32);
             self.total = scaled(self.total.into()) as u32;
         }
         (self.top, self.base) = (exponent >> Favor::LOG_FRAC, exponent & FRACTION);
-        lower(exponents, self.base - before);
+        lower(tiles.tile().0, self.base - before);
         self
     }
 }
 
-/// At most [`KEY_TILE`] keys, `[n, width]`, and their values.
+/// Keys, mostly at most [`KEY_TILE`], and their values.
 #[derive(Clone, Copy)]
 pub struct KeyTile<'a> {
-    /// Magnitudes as [`dots`] takes them.
+    /// `[count, width]`, magnitudes as [`dots`] takes them.
     pub keys: &'a [i16],
     /// Magnitudes up to [`VALUE_LIMIT`], rows zipped as [`weighted_sum`] takes them: as many as keys, or one more
     /// where it shares a pair with the last.
     pub values: &'a [i16],
+    /// Number of keys.
+    pub count: usize,
     /// Bit `j`: key `j` takes part.
     pub visible: u64,
     /// What each key stands for.
@@ -154,6 +166,22 @@ pub enum Weight<'a> {
     },
 }
 
+impl Weight<'_> {
+    /// The level of the keys, and what is dropped of a sum before it is added.
+    const fn level_and_shift(&self) -> (i32, u32) {
+        match *self {
+            Self::One => (0, SUM_SHIFT),
+            Self::Coarse { level, extra, .. } => (level as i32, SUM_SHIFT + extra),
+            Self::Power { extra, .. } => (0, SUM_SHIFT + extra),
+        }
+    }
+
+    /// Whether the products with the keys are scores as they are, and their weights count in full.
+    const fn is_plain(&self) -> bool {
+        matches!(self, Self::One | Self::Coarse { counts: None, bias: None, .. })
+    }
+}
+
 impl<'a> Accumulator<'a> {
     /// Empty; `sum` is scratch of the width of a value row.
     pub fn new(sum: &'a mut [i32], buffer: TileBuffer<'a>) -> Self {
@@ -171,84 +199,38 @@ impl<'a> Accumulator<'a> {
         self.state
     }
 
-    /// Adds the visible keys of one tile.
-    /// An empty `q` is a row of zeros.
+    /// Adds the visible keys of one tile, or of several whole ones, if all are visible and have no weights or biases of their
+    /// own. An empty `q` is a row of zeros.
     pub fn absorb(&mut self, q: &[i16], tile: KeyTile<'_>, scale: Requant) {
-        let multiply = |products: &mut [i32]| {
-            if q.is_empty() {
-                products.fill(0);
+        let (level, shift) = tile.weight.level_and_shift();
+        let hidden = !tile.visible << KEY_TILE.saturating_sub(tile.count) != 0;
+        let Self { sum, state, buffer: TileBuffer { dots, weights } } = self;
+        let mut tiles = Tiles::new(q, (tile.count, tile.keys, tile.values), dots, weights, sum);
+        if !TOGETHER || hidden || !tile.weight.is_plain() {
+            tiles.dots(0, tile.count);
+            if let Some(total) = weigh_any(state, &mut tiles, tile, hidden, scale, level) {
+                state.total += total;
+                tiles.add(run(total), shift);
             }
-            dots(q, tile.keys, products);
-        };
-        let n = tile.keys.len() / self.sum.len().max(1);
-        if let Some(addition) = self.weigh(n, tile, scale, multiply) {
-            self.add(tile, addition);
+            return;
         }
-    }
-
-    /// Adds what the weights of a tile come to.
-    #[inline(always)]
-    fn add(&mut self, tile: KeyTile<'_>, Addition { run, shift }: Addition) {
-        let n = (tile.keys.len() / self.sum.len().max(1)).min(KEY_TILE);
-        let weights = self.buffer.weights.get(..n.next_multiple_of(2)).unwrap_or_default();
-        weighted_sum(weights, tile.values, run, shift, self.sum);
-    }
-
-    /// [`Accumulator::absorb`] of `n` keys up to the sums, where `multiply` makes the products: none if no key was visible.
-    #[inline(always)]
-    fn weigh(
-        &mut self,
-        n: usize,
-        tile: KeyTile<'_>,
-        scale: Requant,
-        multiply: impl FnOnce(&mut [i32]),
-    ) -> Option<Addition> {
-        let n = n.min(KEY_TILE);
-        let TileBuffer { dots: products, weights } = &mut self.buffer;
-        let products = products.get_mut(..n)?;
-        let weights = weights.get_mut(..n.next_multiple_of(2))?;
-        let hidden = !tile.visible << (KEY_TILE - n) != 0;
-        let (level, shift) = match tile.weight {
-            Weight::One => (0, SUM_SHIFT),
-            Weight::Coarse { level, extra, .. } => (level as i32, SUM_SHIFT + extra),
-            Weight::Power { extra, .. } => (0, SUM_SHIFT + extra),
-        };
-        let Scored { scale, largest: found } = score(products, tile, scale, self.state.base, multiply);
-
-        // A key of level `l` stands for `2^l` tokens: `l` in units of log2. Mostly no key lies above the top.
-        let top = self.state.top - level;
-        let known = match found {
-            _ if self.state.total == 0 => Err(found.unwrap_or_else(|| largest(products))),
-            Some(largest) if lies_above(largest, scale, top) => Err(largest),
-            Some(_) => Ok(exp2_weights(products, scale, top, weights)),
-            None => softmax_weights(products, scale, top, weights),
-        };
-        let mut total = match known {
-            Ok(total) => total,
-            Err(HIDDEN) => return None,
-            Err(largest) => {
-                if let Weight::Power { is_summed: true, .. } = tile.weight {
-                    self.state = self.state.risen(self.sum, products, largest);
-                } else {
-                    let limit = ceil(-scale.apply(-largest)) + level;
-                    raise(self.sum, &mut self.state.total, &mut self.state.top, limit);
-                }
-                exp2_weights(products, scale, self.state.top - level, weights)
-            }
-        };
-        if let Some(unpaired) = weights.get_mut(n) {
-            *unpaired = 0;
+        let mut first = 0;
+        while first < tile.count {
+            let count = (tile.count - first).min(KEY_TILE);
+            tiles.dots(first, count);
+            // A key of level `l` stands for `2^l` tokens: `l` in units of log2. Mostly no key lies above the top.
+            let found = match state.total {
+                0 => Err(largest(tiles.tile().0)),
+                _ => tiles.weigh(scale, state.top - level, false),
+            };
+            let total = match found {
+                Ok(total) => total,
+                Err(largest) => state.raised(&mut tiles, largest, scale, level),
+            };
+            state.total += total;
+            tiles.add(run(total), shift);
+            first += count;
         }
-        if hidden {
-            hide(weights, tile.visible, 0);
-            total = weights.iter().map(|&weight| weight as u32).sum();
-        }
-        if let Weight::Coarse { level, counts: Some(counts), .. } = tile.weight {
-            total = scale_by_counts(weights, counts, level.min(MOST_COUNTED));
-        }
-        self.state.total += total;
-        let run = if total <= (SAFE_KEYS as u32) << WEIGHT_FRAC { KEY_TILE } else { SAFE_KEYS };
-        Some(Addition { run, shift })
     }
 
     /// Makes room for so many more keys, where there were more than in the longest whole run: the sums keep one bit less.
@@ -272,17 +254,52 @@ impl<'a> Accumulator<'a> {
         let reciprocal = recip(self.state.total);
         // No sum exceeds `VALUE_LIMIT total / 2^SUM_SHIFT` by much: there is room for what a short shift lacks.
         let factor = Factor::new(reciprocal.mantissa, reciprocal.exponent - SUM_SHIFT - gain);
-        for (&sum, out) in self.sum.iter().zip(out) {
-            *out = saturate(factor.of(sum));
-        }
+        kernels::scale(self.sum, factor, out);
     }
 }
 
-/// How the weights of a tile are added to the sums.
-#[derive(Clone, Copy, PartialEq)]
-struct Addition {
-    run: usize,
-    shift: u32,
+/// The weights of any tile whose products are found; `None` if nothing is visible.
+#[cfg_attr(not(all(fixformer_dsp, not(fixformer_mve))), inline(always))]
+fn weigh_any(
+    state: &mut State,
+    tiles: &mut Tiles<'_>,
+    tile: KeyTile<'_>,
+    hidden: bool,
+    scale: Requant,
+    level: i32,
+) -> Option<u32> {
+    let Scored { scale, largest: found } = score(tiles.tile().0, tile, scale, state.base);
+    let above = match found {
+        _ if state.total == 0 => Some(found.unwrap_or_else(|| largest(tiles.tile().0))),
+        _ => found.filter(|&largest| lies_above(largest, scale, state.top - level)),
+    };
+    let weighed = match above {
+        None => tiles.weigh(scale, state.top - level, found.is_some()),
+        Some(HIDDEN) => return None,
+        Some(largest) => Err(largest),
+    };
+    let mut total = match weighed {
+        Ok(total) => total,
+        Err(largest) if matches!(tile.weight, Weight::Power { is_summed: true, .. }) => {
+            *state = state.risen(tiles, largest);
+            tiles.weigh(scale, state.top - level, true).unwrap_or_default()
+        }
+        Err(largest) => state.raised(tiles, largest, scale, level),
+    };
+    let (_, weights) = tiles.tile();
+    if hidden {
+        hide(weights, tile.visible, 0);
+        total = weights.iter().map(|&weight| weight as u32).sum();
+    }
+    if let Weight::Coarse { level, counts: Some(counts), .. } = tile.weight {
+        total = scale_by_counts(weights, counts, level.min(MOST_COUNTED));
+    }
+    Some(total)
+}
+
+/// Keys that are added up before bits are dropped, where the weights of a tile come to `total`.
+const fn run(total: u32) -> usize {
+    if total <= (SAFE_KEYS as u32) << WEIGHT_FRAC { KEY_TILE } else { SAFE_KEYS }
 }
 
 /// Makes room for weights up to `2^limit`: sums and total are relative to `2^top`, and a total of zero has no top yet.
@@ -321,16 +338,8 @@ struct Scored {
     largest: Option<i32>,
 }
 
-/// Products of a query and the keys of a tile, [`HIDDEN`] for what is not visible.
-#[inline(always)]
-fn score(
-    products: &mut [i32],
-    tile: KeyTile<'_>,
-    scale: Requant,
-    base: i32,
-    multiply: impl FnOnce(&mut [i32]),
-) -> Scored {
-    multiply(products);
+/// Makes what is asked of the products of a tile, [`HIDDEN`] of what is not visible.
+fn score(products: &mut [i32], tile: KeyTile<'_>, scale: Requant, base: i32) -> Scored {
     let mut scored = match tile.weight {
         Weight::Coarse { bias: Some((first, bias)), .. } => {
             let scale = add_bias(products.get_mut(first..).unwrap_or_default(), scale, bias);

@@ -1,5 +1,7 @@
 //! How much may be done before a pause.
 
+use super::KEY_TILE;
+
 /// Work that is left until a pause, in units of about one instruction of a Cortex-M4. What is done costs what it is
 /// charged, and a pause comes when nothing is left: the last piece may exceed the budget.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +43,16 @@ impl Budget {
     /// Takes off the work of `keys` keys of `width` columns: a few cost little less than many.
     pub(crate) fn charge_keys(&mut self, keys: usize, width: usize) {
         self.charge(keys * (2 * width + 16) + 400);
+    }
+
+    /// Takes off the work of `keys` keys, [`KEY_TILE`] at a time.
+    pub(crate) fn charge_tiles(&mut self, keys: usize, width: usize) {
+        self.charge(keys * (2 * width + 16) + keys.div_ceil(KEY_TILE) * 400);
+    }
+
+    /// Whether whole tiles of keys may be done at a time.
+    pub(crate) const fn allows_tiles(self, tiles: usize, width: usize) -> bool {
+        self.allows(tiles * (KEY_TILE * (2 * width + 16) + 400))
     }
 
     /// Whether it is time for a pause.

@@ -8,7 +8,7 @@ mod together;
 use core::marker::PhantomData;
 use core::ops::Range;
 
-use super::accumulator::State;
+use super::accumulator::{State, TOGETHER};
 use super::life::{self, Room};
 use super::{Accumulator, Budget, Head, KEY_TILE, KeyTile, ROW_TILE, TileBuffer, Weight, pairs};
 use crate::kernels;
@@ -235,18 +235,29 @@ impl Rows<'_> {
             // A tile begins with a whole pair, of which the first may not be meant.
             let skipped = from % 2;
             let start = from - skipped;
-            let to = tokens.end.min(start + KEY_TILE);
+            let whole = (tokens.end - start) & !(KEY_TILE - 1);
+            let together = TOGETHER
+                && skipped == 0
+                && whole > KEY_TILE
+                && budget.allows_tiles(whole / KEY_TILE, width)
+                && self.visible().all(start - first, whole);
+            let to = if together { start + whole } else { tokens.end.min(start + KEY_TILE) };
             let (at, end) = (start - first, to - first);
             let tile = KeyTile {
                 keys: self.keys.get(at * width..end * width).unwrap_or_default(),
                 values: self.values.get(at * width..end.next_multiple_of(2) * width).unwrap_or_default(),
-                visible: self.visible().bits(at + skipped, to - from) << skipped,
+                count: end - at,
+                visible: if together {
+                    u64::MAX
+                } else {
+                    self.visible().bits(at + skipped, to - from) << skipped
+                },
                 weight: Weight::One,
             };
             if tile.visible != 0 {
                 accumulator.absorb(q, tile, scale);
             }
-            budget.charge_keys(to - start, width);
+            budget.charge_tiles(to - start, width);
             from = to;
             if budget.is_spent() {
                 break;

@@ -4,7 +4,7 @@
 #[cfg(fixformer_dsp)]
 pub(super) mod dsp;
 #[cfg(fixformer_mve)]
-mod helium;
+pub(super) mod helium;
 #[cfg(all(fixformer_mla, not(fixformer_dsp)))]
 pub(super) mod mla;
 #[cfg(fixformer_mul)]

@@ -4,6 +4,7 @@
 //! length around the tiles, and guard values around the outputs; the known answers catch a build in which
 //! the portable kernels themselves give other bits than on the machine that recorded them.
 
+mod attention;
 mod extremes;
 mod favor;
 #[cfg(feature = "std")]
@@ -14,11 +15,8 @@ mod norm;
 
 use core::ops::Range;
 
-use super::{
-    ChannelPairs, Channels, SAFE_KEYS, SUM_SHIFT, VALUE_LIMIT, Weight, dot_limit, pair_len, portable,
-};
+use super::{ChannelPairs, Channels, Weight, pair_len, portable};
 use crate::digest::Digest;
-use crate::num::Requant;
 #[cfg(feature = "std")]
 pub use host::of_host;
 
@@ -44,8 +42,8 @@ type Check = (&'static str, fn() -> Result<(), Mismatch>);
 const SMALL_CHECKS: [Check; 21] = [
     ("linear_i8", linear_i8),
     ("linear_i16", linear_i16),
-    ("attention_tile", attention_tile),
-    ("softmax_row", softmax_row),
+    ("attention_tile", attention::tile),
+    ("softmax_row", attention::softmax_row),
     ("layer_norm", norm::layer_norm),
     ("activate", in_place::activate),
     ("add", in_place::add),
@@ -343,102 +341,6 @@ fn linear_layer<
     portable::linear(x, weights, channels, expected.get_mut(used.clone()).unwrap_or_default());
     super::linear(x, weights, channels, found.get_mut(used.clone()).unwrap_or_default());
     comparison.guarded(expected, found, used);
-}
-
-/// Products, weights and weighted sum: what one key tile goes through.
-fn attention_tile() -> Result<(), Mismatch> {
-    const WIDEST: usize = 34;
-    const KEYS: usize = 18;
-    let mut source = Source(2);
-    let mut comparison = Comparison::new();
-    for &width in &[1, 2, 3, 4, 7, 8, 14, 15, 16, 17, 18, 24, 31, 32, WIDEST] {
-        for keys in 0..=KEYS {
-            // Rows begin at a word and between two.
-            let at = 2 + keys % 3 % 2;
-            let mut q = Aligned([0; WIDEST + 3]);
-            let mut k = Aligned([0; WIDEST * KEYS + 3]);
-            let mut v = Aligned([0; WIDEST * KEYS + 3]);
-            source.fill(&mut q.0, dot_limit(width) - 1);
-            source.fill(&mut k.0, dot_limit(width) - 1);
-            source.fill(&mut v.0, VALUE_LIMIT - 1);
-            let q = q.0.get(at..at + width).unwrap_or_default();
-            let k = k.0.get(at..at + width * keys).unwrap_or_default();
-            let v = v.0.get(at..at + width * keys).unwrap_or_default();
-
-            let mut products = [[i32::from(GUARD); KEYS + 1]; 2];
-            for (products, kernel) in products.iter_mut().zip([portable::dots, super::dots]) {
-                kernel(q, k, products.get_mut(..keys).unwrap_or_default());
-            }
-            comparison.compare(&products[0], &products[1]);
-
-            let products = products[0].get(..keys).unwrap_or_default();
-            let scale = Requant { multiplier: 20_000, shift: 13 + width as u32 % 5 };
-            let largest = products.iter().map(|&product| scale.apply(product) >> 10).max();
-            // The last of these tops is too low for some product.
-            for above in [7, 1, -3] {
-                let top = largest.unwrap_or_default() + above;
-                let weights = softmax::<{ KEYS + 4 }>(&mut comparison, products, scale, top, at);
-                let Some(weights) = weights else { continue };
-                let weights = weights.0.get(at..at + keys).unwrap_or_default();
-                let run = if keys % 4 == 0 { SAFE_KEYS } else { 6 };
-                let mut sums = [[-12_345; WIDEST + 1]; 2];
-                for (sums, kernel) in sums.iter_mut().zip([portable::weighted_sum, super::weighted_sum]) {
-                    kernel(weights, v, run, SUM_SHIFT, sums.get_mut(..width).unwrap_or_default());
-                }
-                comparison.compare(&sums[0], &sums[1]);
-                for sum in sums[0] {
-                    comparison.digest.scores(&[sum as i16, (sum >> 16) as i16]);
-                }
-            }
-        }
-    }
-    comparison.finish(known::ATTENTION_TILE)
-}
-
-/// The weights of rows longer than a tile of [`attention_tile`].
-fn softmax_row() -> Result<(), Mismatch> {
-    let mut source = Source(8);
-    let mut comparison = Comparison::new();
-    for count in 0..=LONGEST {
-        let mut products = [0; LONGEST];
-        products.iter_mut().for_each(|product| *product = i32::from(source.below(i16::MAX)) << 14);
-        let products = products.get(..count).unwrap_or_default();
-        let scale = Requant { multiplier: 20_000, shift: 13 + count as u32 % 5 };
-        let largest = products.iter().map(|&product| scale.apply(product) >> 10).max();
-        for above in [1, -3] {
-            let top = largest.unwrap_or_default() + above;
-            softmax::<{ LONGEST + 4 }>(&mut comparison, products, scale, top, 2 + count % 3 % 2);
-        }
-    }
-    comparison.finish(known::SOFTMAX_ROW)
-}
-
-/// The weights of a row, from `at` on; none if `top` is too low.
-fn softmax<const N: usize>(
-    comparison: &mut Comparison,
-    products: &[i32],
-    scale: Requant,
-    top: i32,
-    at: usize,
-) -> Option<Aligned<[i16; N]>> {
-    let output = at..at + products.len();
-    let mut weights = [Aligned([GUARD; N]), Aligned([GUARD; N])];
-    let mut totals = [Ok(0); 2];
-    let kernels = [portable::softmax_weights, super::softmax_weights];
-    for ((weights, total), kernel) in weights.iter_mut().zip(&mut totals).zip(kernels) {
-        *total = kernel(products, scale, top, weights.0.get_mut(output.clone()).unwrap_or_default());
-    }
-    let [total, of_backend] = totals;
-    comparison.compare(&[total], &[of_backend]);
-    total.ok()?;
-    let [weights, mut of_backend] = weights;
-    comparison.guarded(&weights.0, &of_backend.0, output.clone());
-    of_backend.0.fill(GUARD);
-    let again = of_backend.0.get_mut(output).unwrap_or_default();
-    let sum = super::exp2_weights(products, scale, top, again);
-    comparison.compare(&[total], &[Ok(sum)]);
-    comparison.compare(&weights.0, &of_backend.0);
-    Some(weights)
 }
 
 /// Begins at a word.

@@ -17,6 +17,8 @@ mod means;
 #[cfg(any(fixformer_dsp, fixformer_mul))]
 mod norm;
 pub mod portable;
+mod scale;
+mod tiles;
 
 #[cfg(not(feature = "std"))]
 pub(crate) use attention::largest;
@@ -46,6 +48,9 @@ pub(crate) use portable::largest;
 #[cfg(not(any(fixformer_dsp, fixformer_mul)))]
 pub use portable::layer_norm;
 pub use portable::{Curve, Means, activate, add, clamp, half, normalised_frac, relu, zip};
+
+pub(crate) use scale::scale;
+pub use tiles::Tiles;
 
 /// Whether a row lies at a word: what loads two columns at once wants that.
 #[cfg(any(fixformer_mla, fixformer_thumb1, fixformer_mul))]
@@ -96,6 +101,9 @@ const BACKEND: &str = if cfg!(fixformer_mve) {
 } else {
     "portable"
 };
+
+/// Most keys that become weights together.
+pub const KEY_TILE: usize = 64;
 
 /// Keys whose weights of at most one never add up to more than [`weighted_sum`] takes.
 pub const SAFE_KEYS: usize = 16;

@@ -18,7 +18,7 @@ pub use means::{Means, copy, expand, expand_pairs, half, join, join_pairs, lift,
 
 use crate::memory::rows;
 use crate::num::{
-    LogScore, Requant, exp2_weight, gelu_erf, gelu_tanh, high, round_shift, rsqrt, saturate, tanh,
+    Factor, LogScore, Requant, exp2_weight, gelu_erf, gelu_tanh, high, round_shift, rsqrt, saturate, tanh,
 };
 
 /// `out[r][o] = requant(bias[o] + sum_i x[r][i] weights[o][i])`.
@@ -32,10 +32,25 @@ pub fn linear<W: Weight>(x: &[i16], weights: ChannelPairs<'_, W>, channels: Chan
 }
 
 /// One output column of [`linear`].
-#[inline(never)]
 pub(super) fn linear_channel<W: Weight>(
     x: &[i16],
     weights: ChannelPairs<'_, W>,
+    channels: Channels<'_>,
+    channel: usize,
+    out: &mut [i16],
+) {
+    let dot = |x: &[i16]| {
+        x.iter().zip(weights.channel(channel)).map(|(&x, weight)| i32::from(x) * weight.into()).sum()
+    };
+    each_row(x, weights.inputs(), &dot, channels, channel, out);
+}
+
+/// A column of the output from a product of each row: one function for weights of any kind.
+#[inline(never)]
+fn each_row(
+    x: &[i16],
+    inputs: usize,
+    dot: &dyn Fn(&[i16]) -> i32,
     channels: Channels<'_>,
     channel: usize,
     out: &mut [i16],
@@ -44,13 +59,9 @@ pub(super) fn linear_channel<W: Weight>(
     else {
         return;
     };
-    for (x, out) in rows(x, weights.inputs()).zip(out.chunks_mut(channels.bias.len())) {
+    for (x, out) in rows(x, inputs).zip(out.chunks_mut(channels.bias.len())) {
         let Some(out) = out.get_mut(channel) else { return };
-        let mut sum = bias;
-        for (&x, weight) in x.iter().zip(weights.channel(channel)) {
-            sum += i32::from(x) * weight.into();
-        }
-        *out = saturate(Requant { multiplier, shift: channels.shift }.apply(sum));
+        *out = saturate(Requant { multiplier, shift: channels.shift }.apply(bias + dot(x)));
     }
 }
 
@@ -156,6 +167,13 @@ pub(super) fn add_columns(
             }
             *sum += round_shift(total, shift);
         }
+    }
+}
+
+/// `out[c] = sum[c]`, scaled by a factor and saturated.
+pub(crate) fn scale(sum: &[i32], factor: Factor, out: &mut [i16]) {
+    for (&sum, out) in sum.iter().zip(out) {
+        *out = saturate(factor.of(sum));
     }
 }
 

@@ -19,6 +19,12 @@ impl Factor {
         Self { mantissa, up, down: shift + up - 32 }
     }
 
+    /// The mantissa, and how far a number is shifted up before it meets that, and the upper word of the product down.
+    #[cfg(fixformer_mve)]
+    pub(crate) const fn parts(self) -> (i32, u32, u32) {
+        (self.mantissa, self.up, self.down)
+    }
+
     /// The product, rounded to nearest, ties up. `x` has room for `33 - shift` bits more.
     pub(crate) fn of(self, x: i32) -> i32 {
         (high(x << self.up, self.mantissa) + (1 << (self.down - 1))) >> self.down

@@ -1,9 +1,11 @@
 //! What accumulators take in on a host: some of them the same tile, whose keys their queries share; one of them keys that lie
 //! anywhere.
 
-use super::{Accumulator, Addition, KEY_TILE, KeyTile, TileBuffer, Weight};
+use super::{Accumulator, KEY_TILE, KeyTile, TileBuffer, Weight, run, weigh_any};
 use crate::attention::ROW_TILE;
-use crate::kernels::{dots_of_listed, dots_of_rows, weighted_sum_of_listed, weighted_sum_of_rows};
+use crate::kernels::{
+    Tiles, dots_of_listed, dots_of_rows, weighted_sum, weighted_sum_of_listed, weighted_sum_of_rows,
+};
 use crate::num::Requant;
 
 /// Widest head that has room in [`Places`].
@@ -33,7 +35,37 @@ impl Places {
     }
 }
 
+/// How the weights of a tile are added to the sums.
+#[derive(Clone, Copy, PartialEq)]
+struct Addition {
+    run: usize,
+    shift: u32,
+}
+
 impl Accumulator<'_> {
+    /// [`Accumulator::absorb`] of one tile up to the sums, where `multiply` makes the products: none if no key was visible.
+    fn weigh(
+        &mut self,
+        tile: KeyTile<'_>,
+        scale: Requant,
+        multiply: impl FnOnce(&mut [i32]),
+    ) -> Option<Addition> {
+        let (level, shift) = tile.weight.level_and_shift();
+        let hidden = !tile.visible << KEY_TILE.saturating_sub(tile.count) != 0;
+        let Self { sum, state, buffer: TileBuffer { dots, weights } } = self;
+        let mut tiles = Tiles::new(&[], (tile.count, tile.keys, tile.values), dots, weights, sum);
+        tiles.multiply(tile.count, multiply);
+        let total = weigh_any(state, &mut tiles, tile, hidden, scale, level)?;
+        state.total += total;
+        Some(Addition { run: run(total), shift })
+    }
+
+    /// Adds what the weights of a tile come to.
+    fn add(&mut self, tile: KeyTile<'_>, Addition { run, shift }: Addition) {
+        let weights = self.buffer.weights.get(..tile.count.next_multiple_of(2)).unwrap_or_default();
+        weighted_sum(weights, tile.values, run, shift, self.sum);
+    }
+
     /// [`Accumulator::absorb`] of one tile by some accumulators, each of which has a query.
     pub(in crate::attention) fn absorb_together<const R: usize>(
         accumulators: &mut [Self; R],
@@ -41,11 +73,10 @@ impl Accumulator<'_> {
         tile: KeyTile<'_>,
         scale: Requant,
     ) {
-        let width = accumulators.first().map_or(0, |first| first.sum.len()).max(1);
-        let n = (tile.keys.len() / width).min(KEY_TILE);
+        let n = tile.count;
         let products = accumulators.each_mut().map(|each| each.buffer.dots.get_mut(..n).unwrap_or_default());
         dots_of_rows(queries, tile.keys, products);
-        let additions = accumulators.each_mut().map(|each| each.weigh(n, tile, scale, |_| {}));
+        let additions = accumulators.each_mut().map(|each| each.weigh(tile, scale, |_| {}));
         if let Some(&Some(addition)) = additions.first()
             && additions.iter().all(|other| *other == Some(addition))
         {
@@ -74,9 +105,9 @@ impl Accumulator<'_> {
     ) {
         let n = numbers.len();
         let visible = u64::MAX.checked_shr((KEY_TILE - n.min(KEY_TILE)) as u32).unwrap_or_default();
-        let tile = KeyTile { keys: &[], values: &[], visible, weight: Weight::One };
+        let tile = KeyTile { keys: &[], values: &[], count: n, visible, weight: Weight::One };
         let multiply = |products: &mut [i32]| dots_of_listed(q, keys, numbers, products);
-        if let Some(Addition { run, shift }) = self.weigh(n, tile, scale, multiply) {
+        if let Some(Addition { run, shift }) = self.weigh(tile, scale, multiply) {
             let weights = self.buffer.weights.get(..n).unwrap_or_default();
             weighted_sum_of_listed(weights, values, numbers, run, shift, self.sum);
         }

@@ -60,7 +60,7 @@ pub(super) fn tile<'t>(
 ) -> KeyTile<'t> {
     let keys = keys.get(..filled * width).unwrap_or_default();
     let values = values.get(..filled.next_multiple_of(2) * width).unwrap_or_default();
-    KeyTile { keys, values, visible, weight }
+    KeyTile { keys, values, count: filled, visible, weight }
 }
 
 /// The largest `u` of a row, or magnitude of one where the features have both signs.

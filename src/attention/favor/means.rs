@@ -152,7 +152,7 @@ impl<'m> Means<'m> {
         let (zeros, _) = self.spare.split_at_mut_checked(self.head.width).unwrap_or_default();
         zeros.fill(0);
         let weight = Weight::Power { offsets: &[log], is_summed: false, extra: 0 };
-        let tile = KeyTile { keys: zeros, values: self.constant, visible: 1, weight };
+        let tile = KeyTile { keys: zeros, values: self.constant, count: 1, visible: 1, weight };
         let (sums, state) = feature(self.sums, self.totals, self.tops, row, self.head.width);
         let mut accumulator = Accumulator::resume(sums, self.buffer.lend(), state);
         accumulator.absorb(&[], tile, key.projection);
@@ -311,7 +311,7 @@ impl<'m> Memory<'m> for Means<'m> {
             let weight = Weight::Power { offsets: &[log], is_summed: false, extra };
             let (zeros, _) = self.spare.split_at_mut_checked(self.head.width).unwrap_or_default();
             zeros.fill(0);
-            let tile = KeyTile { keys: zeros, values: self.constant, visible: 1, weight };
+            let tile = KeyTile { keys: zeros, values: self.constant, count: 1, visible: 1, weight };
             accumulator.absorb(&[], tile, query.projection);
             budget.charge_keys(self.parameters.directions, row.len());
         }
@@ -364,7 +364,7 @@ fn each_tile<'t>(
             let values = means.get(start..start + count.next_multiple_of(2) * width).unwrap_or_default();
             let visible = u64::MAX >> (KEY_TILE - count);
             let weight = Weight::Power { offsets, is_summed: false, extra };
-            give(KeyTile { keys, values, visible, weight }, projection);
+            give(KeyTile { keys, values, count, visible, weight }, projection);
         }
     }
 }

@@ -4,9 +4,9 @@ use super::blocks::{self, Block, LIMIT, NOTHING, has_epsilon};
 use super::tiles::{FINE, Place, Progress, Tiles, octaves};
 use super::{SIXTEENTH, norm};
 use crate::attention::Budget;
-use crate::kernels::{SAFE_KEYS, WEIGHT_FRAC, dots, exp2_weights, weighted_sum};
+use crate::kernels::{SAFE_KEYS, WEIGHT_FRAC, dots, exp2_weights, scale, weighted_sum};
 use crate::model::{Epsilon, Favor};
-use crate::num::{Factor, LogScore, Probability, exp2_neg, exp2_weight, log2, recip, round_shift, saturate};
+use crate::num::{Factor, LogScore, Probability, exp2_neg, exp2_weight, log2, recip, round_shift};
 
 /// Bits of the sum of a query's weights: products with sums over 2^16 fit into 32 bits.
 const WEIGHT_BITS: u32 = 16;
@@ -197,9 +197,7 @@ impl Tiles<'_> {
         }
         let reciprocal = recip(z as u32);
         let factor = Factor::new(reciprocal.mantissa, reciprocal.exponent - 12 - self.head.gain);
-        for (out, &numerator) in row.iter_mut().zip(&*numerators) {
-            *out = saturate(factor.of(numerator));
-        }
+        scale(numerators, factor, row);
     }
 }
 

@@ -176,6 +176,7 @@ impl Rows<'_> {
             let tile = KeyTile {
                 keys: self.keys.get(at * width..end * width).unwrap_or_default(),
                 values: self.values.get(at * width..end.next_multiple_of(2) * width).unwrap_or_default(),
+                count: to - start,
                 visible,
                 weight: Weight::Coarse {
                     level: level as u32,

@@ -69,6 +69,7 @@ impl Rows<'_> {
             let tile = KeyTile {
                 keys: &self.keys[at * width..end * width],
                 values: &self.values[at * width..end.next_multiple_of(2) * width],
+                count: end - at,
                 visible: self.visible().bits(at + skipped, end - at - skipped) << skipped,
                 weight: Weight::One,
             };

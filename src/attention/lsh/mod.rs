@@ -230,15 +230,16 @@ impl<'m> life::Memory<'m> for Memory<'m> {
             let place = Listed { round: first, step: second };
             let sees_all = !causal && self.masked.iter().all(|&masked| masked == 0);
             let next = self.sorted.for_each_listed(token, place, budget, |keys, listed_before| {
-                // Mostly no key but the token itself is left out, which is soon seen.
+                // Mostly no key is left out.
                 if sees_all && listed_before.is_none() {
-                    return tile.push(&mut accumulator, out, keys, move |key| key != token);
+                    return tile.push(&mut accumulator, out, keys, Tile::list_all);
                 }
-                tile.push(&mut accumulator, out, keys, move |key| {
-                    key != token
-                        && key < horizon
-                        && visible.contains(key)
-                        && !listed_before.is_some_and(|before| before(key))
+                tile.push(&mut accumulator, out, keys, |tile, keys| {
+                    tile.list(keys, |key| {
+                        key < horizon
+                            && visible.contains(key)
+                            && !listed_before.is_some_and(|before| before(key))
+                    })
                 });
             });
             match next {
@@ -301,21 +302,31 @@ struct Tile<'a, 'm> {
 }
 
 impl Tile<'_, '_> {
-    /// Adds those keys that count.
+    /// Adds keys as `list` lists them.
     fn push(
         &mut self,
         accumulator: &mut Accumulator<'_>,
         q: &[i16],
         mut keys: &[u16],
-        counts: impl Fn(usize) -> bool + Copy,
+        list: impl Fn(&mut Self, &[u16]) -> usize,
     ) {
         while !keys.is_empty() {
-            let taken = self.list(keys, counts);
+            let taken = list(self, keys);
             keys = keys.get(taken..).unwrap_or_default();
             if self.filled == KEY_TILE {
                 self.flush(accumulator, q);
             }
         }
+    }
+
+    /// Lists keys until the tile is full; returns how many.
+    #[inline(never)]
+    fn list_all(&mut self, keys: &[u16]) -> usize {
+        let free = self.listed.get_mut(self.filled..).unwrap_or_default();
+        let count = keys.len().min(free.len());
+        free.iter_mut().zip(keys).for_each(|(slot, key)| *slot = *key);
+        self.filled += count;
+        count
     }
 
     /// Lists those keys that count, until the tile is full; returns how many keys it has looked at.
@@ -353,7 +364,8 @@ impl Tile<'_, '_> {
         let values = self.values.get_mut(..self.filled.next_multiple_of(2) * width).unwrap_or_default();
         gather(self.rows.keys, self.rows.values, listed, width, [&mut *keys, &mut *values]);
         let visible = u64::MAX >> (KEY_TILE - self.filled);
-        accumulator.absorb(q, KeyTile { keys, values, visible, weight: Weight::One }, self.scale);
+        let tile = KeyTile { keys, values, count: self.filled, visible, weight: Weight::One };
+        accumulator.absorb(q, tile, self.scale);
         self.filled = 0;
     }
 }

@@ -133,7 +133,7 @@ impl<'a> Sorted<'a> {
         true
     }
 
-    /// Gives all keys listed for a query, itself included, a chunk at a time from `listed` on until the budget is spent, and what
+    /// Gives all keys listed for a query but itself, a chunk at a time from `listed` on until the budget is spent, and what
     /// tells whether one was listed before and counts no more; returns where to go on.
     pub(super) fn for_each_listed(
         &self,
@@ -163,12 +163,17 @@ impl<'a> Sorted<'a> {
                 }
                 let from = other * self.tokens + (within * chunk).max(view.places.start);
                 let to = other * self.tokens + ((within + 1) * chunk).min(view.places.end);
-                let keys = self.order.get(from..to).unwrap_or_default();
+                let own = other * self.tokens + self.place(other, token);
+                let own = if (from..to).contains(&own) { own } else { to };
                 let earlier = views.get(..round).unwrap_or_default();
                 let lists =
                     |key| earlier.iter().enumerate().any(|(round, view)| self.lists(view, round, key, steps));
-                give(keys, if skip_duplicates { Some(&lists) } else { None });
-                budget.charge(keys.len() * (6 * width + 60));
+                for places in [from..own, own + 1..to] {
+                    if let Some(keys @ [_, ..]) = self.order.get(places) {
+                        give(keys, if skip_duplicates { Some(&lists) } else { None });
+                    }
+                }
+                budget.charge(to.saturating_sub(from) * (6 * width + 60));
             }
             if let Some(slot) = views.get_mut(round) {
                 *slot = view;

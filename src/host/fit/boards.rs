@@ -69,8 +69,8 @@ const fn mechanism(kind: &AttentionKind<'_>, causal: bool) -> [usize; 2] {
         AttentionKind::Hierarchical(_) if causal => [6_450, 6_300],
         AttentionKind::Hierarchical(_) => [11_750, 11_000],
         AttentionKind::Favor(_) if causal => [8_600, 10_100],
-        AttentionKind::Favor(_) => [5_900, 7_600],
-        AttentionKind::Lsh(_) => [7_100, 8_000],
+        AttentionKind::Favor(_) => [6_100, 7_600],
+        AttentionKind::Lsh(_) => [7_700, 8_300],
     }
 }
 

@@ -14,12 +14,12 @@ use crate::kernels::{at_word, domain, portable, processor};
 use crate::num::{LogScore, OCTAVE, Requant};
 
 /// Columns of a query that [`dots_16`] keeps in registers.
-const QUERY_COLUMNS: usize = 16;
+pub(in crate::kernels) const QUERY_COLUMNS: usize = 16;
 /// Most columns that [`dots_of_pairs`] takes.
-const WIDEST: usize = 64;
+pub(in crate::kernels) const WIDEST: usize = 64;
 /// Columns of the sums that [`weighted_sums`] keeps in registers.
 #[cfg(not(fixformer_mve))]
-const SUM_COLUMNS: usize = 8;
+pub(in crate::kernels) const SUM_COLUMNS: usize = 8;
 
 /// See [`portable::dots`].
 #[cfg_attr(fixformer_mve, expect(unreachable_pub, reason = "Helium has one before it"))]
@@ -37,7 +37,7 @@ pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
         // zero, the length is 16 or a multiple of 8 up to 64, and the rows lie at words.
         unsafe {
             match width {
-                QUERY_COLUMNS => dots_16(q, keys, out, pairs),
+                QUERY_COLUMNS => dots_16(q, keys, out, pairs, width),
                 _ => dots_of_pairs(q, keys, out, pairs, width),
             }
         }
@@ -113,13 +113,19 @@ pub fn weighted_sum(weights: &[i16], values: &[i16], run: usize, shift: u32, sum
 
 /// Bytes from the last two columns of a group in a pair of rows to its first columns in the next.
 #[cfg(not(fixformer_mve))]
-const fn to_next_pair(width: usize) -> usize {
+pub(in crate::kernels) const fn to_next_pair(width: usize) -> usize {
     (4 * width + 8).saturating_sub(4 * SUM_COLUMNS)
 }
 
 /// `out[j] = q . keys[j]` for `pairs` pairs of rows of 16.
 #[unsafe(naked)]
-unsafe extern "C" fn dots_16(q: *const i16, keys: *const i16, out: *mut i32, pairs: usize) {
+pub(in crate::kernels) unsafe extern "C" fn dots_16(
+    q: *const i16,
+    keys: *const i16,
+    out: *mut i32,
+    pairs: usize,
+    _: usize,
+) {
     naked_asm!(
         processor!(),
         "push {{r4-r11, lr}}",
@@ -173,7 +179,7 @@ unsafe extern "C" fn dots_16(q: *const i16, keys: *const i16, out: *mut i32, pai
 /// `out[j] = q . keys[j]` for `pairs` pairs of rows whose width is a multiple of 8 up to [`WIDEST`]. The query is read
 /// anew for each pair.
 #[unsafe(naked)]
-unsafe extern "C" fn dots_of_pairs(
+pub(in crate::kernels) unsafe extern "C" fn dots_of_pairs(
     q: *const i16,
     keys: *const i16,
     out: *mut i32,
@@ -249,13 +255,11 @@ pub(in crate::kernels) unsafe extern "C" fn weights_of(
         "mov r8, #0",
         "msr apsr_nzcvq, r8",
         "mov lr, #0x00010001",
-        // The first round leaves out what makes the number of fours a multiple of four.
-        "ubfx r12, r2, #2, #2",
+        // The first round leaves out what makes the number of fours even.
+        "tst r2, #4",
         "add r2, r0, r2, lsl #2",
-        "tbb [pc, r12]",
-        "6:",
-        ".byte (2f - 6b) / 2, (5f - 6b) / 2, (4f - 6b) / 2, (3f - 6b) / 2",
-        ".irp four, 2, 3, 4, 5",
+        "bne 3f",
+        ".irp four, 2, 3",
         "\\four:",
         "ldm r0!, {{r4-r7}}",
         ".irp distance, r4, r5, r6, r7",
@@ -285,7 +289,7 @@ pub(in crate::kernels) unsafe extern "C" fn weights_of(
 /// of 16 and 32 have loops of their own: there `skip` is part of an instruction.
 #[cfg(not(fixformer_mve))]
 #[unsafe(naked)]
-unsafe extern "C" fn weighted_sums(
+pub(in crate::kernels) unsafe extern "C" fn weighted_sums(
     weights: *const i16,
     values: *const i16,
     sum: *mut i32,

@@ -11,9 +11,9 @@ use crate::kernels::{SCORE_SHIFT, at_word, domain, portable, processor};
 use crate::num::{LogScore, OCTAVE, Requant};
 
 /// 16-bit columns of a vector register.
-const COLUMNS: usize = 8;
+pub(in crate::kernels) const COLUMNS: usize = 8;
 /// Columns of the sums that [`weighted_sums`] keeps in registers.
-const SUM_COLUMNS: usize = 8;
+pub(in crate::kernels) const SUM_COLUMNS: usize = 8;
 
 /// See [`portable::dots`].
 pub fn dots(q: &[i16], keys: &[i16], out: &mut [i32]) {
@@ -84,7 +84,7 @@ pub fn weighted_sum(weights: &[i16], values: &[i16], run: usize, shift: u32, sum
 macro_rules! dots {
     ($name:ident, [$($others:literal),*]) => {
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(q: *const i16, keys: *const i16, out: *mut i32, fours: usize) {
+        pub(in crate::kernels) unsafe extern "C" fn $name(q: *const i16, keys: *const i16, out: *mut i32, fours: usize) {
             naked_asm!(
                 processor!(),
                 "push {{r4-r10, lr}}",
@@ -130,7 +130,9 @@ pub(in crate::kernels) unsafe extern "C" fn weights_of(
         processor!(),
         "push {{r4-r9, lr}}",
         "ldrd r4, r5, [sp, #28]",
-        "vpush {{d8, d9}}",
+        "vpush {{d8-d11}}",
+        "movw r6, #0xffff",
+        "vdup.32 q5, r6",
         "rsb r3, r3, #0",
         "vdup.32 q2, r3",
         "movw r6, #{steps}",
@@ -144,8 +146,7 @@ pub(in crate::kernels) unsafe extern "C" fn weights_of(
         "vadd.i32 q0, q0, r4",
         "vmaxv.u32 r9, q0",
         // Nothing is above the top, and beyond 16 octaves every weight is zero.
-        "vqmovunb.s32 q0, q0",
-        "vmovlb.u16 q0, q0",
+        "vmin.u32 q0, q0, q5",
         "vand q4, q0, q3",
         "vldrh.u32 q1, [r5, q4, uxtw #1]",
         // Inverted, the octaves are a shift to the right by one more, which rounds.
@@ -155,7 +156,7 @@ pub(in crate::kernels) unsafe extern "C" fn weights_of(
         "vaddva.u32 r8, q1",
         "vstrh.32 q1, [r1], #8",
         "letp lr, 2b",
-        "vpop {{d8, d9}}",
+        "vpop {{d8-d11}}",
         "mov r0, r8",
         "mov r1, r9",
         "pop {{r4-r9, pc}}",
@@ -166,7 +167,7 @@ pub(in crate::kernels) unsafe extern "C" fn weights_of(
 
 /// The largest of some products.
 #[unsafe(naked)]
-unsafe extern "C" fn largest_of(dots: *const i32, count: usize) -> i32 {
+pub(in crate::kernels) unsafe extern "C" fn largest_of(dots: *const i32, count: usize) -> i32 {
     naked_asm!(
         processor!(),
         "push {{r7, lr}}",
@@ -186,7 +187,7 @@ unsafe extern "C" fn largest_of(dots: *const i32, count: usize) -> i32 {
 /// `sum[c] += (sum_j weights[j] values[j][c]) / 2^shift` for every `run` pairs, 8 columns of four zipped pairs at a time, which lie
 /// `row` bytes apart.
 #[unsafe(naked)]
-unsafe extern "C" fn weighted_sums(
+pub(in crate::kernels) unsafe extern "C" fn weighted_sums(
     weights: *const i16,
     values: *const i16,
     sum: *mut i32,

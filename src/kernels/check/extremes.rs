@@ -111,7 +111,13 @@ pub(super) fn weights() -> Result<(), Mismatch> {
             let scale = Requant { multiplier, shift };
             let largest = (scale.apply(i32::MAX) >> 10) + 1;
             for top in [-1 << 20, -largest, -1, 0, largest, largest + 30, 1 << 20] {
-                super::softmax::<{ PRODUCTS.len() + 4 }>(&mut comparison, &PRODUCTS, scale, top, 2);
+                super::attention::softmax::<{ PRODUCTS.len() + 4 }>(
+                    &mut comparison,
+                    &PRODUCTS,
+                    scale,
+                    top,
+                    2,
+                );
             }
         }
     }

@@ -8,6 +8,22 @@ mod loops;
 use crate::kernels::{at_word, portable};
 use loops::{copy_rows, zip_rows};
 
+/// The largest number. One at a time costs half as much as the rows.
+#[cfg(fixformer_dsp)]
+fn largest(numbers: &[u16]) -> u16 {
+    let (eights, rest) = numbers.as_chunks::<8>();
+    let last = rest.iter().fold(0, |last: u16, &number| last.max(number));
+    // SAFETY: there are so many eights; where there are none, none is read.
+    last.max(unsafe { loops::largest_of_eights(eights.as_ptr().cast(), eights.len()) })
+}
+
+#[cfg(not(fixformer_dsp))]
+fn largest(numbers: &[u16]) -> u16 {
+    let (fours, rest) = numbers.as_chunks();
+    let last = rest.iter().fold(0, |last: u16, &number| last.max(number));
+    fours.iter().fold(last, |last, &[a, b, c, d]| last.max(a).max(b).max(c).max(d))
+}
+
 /// Rows have a multiple of as many columns.
 const COLUMNS: usize = 8;
 /// Most columns, and most numbers, whose products with a number are certain to fit a word.
@@ -22,10 +38,7 @@ pub fn gather(
     [keys_out, values_out]: [&mut [i16]; 2],
 ) {
     let (count, pairs) = (numbers.len(), numbers.len() / 2);
-    // Four at a time: one at a time costs half as much as the rows.
-    let (fours, rest) = numbers.as_chunks();
-    let last = rest.iter().fold(0, |last: u16, &number| last.max(number));
-    let last = fours.iter().fold(last, |last, &[a, b, c, d]| last.max(a).max(b).max(c).max(d));
+    let last = largest(numbers);
     let room = |rows: &[i16], count: usize| at_word(rows) && rows.len() >= count * width;
     let there = |rows: &[i16]| room(rows, usize::from(last) + 1);
     let whole = pairs > 0 && width > 0 && width.is_multiple_of(COLUMNS) && width.max(count) <= MOST;

@@ -67,6 +67,36 @@ pub(super) unsafe extern "C" fn zip_rows(
         processor!(),
         "push {{r0, r1, r3-r11, lr}}",
         "ldr r11, [sp, #48]",
+        ".macro zip_columns a, b",
+        zip_columns!(),
+        ".endm",
+        ".macro zip_eight",
+        "ldm.w r0!, {{r3-r6}}",
+        "ldm.w r1!, {{r7-r10}}",
+        "zip_columns r3, r7",
+        "zip_columns r4, r8",
+        "zip_columns r5, r9",
+        "zip_columns r6, r10",
+        ".endm",
+        "cmp r11, #32",
+        "bne 2f",
+        // Rows of 16 columns leave a register for the numbers.
+        "mov lr, r1",
+        "add r3, r1, r3, lsl #2",
+        "str r3, [sp, #8]",
+        "4:",
+        "ldr r1, [sp]",
+        "ldrh r3, [lr], #2",
+        "ldrh r4, [lr], #2",
+        "mla r0, r3, r11, r1",
+        "mla r1, r4, r11, r1",
+        "zip_eight",
+        "zip_eight",
+        "ldr r3, [sp, #8]",
+        "cmp lr, r3",
+        "bne 4b",
+        "add sp, sp, #12",
+        "pop {{r4-r11, pc}}",
         "2:",
         "ldrd r0, r1, [sp]",
         "ldrh r3, [r1], #2",
@@ -76,15 +106,8 @@ pub(super) unsafe extern "C" fn zip_rows(
         "mla r0, r3, r11, r0",
         "add lr, r0, r11",
         "3:",
-        "ldm.w r0!, {{r3-r6}}",
-        "ldm.w r1!, {{r7-r10}}",
-        ".macro zip_columns a, b",
-        zip_columns!(),
-        ".endm",
-        "zip_columns r3, r7",
-        "zip_columns r4, r8",
-        "zip_columns r5, r9",
-        "zip_columns r6, r10",
+        "zip_eight",
+        ".purgem zip_eight",
         ".purgem zip_columns",
         "cmp r0, lr",
         "bne 3b",
@@ -94,5 +117,52 @@ pub(super) unsafe extern "C" fn zip_rows(
         "bne 2b",
         "add sp, sp, #12",
         "pop {{r4-r11, pc}}",
+    )
+}
+
+/// The largest of the numbers of `count` eights, or zero.
+#[cfg(fixformer_mve)]
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn largest_of_eights(numbers: *const u16, count: usize) -> u16 {
+    naked_asm!(
+        processor!(),
+        "push {{r7, lr}}",
+        "mov r2, #0",
+        "wls lr, r1, 3f",
+        "2:",
+        "vldrh.u16 q0, [r0], #16",
+        "vmaxv.u16 r2, q0",
+        "le lr, 2b",
+        "3:",
+        "mov r0, r2",
+        "pop {{r7, pc}}",
+    )
+}
+
+/// The largest of the numbers of `count` eights, or zero.
+#[cfg(all(fixformer_dsp, not(fixformer_mve)))]
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn largest_of_eights(numbers: *const u16, count: usize) -> u16 {
+    naked_asm!(
+        processor!(),
+        "push {{r4, lr}}",
+        "add r1, r0, r1, lsl #4",
+        "mov r2, #0",
+        "b 3f",
+        "2:",
+        ".rept 4",
+        "ldr r3, [r0], #4",
+        "usub16 r12, r2, r3",
+        "sel r2, r2, r3",
+        ".endr",
+        "3:",
+        "cmp r0, r1",
+        "bne 2b",
+        "lsr r0, r2, #16",
+        "uxth r2, r2",
+        "cmp r0, r2",
+        "it lo",
+        "movlo r0, r2",
+        "pop {{r4, pc}}",
     )
 }

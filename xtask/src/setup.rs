@@ -3,7 +3,7 @@
 
 use crate::board::Board;
 use crate::command::{find, root, run, shown};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,6 +15,20 @@ pub(crate) const NARROW: &str = "i686-unknown-linux-musl";
 /// Whether programs for [`NARROW`] run here: on any x86-64 Linux.
 pub(crate) fn runs_narrow() -> bool {
     cfg!(all(target_os = "linux", target_arch = "x86_64"))
+}
+
+/// A host with NEON, linked statically, and the emulator that runs its programs on Linux.
+pub(crate) const NEON: &str = "aarch64-unknown-linux-musl";
+pub(crate) const NEON_EMULATOR: &str = "qemu-aarch64";
+
+/// Whether programs for [`NEON`] run here under the emulator: what a host of aarch64 has is tested without.
+pub(crate) fn emulates_neon() -> bool {
+    runs_narrow()
+}
+
+/// Makes sure that they do.
+pub(crate) fn neon() -> Result<()> {
+    install(&[NEON_EMULATOR], &["qemu-user"], "sudo apt-get install --no-install-recommends qemu-user")
 }
 
 /// Makes sure that firmware for `boards` can be built and run.
@@ -94,42 +108,46 @@ fn lists(installed: &str, name: &str) -> bool {
 }
 
 fn qemu(boards: &[Board]) -> Result<()> {
-    let missing = missing_emulators(boards);
-    if missing.is_empty() {
-        return Ok(());
-    }
-    eprintln!("set-up: {} not found", missing.join(", "));
-    let Some(prefix) = administrator().filter(|_| find("apt-get").is_some()) else {
-        bail!(by_hand(&missing));
-    };
-    let apt = |arguments: &[&str], also: &[&str]| {
-        let mut words = prefix.iter().copied().chain(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
-        let mut command = Command::new(words.next().expect("not empty"));
-        command.args(words).args(arguments).args(also);
-        announce(&command);
-        run(&mut command)
-    };
-    let install = ["install", "-y", "--no-install-recommends", "qemu-system-arm", "qemu-system-riscv32"];
-    let installed = apt(&["update"], &[])
-        // A newer `qemu-utils`, which nothing here needs, can stand in the way.
-        .and_then(|()| apt(&install, &[]).or_else(|_| apt(&install, &["qemu-utils-"])));
-    if let Err(error) = installed {
-        eprintln!("set-up: {error:#}");
-    }
-    let missing = missing_emulators(boards);
-    if !missing.is_empty() {
-        bail!(by_hand(&missing));
-    }
-    Ok(())
-}
-
-fn missing_emulators(boards: &[Board]) -> Vec<&str> {
     let mut programs: Vec<_> = boards.iter().map(|board| board.emulator[0].as_str()).collect();
     programs.sort_unstable();
     programs.dedup();
-    programs.retain(|program| find(program).is_none());
-    programs
+    install(&programs, &["qemu-system-arm", "qemu-system-riscv32"], QEMU_BY_HAND)
 }
+
+/// Installs packages where one of the programs is missing.
+fn install(programs: &[&str], packages: &[&str], by_hand: &str) -> Result<()> {
+    let missing = || programs.iter().copied().filter(|program| find(program).is_none()).collect::<Vec<_>>();
+    let lacking = missing().join(", ");
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    eprintln!("set-up: {lacking} not found");
+    let asked =
+        || anyhow!("please install QEMU ({}), then run this again:\n  {by_hand}", missing().join(", "));
+    let Some(prefix) = administrator().filter(|_| find("apt-get").is_some()) else {
+        return Err(asked());
+    };
+    let apt = |arguments: &[&str]| {
+        let mut words = prefix.iter().copied().chain(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        let mut command = Command::new(words.next().expect("not empty"));
+        command.args(words).args(arguments);
+        announce(&command);
+        run(&mut command)
+    };
+    let install = [&["install", "-y", "--no-install-recommends"], packages].concat();
+    let installed = apt(&["update"])
+        // A newer `qemu-utils`, which nothing here needs, can stand in the way.
+        .and_then(|()| apt(&install).or_else(|_| apt(&[&install[..], &["qemu-utils-"]].concat())));
+    if let Err(error) = installed {
+        eprintln!("set-up: {error:#}");
+    }
+    if missing().is_empty() { Ok(()) } else { Err(asked()) }
+}
+
+/// How to install the emulators of the boards.
+const QEMU_BY_HAND: &str = "Debian, Ubuntu: sudo apt-get install --no-install-recommends qemu-system-arm qemu-system-riscv32\n  \
+     Fedora:         sudo dnf install qemu-system-arm-core qemu-system-riscv-core\n  \
+     macOS:          brew install qemu";
 
 /// What to put in front of a command to run it as root, if that is possible without a question.
 fn administrator() -> Option<&'static [&'static str]> {
@@ -141,16 +159,6 @@ fn administrator() -> Option<&'static [&'static str]> {
         return Some(&[]);
     }
     quiet("sudo", &["-n", "true"])?.status.success().then_some(&["sudo", "-n"])
-}
-
-fn by_hand(missing: &[&str]) -> String {
-    format!(
-        "please install QEMU ({}), then run this again:\n  \
-         Debian, Ubuntu: sudo apt-get install --no-install-recommends qemu-system-arm qemu-system-riscv32\n  \
-         Fedora:         sudo dnf install qemu-system-arm-core qemu-system-riscv-core\n  \
-         macOS:          brew install qemu",
-        missing.join(", ")
-    )
 }
 
 fn announce(command: &Command) {

@@ -2,6 +2,7 @@
 
 mod miri;
 mod narrow;
+mod neon;
 mod room;
 mod totals;
 
@@ -75,6 +76,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             "--no-fail-fast",
         ]))?;
         narrow::run(&totals)?;
+        neon::run(&totals)?;
     }
     let zoo = Model::all(&options.folders, options.rows, 1);
     let rows = all_boards(&boards, zoo.as_deref(), &totals);

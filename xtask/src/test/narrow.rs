@@ -7,8 +7,9 @@ use crate::setup::{NARROW, runs_narrow};
 use anyhow::Result;
 
 /// The test files of what runs on a core too, of which no one takes long, and those of readers of files.
-const TESTS: [&str; 24] = [
+const TESTS: [&str; 26] = [
     "arena",
+    "backends",
     "causal",
     "causality",
     "costs",
@@ -25,6 +26,7 @@ const TESTS: [&str; 24] = [
     "heads",
     "import",
     "kernels",
+    "known",
     "lsh",
     "num",
     "one_meaning",
@@ -45,8 +47,8 @@ pub(super) fn run(totals: &Totals) -> Result<()> {
     }
     println!("\n== 32-bit host: the engine's tests for {NARROW}");
     let mut command = cargo();
-    command.args(["test", "--target", NARROW, "--package", "fixformer", "--package", "fixformer-checks"]);
-    command.args(["--no-fail-fast", "--lib"]);
+    command.args(["test", "--target", NARROW, "--no-fail-fast", "--lib"]);
+    command.args(["--package", "fixformer", "--package", "fixformer-checks", "--package", "fixformer-fuzz"]);
     command.args(TESTS.iter().flat_map(|test| ["--test", test]));
     totals.cargo(&mut command)?;
     totals.suite("i686", "32-bit host: drawn models", |suite| {

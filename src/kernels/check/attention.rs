@@ -6,7 +6,6 @@ use crate::num::{Factor, Requant};
 
 /// Products, weights and weighted sum: what one key tile goes through.
 pub(super) fn tile() -> Result<(), Mismatch> {
-    const WIDEST: usize = 34;
     const KEYS: usize = 18;
     let mut source = Source(2);
     let mut comparison = Comparison::new();
@@ -22,8 +21,7 @@ pub(super) fn tile() -> Result<(), Mismatch> {
             source.fill(&mut v.0, VALUE_LIMIT - 1);
             let q = q.0.get(at..at + width).unwrap_or_default();
             let k = k.0.get(at..at + width * keys).unwrap_or_default();
-            let pairs = v.0.get(at..at + width * keys.next_multiple_of(2)).unwrap_or_default();
-            let v = pairs.get(..width * keys).unwrap_or_default();
+            let v = v.0.get(at..at + width * keys).unwrap_or_default();
 
             let mut products = [[i32::from(GUARD); KEYS + 1]; 2];
             for (products, kernel) in products.iter_mut().zip([portable::dots, kernels::dots]) {
@@ -46,8 +44,6 @@ pub(super) fn tile() -> Result<(), Mismatch> {
                     kernel(weights, v, run, SUM_SHIFT, sums.get_mut(..width).unwrap_or_default());
                 }
                 comparison.compare(&sums[0], &sums[1]);
-                scaled(&mut comparison, sums[0].get(..width).unwrap_or_default(), keys as u32);
-                tiles(&mut comparison, [q, k, pairs], scale, top);
                 for sum in sums[0] {
                     comparison.digest.scores(&[sum as i16, (sum >> 16) as i16]);
                 }
@@ -57,9 +53,53 @@ pub(super) fn tile() -> Result<(), Mismatch> {
     comparison.finish(known::ATTENTION_TILE)
 }
 
+/// Columns of the widest rows of a tile.
+const WIDEST: usize = 34;
+
+/// Tiles of narrow rows, and few of them.
+pub(super) fn small_tiles() -> Result<(), Mismatch> {
+    each_tile::<{ 17 * 18 + 3 }>(&[1, 2, 4, 8, 15, 16, 17], 18)
+}
+
+/// Whole tiles, and rows as wide as a tile of [`tile`].
+pub(super) fn large_tiles() -> Result<(), Mismatch> {
+    each_tile::<{ WIDEST * KEY_TILE + 3 }>(&[1, 2, 3, 8, 14, 16, 18, 24, 31, 32, WIDEST], KEY_TILE)
+}
+
+/// Tiles of up to so many keys, with room for `N` elements of keys and of values.
+fn each_tile<const N: usize>(widths: &[usize], most: usize) -> Result<(), Mismatch> {
+    let (mut source, mut comparison) = (Source(22), Comparison::new());
+    for &width in widths {
+        for keys in 0..=most {
+            // Rows begin at a word and between two.
+            let at = 2 + keys % 3 % 2;
+            let (mut q, mut k, mut v) = (Aligned([0; WIDEST + 3]), Aligned([0; N]), Aligned([0; N]));
+            source.fill(&mut q.0, dot_limit(width) - 1);
+            source.fill(&mut k.0, dot_limit(width) - 1);
+            source.fill(&mut v.0, VALUE_LIMIT - 1);
+            let q = q.0.get(at..at + width).unwrap_or_default();
+            let k = k.0.get(at..at + width * keys).unwrap_or_default();
+            let v = v.0.get(at..at + width * keys.next_multiple_of(2)).unwrap_or_default();
+            let scale = Requant { multiplier: 20_000, shift: 13 + width as u32 % 5 };
+            let product = |key: &[i16]| {
+                let mut product = [0];
+                portable::dots(q, key, &mut product);
+                scale.apply(product[0]) >> 10
+            };
+            let largest = k.chunks(width).map(product).max().unwrap_or_default();
+            // The last of these tops is too low for some product.
+            for above in [7, 1, -3] {
+                tiles(&mut comparison, [q, k, v], scale, largest + above);
+            }
+        }
+    }
+    comparison.agreed()
+}
+
 /// Sums times a factor, with which some saturate and others do not.
+#[inline(never)]
 fn scaled(comparison: &mut Comparison, sum: &[i32], keys: u32) {
-    let factor = Factor::new(0x5a5a_5a5a, 33 + keys);
+    let factor = Factor::new(0x5a5a_5a5a, 33 + keys % 19);
     let mut outputs = [Aligned([GUARD; LONGEST]), Aligned([GUARD; LONGEST])];
     for (out, kernel) in outputs.iter_mut().zip([portable::scale, kernels::scale]) {
         let at = 1 + keys as usize % 2;
@@ -71,7 +111,6 @@ fn scaled(comparison: &mut Comparison, sum: &[i32], keys: u32) {
 /// A tile as [`kernels::Tiles`] takes it, and once more in two parts, the first of an even number of keys.
 #[inline(never)]
 fn tiles(comparison: &mut Comparison, [q, k, v]: [&[i16]; 3], scale: Requant, top: i32) {
-    const WIDEST: usize = 34;
     let (width, keys) = (q.len(), k.len() / q.len().max(1));
     for first in [keys, keys / 4 * 2] {
         let mut sums = [[-12_345; WIDEST + 1]; 2];
@@ -103,6 +142,7 @@ fn tiles(comparison: &mut Comparison, [q, k, v]: [&[i16]; 3], scale: Requant, to
             }
         }
         comparison.compare(&sums[0], &sums[1]);
+        scaled(comparison, sums[0].get(..width).unwrap_or_default(), keys as u32);
     }
 }
 

@@ -5,8 +5,8 @@
 //! | Cortex-M0+ | Arm DDI 0484C, table 3.1, with the multiplier of one cycle |
 //! | Cortex-M3 | Arm DDI 0337I, table 3.1 and the pairs of loads and stores below it |
 //! | Cortex-M4 | Arm DDI 0439B, the same |
-//! | Cortex-M33, Cortex-M55 | Arm publishes no table: that of Cortex-M4; a Helium instruction is two beats of one cycle, a gather as many as it has lanes |
-//! | Cortex-M7 | Arm publishes no table: a cycle each, branches predicted |
+//! | Cortex-M33, Cortex-M55 | Arm publishes no table: that of Cortex-M4; a Helium instruction is two beats of one cycle, a gather as many as it has lanes, the end of a low-overhead loop one |
+//! | Cortex-M7 | Arm publishes no table: a cycle each but for a division, branches predicted |
 //! | RV32IMAC | Hazard3 (RP2350), "Instruction Cycle Counts" |
 //!
 //! Where a table gives a range, its middle is taken. Two instructions in one cycle (Cortex-M7), and two vector
@@ -183,9 +183,7 @@ fn class(mnemonic: &str, operands: &str) -> Class {
         "lw" | "lh" | "lhu" | "lb" | "lbu" => Class::Load,
         "sw" | "sh" | "sb" => Class::Store,
         "bl" | "jal" => Class::Call,
-        "blx" | "bx" | "cbz" | "cbnz" | "tbb" | "tbh" | "j" | "jr" | "jalr" | "ret" | "le" | "letp" => {
-            Class::Branch
-        }
+        "blx" | "bx" | "cbz" | "cbnz" | "tbb" | "tbh" | "j" | "jr" | "jalr" | "ret" => Class::Branch,
         _ if name.starts_with('b') && !begins(&["bic", "bfi", "bfc", "bkpt"]) => Class::Branch,
         _ if begins(&["mla", "mls"]) => Class::MultiplyAdd,
         _ if begins(&["smull", "umull"]) => Class::MultiplyLong,

@@ -9,16 +9,22 @@ use fixformer::model::Input;
 use fixformer::{Model, Plan, Session};
 
 /// What runs where no file is named.
-const USUAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits.fxm");
+pub const USUAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits.fxm");
 
 /// Says what is in the file, and runs it over a recording of zeros.
 ///
 /// # Errors
 /// A file that cannot be read, or is no model: then which field is wrong, and what was expected there.
 pub fn main() -> Result<(), Box<dyn Error>> {
-    // A test runs this with arguments of its own.
-    let named = env::args().nth(1).filter(|path| path.ends_with(".fxm"));
-    let bytes = fs::read(named.as_deref().unwrap_or(USUAL))?;
+    run(env::args().nth(1).as_deref().unwrap_or(USUAL))
+}
+
+/// Does it for a path.
+///
+/// # Errors
+/// Those of [`main`].
+pub fn run(path: &str) -> Result<(), Box<dyn Error>> {
+    let bytes = fs::read(path)?;
     let words: Vec<u32> = bytes.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word)).collect();
     let model = Model::parse(&words)?;
     let takes = match model.input {

@@ -16,6 +16,14 @@ use fixformer::host::quantize::{Settings, quantize};
 /// # Errors
 /// Those of the import, which name the file and the key or tensor, and of the quantiser.
 pub fn main() -> Result<(), Box<dyn Error>> {
+    run(env::args().nth(1).as_deref())
+}
+
+/// Does it, and writes the file where a path is given.
+///
+/// # Errors
+/// Those of [`main`].
+pub fn run(output: Option<&str>) -> Result<(), Box<dyn Error>> {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
     let network = import::network(&models.join("digits.toml"), &models.join("digits.safetensors"))?;
     // Rows of the training set belong here: they show the range of every tensor.
@@ -34,7 +42,7 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     for (class, (fixed, float)) in scores.iter().zip(float).enumerate() {
         println!("class {class}: {fixed:8.3}, in float {float:8.3}");
     }
-    if let Some(path) = env::args().nth(1).filter(|path| path.ends_with(".fxm")) {
+    if let Some(path) = output {
         fs::write(path, quantized.file.bytes())?;
     }
     Ok(())

@@ -27,7 +27,22 @@ macro_rules! runs {
 }
 
 mod run {
-    runs! { any_file classify in_slices look_inside passes quantize save_and_restore stream }
+    runs! { classify in_slices look_inside passes save_and_restore stream }
+}
+
+#[test]
+fn any_file_takes_a_path() {
+    any_file::run(any_file::USUAL).unwrap();
+    any_file::run(concat!(env!("CARGO_MANIFEST_DIR"), "/models/zoo/ecg5000-lsh.fxm")).unwrap();
+    assert!(any_file::run(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).is_err());
+}
+
+#[test]
+fn quantize_writes_a_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model");
+    quantize::run(path.to_str()).unwrap();
+    any_file::run(path.to_str().unwrap()).unwrap();
 }
 
 /// The image of the example is one that people read as a zero, and so does the model.

@@ -16,6 +16,7 @@ use fixformer::host::printable::printable;
 use fixformer::host::reference::Network;
 use fixformer::host::scale::SampleScale;
 use fixformer::host::targets::Targets;
+use fixformer::kernels::backend;
 use fixformer::model::{Task, write};
 use serde::Serialize;
 
@@ -395,6 +396,8 @@ struct Line<'a> {
     agreement: Option<f64>,
     logit_rel_l2: Option<f64>,
     digest: String,
+    /// The kernels that ran; none changes a bit.
+    backend: &'static str,
     saturated_samples: usize,
     saturated_recordings: usize,
     confusion: Option<&'a Vec<Vec<usize>>>,
@@ -420,6 +423,7 @@ fn json(
         agreement: evaluation.agreement(),
         logit_rel_l2: evaluation.score_error,
         digest: evaluation.digest.to_string(),
+        backend: backend(),
         saturated_samples,
         saturated_recordings,
         confusion: evaluation.confusion.as_ref(),

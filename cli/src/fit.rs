@@ -247,7 +247,7 @@ fn instructions(model: &Model<'_>, targets: &[Target<'_>], out: &mut impl Write)
     Ok(writeln!(
         out,
         "\nEstimated for {tokens} tokens from counts of kernels and heads; a board program counts. Cycles are estimated from the\n\
-         published tables of the cores: memory without wait states or caches, nothing done two at a time."
+         published tables of the cores (of m0: Cortex-M0+): memory without wait states or caches, nothing done two at a time."
     )?)
 }
 

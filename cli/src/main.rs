@@ -1,10 +1,13 @@
 //! `fixformer`: from a float checkpoint to a model file for a microcontroller, and what is known of it.
 
+use std::env;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
 use fixformer::host::printable::Printer;
+use fixformer::kernels::Backend;
 use say::say;
 
 mod describe;
@@ -74,7 +77,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let out = &mut Printer(io::stdout().lock());
-    let result = match Cli::parse().command {
+    let command = Cli::parse().command;
+    let result = backend_is_there().and_then(|()| match command {
         Command::Describe(arguments) => describe::run(&arguments, out),
         Command::Quantize(arguments) => quantize::run(&arguments, out),
         Command::Eval(arguments) => eval::run(&arguments, out),
@@ -82,7 +86,7 @@ fn main() -> ExitCode {
         Command::Fit(arguments) => fit::run(&arguments, out),
         Command::Diff(arguments) => diff::run(&arguments, out),
         Command::Inspect(arguments) => inspect::run(&arguments, out),
-    };
+    });
     match result.and_then(|code| Ok(out.flush().map(|()| code)?)) {
         Ok(code) => code,
         // The reader has seen enough, as in `fixformer inspect … | head`.
@@ -92,6 +96,18 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Fails where the environment asks for kernels that this machine does not have, or nobody has.
+fn backend_is_there() -> Result<()> {
+    let Some(name) = env::var_os("FIXFORMER_BACKEND") else { return Ok(()) };
+    let names: Vec<_> = Backend::all().map(Backend::name).collect();
+    ensure!(
+        names.iter().any(|known| name == *known),
+        "FIXFORMER_BACKEND is {name:?}; this process can have {}",
+        names.join(", ")
+    );
+    Ok(())
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -305,3 +305,20 @@ fn a_label_under_a_name_of_its_own() {
         bench.quantize().assert().success();
     }
 }
+
+/// The kernels that the environment asks for: a name of nobody's is refused with those that there are, and each of them runs.
+#[test]
+fn kernels_that_are_not_there_are_refused_with_those_that_are() {
+    let bench = Bench::with_checkpoint();
+    fs::copy(workspace().join("models/digits.fxm"), bench.path("digits.fxm")).unwrap();
+    let run = |name: &str| {
+        let mut command = bench.command(&["inspect", "digits.fxm"]);
+        command.env_remove("FIXFORMER_PORTABLE").env("FIXFORMER_BACKEND", name).assert()
+    };
+    let refused = run("AVX2").code(1).get_output().stderr.clone();
+    let said = String::from_utf8(refused).unwrap();
+    let names = said.trim().strip_prefix("error: FIXFORMER_BACKEND is \"AVX2\"; this process can have ");
+    let names: Vec<_> = names.unwrap_or_else(|| panic!("{said}")).split(", ").collect();
+    assert_eq!(names[0], "portable");
+    names.into_iter().for_each(|name| drop(run(name).success()));
+}

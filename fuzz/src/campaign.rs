@@ -1,10 +1,10 @@
-//! Many mutants of model files: all are parsed, those that are accepted run with both sets of kernels.
+//! Many mutants of model files: all are parsed, those that are accepted run with the kernels of every backend.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use fixformer::Model;
-use fixformer::kernels::portable_only;
+use fixformer::kernels::{Backend, choose};
 
 use crate::random::{Source, any};
 use crate::{files, mutate};
@@ -19,9 +19,9 @@ pub struct Found {
     pub parses: u64,
     /// Those that were accepted.
     pub accepted: u64,
-    /// Runs of those, with each set of kernels.
+    /// Runs of those, with the kernels of each backend.
     pub runs: u64,
-    /// Number of each mutant that panicked, or of which the kernels of this machine made other scores than the portable ones,
+    /// Number of each mutant that panicked, or of which the kernels of a backend made other scores than the portable ones,
     /// and what happened.
     pub faults: Vec<String>,
 }
@@ -70,8 +70,9 @@ pub fn files(
         }
         found.accepted += accepted.len() as u64;
         accepted.retain(|number| number % every == 0);
-        let [portable, here] = [true, false].map(|only| {
-            portable_only(only);
+        let backends: Vec<Backend> = Backend::all().collect();
+        let said = backends.iter().map(|&backend| {
+            choose(Some(backend));
             side_by_side(accepted.clone(), |number, words| {
                 mutant(number, originals, words);
                 let mut scores = Vec::new();
@@ -79,16 +80,25 @@ pub fn files(
                 (runs.unwrap_or(0), scores)
             })
         });
-        for ((number, portable), (_, here)) in portable.into_iter().zip(here) {
-            match (portable, here) {
-                (Ok(portable), Ok(here)) => {
-                    found.runs += 2 * portable.0 as u64;
-                    if portable != here {
-                        found.faults.push(format!("mutant {number}: the kernels of this machine differ"));
+        let mut said = said.collect::<Vec<_>>().into_iter();
+        choose(None);
+        let portable = said.next().unwrap_or_default();
+        for (number, said) in &portable {
+            match said {
+                Ok((runs, _)) => found.runs += (backends.len() * runs) as u64,
+                Err(message) => found.faults.push(format!("mutant {number}: {message}")),
+            }
+        }
+        for (backend, here) in backends.iter().skip(1).zip(said) {
+            for ((number, portable), (_, here)) in portable.iter().zip(here) {
+                match (portable, here) {
+                    (Ok(portable), Ok(here)) if *portable != here => {
+                        found
+                            .faults
+                            .push(format!("mutant {number}: the kernels of {} differ", backend.name()));
                     }
-                }
-                (Err(message), _) | (_, Err(message)) => {
-                    found.faults.push(format!("mutant {number}: {message}"));
+                    (Ok(_), Err(message)) => found.faults.push(format!("mutant {number}: {message}")),
+                    _ => {}
                 }
             }
         }

@@ -60,6 +60,7 @@ pub fn dots_of_rows<const R: usize>(rows: [&[i16]; R], keys: &[i16], out: [&mut 
     #[cfg(target_arch = "x86_64")]
     {
         debug_assert!(rows.iter().all(|row| domain::dots(row, keys)));
+        debug_assert!(rows.iter().zip(&out).all(|(row, out)| out.len() * row.len() <= keys.len()));
         match chosen() {
             // SAFETY: the processor has AVX-512.
             Backend::Avx512 => return unsafe { avx512::dots_of_rows(rows, keys, out) },
@@ -154,8 +155,14 @@ pub fn gather(keys: &[i16], values: &[i16], numbers: &[u16], width: usize, out: 
     portable::gather(keys, values, numbers, width, out);
 }
 
+/// Whether all of these rows are there.
+fn listed(numbers: &[u16], width: usize, rows: &[i16]) -> bool {
+    numbers.iter().all(|&number| (usize::from(number) + 1) * width <= rows.len())
+}
+
 /// See [`portable::dots_of_listed`].
 pub fn dots_of_listed(q: &[i16], keys: &[i16], numbers: &[u16], out: &mut [i32]) {
+    debug_assert!(out.len() == numbers.len() && listed(numbers, q.len(), keys));
     #[cfg(target_arch = "x86_64")]
     match chosen() {
         // SAFETY: the processor has AVX-512.
@@ -176,6 +183,7 @@ pub fn weighted_sum_of_listed(
     shift: u32,
     sum: &mut [i32],
 ) {
+    debug_assert!(weights.len() == numbers.len() && listed(numbers, sum.len(), values));
     #[cfg(target_arch = "x86_64")]
     match chosen() {
         Backend::Avx512 => {

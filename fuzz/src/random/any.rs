@@ -85,7 +85,9 @@ pub fn mask(source: &mut Source, tokens: usize) -> Vec<bool> {
 fn network(source: &mut Source) -> Network {
     let heads = source.of(&[1, 1, 2, 3, 4]);
     // A head of even or odd width, and a stream of another width than the heads together.
-    let d = source.of(&[1, 2, 4, 5, 7, 8, 9, 16]);
+    let d = source.of(&[1, 2, 4, 5, 7, 8, 9, 16, 16]);
+    // Now and then one as wide as the vectors of a host, or wider.
+    let (heads, d) = if source.below(12) == 0 { (1, source.of(&[24, 32, 33, 64, 65])) } else { (heads, d) };
     let width = if source.often(7) { heads * d } else { 4 + source.below(30) };
     let width = width.max(2);
     let causal = source.often(4);

@@ -99,7 +99,7 @@ pub(crate) fn grown(rows: &[Row]) -> Vec<String> {
 pub(crate) fn table(rows: &[Row]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
-    table.set_header(["", "shape", "instructions", "", "bytes"]);
+    table.set_header(["", "shape", "instructions", "rate", "bytes of arena"]);
     for column in [2, 3, 4] {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);

@@ -27,7 +27,8 @@ pub(super) fn answer<P: Pattern>(
     }
     let mut left = *budget;
     for _ in 0..ROW_TILE {
-        parts(tokens.start).for_each(|range| charge(&range, width, &mut left));
+        parts(tokens.start)
+            .for_each(|range| left.charge_tiles(range.end.saturating_sub(range.start / 2 * 2), width));
     }
     if left.is_spent() {
         return false;
@@ -47,10 +48,6 @@ fn tiles(range: &Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
     let end = range.end;
     let start = range.start / 2 * 2;
     (start..end).step_by(KEY_TILE).map(move |start| start..end.min(start + KEY_TILE))
-}
-
-fn charge(range: &Range<usize>, width: usize, budget: &mut Budget) {
-    tiles(range).for_each(|tile| budget.charge_keys(tile.len(), width));
 }
 
 impl Rows<'_> {
